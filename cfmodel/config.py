@@ -1,0 +1,250 @@
+"""Every setting, validated, with its unit and range.
+
+One declaration gives the check, the refusal with its dotted name, the form in Prefect's UI, the
+TOML file and the reference in the docs. Three layers, no fourth: the defaults here, a deployment's
+parameters or a TOML file, one run's own overrides.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cfmodel.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """A frozen section that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ColumnNames(Settings):
+    """What the source calls its columns; well-known names map by themselves."""
+
+    user_id: str | None = Field(None, description="Column that says who; null: recognised by name.")
+    movie_id: str | None = Field(None, description="Column that says what; null: recognised by name.")
+    rating: str | None = Field(None, description="Column that says how many stars; null: recognised by name.")
+    timestamp: str | None = Field(None, description="Column that says when; null: recognised by name, if there is one.")
+
+
+class IngestSettings(Settings):
+    """How a source of ratings is read."""
+
+    columns: ColumnNames = Field(ColumnNames(), description="What the source calls its columns.")
+    separator: str | None = Field(
+        None, min_length=1, description="Text between two fields, such as ';' or '::'; null: recognised."
+    )
+    header: bool | None = Field(None, description="Whether the first row names the columns; null: recognised.")
+    rating_range: tuple[float, float] | None = Field(
+        None, description="Lowest and highest rating allowed, in rating units; null: any finite number."
+    )
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> Self:
+        if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
+            raise ValueError(f"rating_range must rise, not {list(self.rating_range)}")
+        return self
+
+
+class SplitSettings(Settings):
+    """How ratings are divided into train, val and test."""
+
+    strategy: Literal["random", "per_user_latest", "temporal", "predefined"] = Field(
+        "random",
+        description="random: by a seeded hash of user and movie; per_user_latest: each user's newest ratings are "
+        "tested; temporal: everything after one instant is tested; predefined: a test file is given.",
+    )
+    test_source: str | None = Field(None, description="For predefined alone: the file with the test ratings.")
+    test_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings in test; not used by predefined.")
+    val_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings not in test that go to val.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the hash that divides the ratings.")
+    min_ratings_per_user: int = Field(
+        1, ge=1, description="Users with fewer ratings are left out; counted over the whole data set."
+    )
+    min_ratings_per_movie: int = Field(
+        1, ge=1, description="Movies with fewer ratings are left out; counted over the whole data set."
+    )
+
+    @model_validator(mode="after")
+    def _test_source_goes_with_predefined(self) -> Self:
+        if (self.strategy == "predefined") != (self.test_source is not None):
+            raise ValueError("strategy 'predefined' and test_source go together: set both or neither")
+        return self
+
+
+class TrainSettings(Settings):
+    """What to learn and how."""
+
+    embedding_dim: int = Field(50, ge=1, le=4096, description="Numbers in a taste vector.")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="Adam's step size, in weight units a step.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Ratings in a step; null: a power of two that grows with the number of ratings."
+    )
+    epochs: int = Field(40, ge=1, description="Most passes over the training ratings.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to it.")
+    regularization: float = Field(
+        0.1, ge=0, description="Weight of the mean squared L2 norm of the batch's rows in the loss."
+    )
+    init_std: float = Field(0.01, ge=0, description="Standard deviation of the initial embeddings.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
+    )
+    patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
+    refit: bool = Field(False, description="Train again on train and val together for the best number of epochs.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
+
+
+class EvaluationSettings(Settings):
+    """What is measured on the test ratings."""
+
+    k: tuple[int, ...] = Field((10,), min_length=1, description="Lengths of the ranked lists that are measured.")
+    relevance_threshold: float | None = Field(
+        None,
+        description="Lowest rating that counts as relevant; null: three quarters up the training range (4 stars of 5).",
+    )
+    ranking_users: int | None = Field(
+        10_000, ge=1, description="Most users whose lists are measured, drawn by seed; null: every user in test."
+    )
+    max_unknown_fraction: float = Field(
+        0.99, gt=0, le=1, description="Share of unknown ids in a test column from which they are the wrong kind of id."
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed that draws the users whose lists are measured.")
+
+    @model_validator(mode="after")
+    def _lengths_are_positive(self) -> Self:
+        if any(k < 1 for k in self.k):
+            raise ValueError(f"every length in k must be 1 or more, not {list(self.k)}")
+        return self
+
+
+class TrackingSettings(Settings):
+    """Where the run is recorded."""
+
+    uri: str | None = Field(
+        None, description="Address of the MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
+    )
+    experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment the run belongs to.")
+    run_name: str | None = Field(None, description="Name of the run; null: MLflow makes one up.")
+
+
+class RuntimeSettings(Settings):
+    """Where to run; nothing here changes what is learned."""
+
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto: CUDA where there is one; cuda: CUDA or an error.",
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads torch may use; null: torch's own choice.")
+    data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
+
+
+class PipelineSettings(Settings):
+    """All sections of one pipeline run."""
+
+    ingest: IngestSettings = IngestSettings()
+    split: SplitSettings = SplitSettings()
+    train: TrainSettings = TrainSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+    @classmethod
+    def of(
+        cls, sections: Mapping[str, Any] | None = None, *, overrides: Mapping[str, Any] | None = None
+    ) -> "PipelineSettings":
+        """Build settings from sections (mappings or models), then apply one run's overrides.
+
+        Args:
+            sections: Section name to its settings; sections left out keep their defaults.
+            overrides: Dotted name to value, such as `{"train.epochs": 5}`; they win.
+
+        Raises:
+            ConfigError: A name is unknown or a value outside what it may be; the message carries
+                the full dotted name.
+        """
+        tree = {name: _as_tree(section) for name, section in (sections or {}).items()}
+        for name, value in (overrides or {}).items():
+            _set(tree, name, value)
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise ConfigError(_refusal(error)) from None
+
+    @classmethod
+    def read(cls, path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> "PipelineSettings":
+        """Read settings from a TOML file with a table per section; None reads the defaults.
+
+        Raises:
+            ConfigError: The file is missing, is not TOML, or holds a setting that is refused.
+        """
+        if path is None:
+            return cls.of(overrides=overrides)
+        try:
+            sections = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such settings file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not a TOML file: {error}") from None
+        return cls.of(sections, overrides=overrides)
+
+    def flat(self) -> dict[str, Any]:
+        """Return every resolved setting under its dotted name, in the order of declaration."""
+        return dict(_leaves(self.model_dump(mode="json")))
+
+
+def setting_fields(model: type[BaseModel] = PipelineSettings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every setting's dotted name and its pydantic field, in the order of declaration."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _as_tree(section: Any) -> Any:
+    return section.model_dump() if isinstance(section, BaseModel) else section
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set one leaf of a tree of plain dicts, copying the branches on the way."""
+    *branches, leaf = dotted.split(".")
+    for branch in branches:
+        below = tree.get(branch, {})
+        if not isinstance(below, Mapping):
+            raise ConfigError(_unknown(dotted))
+        tree[branch] = dict(below)
+        tree = tree[branch]
+    tree[leaf] = value
+
+
+def _refusal(error: ValidationError) -> str:
+    """Say in one line per problem which setting is refused and why."""
+    lines: list[str] = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.extend(_unknown(leaf) for leaf, _ in _leaves({name: problem["input"]}))
+        else:
+            reason = problem["msg"].removeprefix("Value error, ")
+            given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
+            lines.append(f"{name}: {reason[0].lower()}{reason[1:]}{given}")
+    return "; ".join(lines)
+
+
+def _unknown(name: str) -> str:
+    known = [dotted for dotted, _ in setting_fields()]
+    close = get_close_matches(name, known, n=1)
+    return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "; `cfmodel settings` lists them")

@@ -1,0 +1,19 @@
+"""Column names and Arrow schemas, once."""
+
+import pyarrow as pa
+
+USER_ID = "user_id"
+MOVIE_ID = "movie_id"
+RATING = "rating"
+TIMESTAMP = "timestamp"
+
+#: One rating. Ids are text (an integer is its decimal text, so `007` and `7` differ);
+#: `timestamp` is in seconds since 1970-01-01 UTC and null throughout where the source has none.
+RATINGS = pa.schema(
+    [
+        pa.field(USER_ID, pa.string(), nullable=False),
+        pa.field(MOVIE_ID, pa.string(), nullable=False),
+        pa.field(RATING, pa.float64(), nullable=False),
+        pa.field(TIMESTAMP, pa.int64()),
+    ]
+)
