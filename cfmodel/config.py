@@ -28,13 +28,14 @@ class ColumnNames(Settings):
     user_id: str | None = Field(None, description="Column that says who; null: recognised by name.")
     movie_id: str | None = Field(None, description="Column that says what; null: recognised by name.")
     rating: str | None = Field(None, description="Column that says how many stars; null: recognised by name.")
-    timestamp: str | None = Field(None, description="Column that says when; null: recognised by name, if there is one.")
+    timestamp: str | None = Field(
+        None, description="Column that says when; null: recognised by name, if there is one; empty: none."
+    )
 
 
 class IngestSettings(Settings):
     """How a source of ratings is read."""
 
-    columns: ColumnNames = Field(ColumnNames(), description="What the source calls its columns.")
     separator: str | None = Field(
         None, min_length=1, description="Text between two fields, such as ';' or '::'; null: recognised."
     )
@@ -42,6 +43,7 @@ class IngestSettings(Settings):
     rating_range: tuple[float, float] | None = Field(
         None, description="Lowest and highest rating allowed, in rating units; null: any finite number."
     )
+    columns: ColumnNames = Field(ColumnNames(), description="What the source calls its columns.")
 
     @model_validator(mode="after")
     def _range_rises(self) -> Self:
@@ -80,22 +82,30 @@ class TrainSettings(Settings):
     """What to learn and how."""
 
     embedding_dim: int = Field(50, ge=1, le=4096, description="Numbers in a taste vector.")
-    learning_rate: float = Field(0.001, gt=0, le=10, description="Adam's step size, in weight units a step.")
+    learning_rate: float = Field(0.003, gt=0, le=10, description="Adam's step size, in weight units a step.")
     batch_size: int | None = Field(
         None, ge=1, description="Ratings in a step; null: a power of two that grows with the number of ratings."
     )
-    epochs: int = Field(40, ge=1, description="Most passes over the training ratings.")
+    epochs: int = Field(15, ge=1, description="Most passes over the training ratings.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to it.")
-    regularization: float = Field(
-        0.1, ge=0, description="Weight of the mean squared L2 norm of the batch's rows in the loss."
+    regularization: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the mean squared L2 norm of the batch's embeddings in the loss; null: by how many "
+        "ratings users and movies have.",
     )
     init_std: float = Field(0.01, ge=0, description="Standard deviation of the initial embeddings.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
+        "linear", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
     )
     patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
     refit: bool = Field(False, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
+
+    @property
+    def trained_parts(self) -> tuple[str, ...]:
+        """Parts of a split that the final model learns from."""
+        return ("train", "val") if self.refit else ("train",)
 
 
 class EvaluationSettings(Settings):

@@ -1,9 +1,20 @@
 """The model: four tables that score, nothing else."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from cfmodel.errors import ConfigError
+
+
+class Rows(NamedTuple):
+    """The rows of the four tables that a batch looked up; shapes (B, K), (B, 1), (B, K), (B, 1)."""
+
+    user_embeddings: Tensor
+    user_biases: Tensor
+    movie_embeddings: Tensor
+    movie_biases: Tensor
 
 
 class CollaborativeFiltering(nn.Module):
@@ -44,16 +55,15 @@ class CollaborativeFiltering(nn.Module):
                 f"a model needs at least one user, one movie and one dimension, "
                 f"not {num_users} users, {num_movies} movies, {embedding_dim} dimensions"
             )
-        self.user_embeddings = nn.Embedding(num_users, embedding_dim)
-        self.user_biases = nn.Embedding(num_users, 1)
-        self.movie_embeddings = nn.Embedding(num_movies, embedding_dim)
-        self.movie_biases = nn.Embedding(num_movies, 1)
+        user, movie = (
+            torch.empty(rows, embedding_dim).normal_(0.0, init_std, generator=generator)
+            for rows in (num_users, num_movies)
+        )
+        self.user_embeddings = _table(user)
+        self.user_biases = _table(torch.zeros(num_users, 1))
+        self.movie_embeddings = _table(movie)
+        self.movie_biases = _table(torch.zeros(num_movies, 1))
         self.register_buffer("global_mean", torch.tensor(float(global_mean)))
-        with torch.no_grad():
-            for table in (self.user_embeddings, self.movie_embeddings):
-                table.weight.normal_(0.0, init_std, generator=generator)
-            for table in (self.user_biases, self.movie_biases):
-                table.weight.zero_()
 
     def forward(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
         """Predict ratings for known rows.
@@ -68,9 +78,22 @@ class CollaborativeFiltering(nn.Module):
         Raises:
             IndexError: A row is outside its table (on the CPU).
         """
-        dot = (self.user_embeddings(user_idx) * self.movie_embeddings(movie_idx)).sum(dim=1)
-        biases = self.user_biases(user_idx) + self.movie_biases(movie_idx)
-        predictions: Tensor = self.global_mean + biases.squeeze(1) + dot
+        return self.combine(self.look_up(user_idx, movie_idx))
+
+    def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> Rows:
+        """Return the rows a batch needs, once, for the prediction and for the loss's penalty alike."""
+        return Rows(
+            self.user_embeddings(user_idx),
+            self.user_biases(user_idx),
+            self.movie_embeddings(movie_idx),
+            self.movie_biases(movie_idx),
+        )
+
+    def combine(self, rows: Rows) -> Tensor:
+        """Return the predictions of the rows looked up, in rating units, shape (B,)."""
+        dot = (rows.user_embeddings * rows.movie_embeddings).sum(dim=1)
+        biases = (rows.user_biases + rows.movie_biases).squeeze(1)
+        predictions: Tensor = self.global_mean + biases + dot
         return predictions
 
     @torch.no_grad()
@@ -95,3 +118,9 @@ class CollaborativeFiltering(nn.Module):
         biases = user_bias * warm_user + movie_bias * warm_movie
         predictions: Tensor = self.global_mean + biases + dot * (warm_user & warm_movie)
         return predictions
+
+
+def _table(weight: Tensor) -> nn.Embedding:
+    # Built from values: nn.Embedding's own would be drawn from torch's global stream, then thrown away.
+    table: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
+    return table

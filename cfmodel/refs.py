@@ -93,6 +93,7 @@ class RunRef(Ref):
         experiment_id: The experiment the run belongs to.
         model_path: Folder that holds the trained recommender.
         model_digest: Digest of that folder's contents, hexadecimal.
+        model_uri: Address of the model in the tracking store.
     """
 
     run_id: str
@@ -100,3 +101,4 @@ class RunRef(Ref):
     experiment_id: str
     model_path: Path
     model_digest: str
+    model_uri: str

@@ -1,0 +1,89 @@
+"""What a source's name means: planted ratings, files, or a public set."""
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cfmodel.data.downloads import PUBLIC_SETS, fetch
+from cfmodel.data.synthetic import NAME as SYNTHETIC
+from cfmodel.data.synthetic import SyntheticSource
+from cfmodel.digests import sha256_of_file, sha256_of_text
+from cfmodel.errors import DataError
+
+#: Folder of sets already unpacked, each in a folder of its name.
+DATA_DIR_VARIABLE = "CFMODEL_DATA_DIR"
+
+#: Files that hold the ratings of a folder whose other files are something else.
+_RATINGS_FILES = ("ratings.parquet", "ratings.csv", "ratings.dat", "u.data")
+_PACKED = ("", ".gz", ".zst")
+_READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".json", ".jsonl", ".ndjson", ".parquet")
+
+
+@dataclass(frozen=True)
+class FilesSource:
+    """Files of ratings, read one after the other."""
+
+    paths: tuple[Path, ...]
+
+
+def resolve(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
+    """Say what a source's name means; a public set is downloaded where it is not at hand.
+
+    Args:
+        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder or a glob.
+        folder: Folder below which downloads are kept.
+
+    Raises:
+        ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
+        DataError: Nothing is there, or a public set cannot be had.
+    """
+    if source.partition(":")[0] == SYNTHETIC:
+        return SyntheticSource.parse(source)
+    if source in PUBLIC_SETS:
+        return FilesSource(_public_set(source, folder))
+    return FilesSource(_files(Path(source).expanduser()))
+
+
+def digest_of(resolved: SyntheticSource | FilesSource) -> str:
+    """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings."""
+    if isinstance(resolved, SyntheticSource):
+        return sha256_of_text(str(resolved))
+    try:
+        digests = [sha256_of_file(path) for path in resolved.paths]
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
+    return digests[0] if len(digests) == 1 else sha256_of_text(*digests)
+
+
+def _public_set(name: str, folder: Path) -> tuple[Path, ...]:
+    unpacked = os.environ.get(DATA_DIR_VARIABLE)
+    if unpacked and (Path(unpacked) / name).is_dir():
+        return _files(Path(unpacked) / name)
+    return (fetch(name, folder=folder / "downloads"),)
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file():
+        return (path,)
+    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
+    if files := tuple(match for match in matches if match.is_file()):
+        return files
+    raise DataError(
+        f"{path}: no such file, folder or glob; give one, `synthetic`, or a public set: {', '.join(PUBLIC_SETS)}"
+    )
+
+
+def _in_folder(folder: Path) -> tuple[Path, ...]:
+    for name in _RATINGS_FILES:
+        for packed in _PACKED:
+            if (folder / f"{name}{packed}").is_file():
+                return (folder / f"{name}{packed}",)
+    present = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    endings = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
+    if files := tuple(path for path in present if path.name.lower().endswith(endings)):
+        return files
+    found = ", ".join(path.name for path in present[:8]) or "nothing"
+    raise DataError(f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}")

@@ -1,0 +1,47 @@
+"""How ratings lie on disk: Parquet with dictionary ids, zstd and page checksums."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.schema import MOVIE_ID, USER_ID
+
+_IDS = [USER_ID, MOVIE_ID]
+
+
+def ratings_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file for ratings; it is read back as `RATINGS` whether ids come as text or dictionaries."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=_IDS,
+        # The usual 1 MiB is full at some 100,000 ids; from there on ids would be written out in full.
+        dictionary_pagesize_limit=64 * 1024 * 1024,
+        store_schema=False,
+    )
+
+
+def read_ratings(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read ratings with ids as dictionaries, one for the whole column, so that each distinct id is held once."""
+    wanted = None if columns is None else list(columns)
+    # Not `pq.read_table`: it cuts row groups into small chunks, each with the whole group's dictionary.
+    with pq.ParquetFile(path, read_dictionary=_IDS, page_checksum_verification=True) as file:
+        return file.read(wanted).unify_dictionaries()
+
+
+def dictionary_of(column: pa.ChunkedArray) -> pa.StringArray:
+    """Return the distinct ids of a column that `read_ratings` read."""
+    return column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
+
+
+def encoded(column: pa.ChunkedArray, vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
+    """Return each id's row in a vocabulary, -1 where it is not in it, looking each distinct id up once."""
+    rows = vocabulary.encode(dictionary_of(column))
+    return np.concatenate([np.empty(0, np.int32), *(rows[chunk.indices.to_numpy()] for chunk in column.chunks)])

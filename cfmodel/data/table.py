@@ -1,0 +1,106 @@
+"""A whole data set in memory: rows of its own vocabularies, so that an id is held once."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cfmodel.data.storage import dictionary_of, encoded, ratings_writer, read_ratings
+from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.digests import is_whole
+from cfmodel.errors import DigestError
+from cfmodel.refs import DatasetRef
+from cfmodel.schema import MOVIE_ID, RATING, RATINGS, TIMESTAMP, USER_ID
+
+_ROW_GROUP_ROWS = 1_048_576
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Ratings of one or two data sets, in their order.
+
+    Attributes:
+        users: Every user.
+        movies: Every movie.
+        user_idx: Rows of `users`, int32, shape (N,).
+        movie_idx: Rows of `movies`, int32, shape (N,).
+        rating: Ratings in rating units, float64, shape (N,).
+        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None where some have none.
+        is_test: Which come from the second data set, bool, shape (N,); None where there is one.
+    """
+
+    users: Vocabulary
+    movies: Vocabulary
+    user_idx: npt.NDArray[np.int32]
+    movie_idx: npt.NDArray[np.int32]
+    rating: npt.NDArray[np.float64]
+    timestamp: npt.NDArray[np.int64] | None
+    is_test: npt.NDArray[np.bool_] | None
+
+    def __len__(self) -> int:
+        return len(self.rating)
+
+    @classmethod
+    def read(cls, data: DatasetRef, test: DatasetRef | None = None) -> Self:
+        """Read a data set, and a second one behind it whose ratings are marked as test.
+
+        Raises:
+            DigestError: A file is not the one its ref names.
+        """
+        tables = [_read(ref) for ref in (data, test) if ref is not None]
+        table = pa.concat_tables(tables).unify_dictionaries() if test else tables[0]
+        users, user_idx = _coded(table[USER_ID])
+        movies, movie_idx = _coded(table[MOVIE_ID])
+        timestamp = table[TIMESTAMP]
+        return cls(
+            users=users,
+            movies=movies,
+            user_idx=user_idx,
+            movie_idx=movie_idx,
+            rating=table[RATING].to_numpy(),
+            timestamp=None if timestamp.null_count else timestamp.to_numpy(),
+            is_test=None if test is None else np.arange(len(table)) >= data.rows,
+        )
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Self:
+        """Return the ratings a mask keeps; the vocabularies stay."""
+        return replace(
+            self,
+            user_idx=self.user_idx[kept],
+            movie_idx=self.movie_idx[kept],
+            rating=self.rating[kept],
+            timestamp=None if self.timestamp is None else self.timestamp[kept],
+            is_test=None if self.is_test is None else self.is_test[kept],
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the ratings as Parquet, in the schema of `RATINGS`."""
+        fields = [RATINGS.field(name).with_type(pa.dictionary(pa.int32(), pa.string())) for name in (USER_ID, MOVIE_ID)]
+        schema = pa.schema([*fields, RATINGS.field(RATING), RATINGS.field(TIMESTAMP)])
+        with ratings_writer(path, schema) as writer:
+            for first in range(0, len(self), _ROW_GROUP_ROWS):
+                writer.write_batch(self._batch(slice(first, first + _ROW_GROUP_ROWS), schema))
+
+    def _batch(self, rows: slice, schema: pa.Schema) -> pa.RecordBatch:
+        rating = pa.array(self.rating[rows])
+        columns = [
+            pa.DictionaryArray.from_arrays(self.user_idx[rows], self.users.ids),
+            pa.DictionaryArray.from_arrays(self.movie_idx[rows], self.movies.ids),
+            rating,
+            pa.nulls(len(rating), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
+        ]
+        return pa.record_batch(columns, schema=schema)
+
+
+def _read(ref: DatasetRef) -> pa.Table:
+    if not is_whole(ref):
+        raise DigestError(f"{ref.path}: the ratings are missing or not the ones that were ingested; ingest them again")
+    return read_ratings(ref.path / "ratings.parquet")
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
+    vocabulary = Vocabulary.of(dictionary_of(column))
+    return vocabulary, encoded(column, vocabulary)

@@ -1,0 +1,61 @@
+"""What tests share: one Prefect server for the session, folders of their own, real ratings where there are some."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Prefect reads its environment when first imported, so this comes before any test module is.
+_HOME = tempfile.TemporaryDirectory(prefix="cfmodel-tests-")
+os.environ |= {
+    "PREFECT_HOME": f"{_HOME.name}/prefect",
+    "PREFECT_PROFILES_PATH": f"{_HOME.name}/prefect/profiles.toml",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    # Read when torch is imported: where other processes use the cores too, threads that spin while they wait
+    # make training some 20 times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+    os.environ.pop(name, None)
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real ratings, named by CFMODEL_DATA_DIR."""
+    folder = os.environ.get("CFMODEL_DATA_DIR")
+    if not folder or not Path(folder, "ml-100k").is_dir():
+        pytest.skip("CFMODEL_DATA_DIR names no folder with ml-100k/: real ratings are needed here")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """Address of a Prefect server that this process' flows use, for the whole session."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.server import prefect_server
+
+    with (
+        prefect_server(Path(os.environ["PREFECT_HOME"])) as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of an MLflow store in a file; creating its tables takes seconds, so there is one."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"

@@ -1,0 +1,32 @@
+import hashlib
+import re
+
+from cfmodel.config import IngestSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.digests import code_digest, is_whole, sha256_of_file, sha256_of_text
+
+
+def test_the_digest_of_a_file_is_the_sha256_of_its_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256_of_file(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_where_one_text_ends_and_the_next_begins_matters():
+    assert sha256_of_text("ab", "c") != sha256_of_text("a", "bc")
+
+
+def test_the_digest_of_the_code_is_the_same_twice():
+    assert re.fullmatch("[0-9a-f]{64}", code_digest())
+    assert code_digest() == code_digest()
+
+
+def test_one_flipped_bit_or_a_missing_file_is_noticed(tmp_path):
+    ref = ingest("synthetic:users=20,movies=10,ratings=60", IngestSettings(), folder=tmp_path)
+    assert is_whole(ref)
+    path = ref.path / "ratings.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert not is_whole(ref)
+    path.unlink()
+    assert not is_whole(ref)

@@ -1,0 +1,175 @@
+import hashlib
+import io
+import logging
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from cfmodel.config import IngestSettings
+from cfmodel.data import downloads
+from cfmodel.data.ingest import ingest
+from cfmodel.errors import DataError
+
+RATINGS = b"1::2::3::4\n5::6::1::7\n"
+
+
+def zipped(**members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return buffer.getvalue()
+
+
+ARCHIVE = zipped(**{"ml-1m__ratings.dat": RATINGS, "..__..__evil.txt": b"x", "ml-1m__movies.dat": b"x"})
+
+
+@pytest.fixture(autouse=True)
+def no_unpacked_sets(monkeypatch):
+    monkeypatch.delenv("CFMODEL_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Publish an archive under a name, with or without a digest known beforehand."""
+
+    def publish(name, content, *, known=True):
+        member = downloads.PUBLIC_SETS[name].member
+        md5 = hashlib.md5(content).hexdigest()
+        monkeypatch.setitem(downloads.PUBLIC_SETS, name, downloads.PublicSet(member, md5 if known else None))
+
+    return publish
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Serve a folder on the loopback in place of the publisher's site."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setattr(downloads, "BASE_URL", f"http://127.0.0.1:{server.server_port}/")
+    yield folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(downloads, "BASE_URL", "http://127.0.0.1:9/")
+
+
+def test_the_publisher_is_asked_over_tls_alone():
+    assert downloads.BASE_URL.startswith("https://")
+
+
+def test_every_promised_set_is_known_and_all_but_the_changing_one_have_a_digest():
+    promised = {"ml-100k", "ml-latest-small", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"}
+    assert set(downloads.PUBLIC_SETS) == promised
+    assert {name for name, known in downloads.PUBLIC_SETS.items() if known.md5 is None} == {"ml-latest-small"}
+
+
+def test_a_set_is_downloaded_checked_and_one_file_of_it_unpacked(site, published, tmp_path, caplog, capfd):
+    published("ml-1m", ARCHIVE)
+    (site / "ml-1m.zip").write_bytes(ARCHIVE)
+    with caplog.at_level(logging.INFO):
+        ref = ingest("ml-1m", IngestSettings(), folder=tmp_path / "data")
+    assert ref.rows == 2
+    folder = tmp_path / "data" / "downloads"
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert kept == {"ml-1m.zip", "ml-1m/ratings.dat"}
+    assert not list(tmp_path.rglob("evil.txt"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_set_is_downloaded_once(site, published, tmp_path):
+    published("ml-1m", ARCHIVE)
+    (site / "ml-1m.zip").write_bytes(ARCHIVE)
+    first = downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+    (site / "ml-1m.zip").unlink()
+    (tmp_path / "downloads" / "ml-1m.zip").unlink()
+    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads") == first
+
+
+@pytest.mark.parametrize("line", ["MD5 (ml-latest-small.zip) = {}\n", "{}  ml-latest-small.zip\n"])
+def test_a_set_that_changes_over_time_is_checked_by_the_digest_published_beside_it(line, site, tmp_path):
+    archive = zipped(**{"ml-latest-small__ratings.csv": b"1,2,3\n"})
+    (site / "ml-latest-small.zip").write_bytes(archive)
+    (site / "ml-latest-small.zip.md5").write_text(line.format(hashlib.md5(archive).hexdigest()))
+    assert downloads.fetch("ml-latest-small", folder=tmp_path / "downloads").read_bytes() == b"1,2,3\n"
+
+
+def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(site, published, tmp_path):
+    published("ml-1m", ARCHIVE)
+    (site / "ml-1m.zip").write_bytes(ARCHIVE + b"x")
+    with pytest.raises(DataError, match="not the published archive"):
+        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+    assert list((tmp_path / "downloads").glob("*")) == []
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "ml-latest-small"])
+def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path, caplog, capfd):
+    with caplog.at_level(logging.DEBUG, "pooch"), pytest.raises(DataError) as refusal:
+        ingest(name, IngestSettings(), folder=tmp_path)
+    message = str(refusal.value)
+    assert message == (
+        f"{name} cannot be downloaded from http://127.0.0.1:9/{name}.zip (no connection): put the archive at "
+        f"{tmp_path.resolve()}/downloads/{name}.zip by hand, or use the source `synthetic`, which works offline"
+    )
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_archive_put_there_by_hand_is_used(offline, published, tmp_path):
+    published("ml-1m", ARCHIVE)
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "ml-1m.zip").write_bytes(ARCHIVE)
+    assert ingest("ml-1m", IngestSettings(), folder=tmp_path).rows == 2
+
+
+def test_a_wrong_archive_put_there_by_hand_is_refused_and_left_there(offline, published, tmp_path):
+    published("ml-1m", ARCHIVE)
+    archive = tmp_path / "ml-1m.zip"
+    archive.write_bytes(b"something else")
+    with pytest.raises(DataError, match=r"ml-1m.zip: is not the published archive \(MD5 "):
+        downloads.fetch("ml-1m", folder=tmp_path)
+    assert archive.read_bytes() == b"something else"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(zipped(other=b"x"), "holds no ml-1m/ratings.dat"), (b"no archive", "is a damaged archive")],
+)
+def test_an_archive_without_the_ratings_is_refused(content, message, published, tmp_path):
+    published("ml-1m", content)
+    (tmp_path / "ml-1m.zip").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        downloads.fetch("ml-1m", folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_MOST_BYTES", 10)
+    published("ml-1m", ARCHIVE)
+    (tmp_path / "ml-1m.zip").write_bytes(ARCHIVE)
+    with pytest.raises(DataError, match="unpacks to more than 10 bytes"):
+        downloads.fetch("ml-1m", folder=tmp_path)
+    assert not (tmp_path / "ml-1m").exists()
+
+
+def test_a_set_already_unpacked_needs_no_network(offline, tmp_path, monkeypatch):
+    (tmp_path / "sets" / "ml-100k").mkdir(parents=True)
+    (tmp_path / "sets" / "ml-100k" / "u.data").write_text("1\t2\t3\t4\n")
+    monkeypatch.setenv("CFMODEL_DATA_DIR", str(tmp_path / "sets"))
+    assert ingest("ml-100k", IngestSettings(), folder=tmp_path).rows == 1

@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.errors import DataError, VocabularyError
+
+
+def test_ids_are_distinct_and_sorted_bytewise():
+    assert Vocabulary.of(["b", "9", "10", "é", "a", "9"]).ids.to_pylist() == ["10", "9", "a", "b", "é"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, "007", "x"],
+        pa.array(["7", "007", "x"]),
+        pa.chunked_array([["7"], ["007", "x"]]),
+        pa.array(["7", "007", "x"]).dictionary_encode(),
+        np.array(["7", "007", "x"]),
+        np.array([7, "007", "x"], dtype=object),
+        pd.Series(["7", "007", "x"]),
+        pd.Series([7, "007", "x"], dtype=object),
+    ],
+    ids=["list", "array", "chunked", "dictionary", "numpy", "objects", "series", "series-of-objects"],
+)
+def test_an_integer_means_its_decimal_text_and_an_unknown_id_is_minus_one(ids):
+    assert Vocabulary.of(["7", "8", "x"]).encode(ids).tolist() == [0, -1, 2]
+
+
+@pytest.mark.parametrize("ids", [[7, 9], np.array([7, 9], np.int32), pd.Series([7, 9]), pa.array([7, 9])])
+def test_integers_of_any_kind_are_encoded(ids):
+    rows = Vocabulary.of(["7", "007"]).encode(ids)
+    assert rows.tolist() == [1, -1]
+    assert rows.dtype == np.int32
+
+
+def test_large_integers_keep_every_digit():
+    vocabulary = Vocabulary.of([9007199254740993, 9007199254740992])
+    assert vocabulary.row_of(9007199254740993) == 1
+    assert Vocabulary.of([2**80, 1]).row_of(2**80) == 1
+
+
+def test_no_ids_encode_to_no_rows():
+    assert Vocabulary.of(["a"]).encode([]).tolist() == []
+    assert len(Vocabulary.of([])) == 0
+
+
+def test_a_missing_id_is_unknown():
+    assert Vocabulary.of(["a"]).encode(["a", None]).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("ids", [[1.5], [True, "a"], pa.array([1.0]), [["a"]]])
+def test_what_is_neither_text_nor_an_integer_is_refused(ids):
+    with pytest.raises(VocabularyError, match="text or integers"):
+        Vocabulary.of(["a"]).encode(ids)
+
+
+def test_an_unknown_id_asked_for_by_name_is_refused_with_near_ones():
+    with pytest.raises(VocabularyError, match=r"id '104' is not among the 100 known ids; near it: '1"):
+        Vocabulary.of([str(id) for id in range(4, 104)]).row_of(104)
+
+
+def test_decoding_undoes_encoding_and_refuses_rows_outside():
+    vocabulary = Vocabulary.of(["a", "b", "c"])
+    assert vocabulary.decode(vocabulary.encode(["c", "a"])) == ["c", "a"]
+    with pytest.raises(VocabularyError, match=r"rows must be in \[0, 3\)"):
+        vocabulary.decode([-1])
+
+
+def test_a_vocabulary_survives_its_file(tmp_path):
+    vocabulary = Vocabulary.of(["b", "a", "007"])
+    vocabulary.write(tmp_path / "ids.parquet")
+    assert Vocabulary.read(tmp_path / "ids.parquet").ids.equals(vocabulary.ids)
+
+
+def test_a_file_with_unsorted_ids_is_refused(tmp_path):
+    Vocabulary(pa.array(["b", "a"])).write(tmp_path / "ids.parquet")
+    with pytest.raises(DataError, match="not sorted"):
+        Vocabulary.read(tmp_path / "ids.parquet")

@@ -1,0 +1,71 @@
+"""The model: worked by hand, cold sides, the textbook's names."""
+
+import inspect
+
+import pytest
+import torch
+
+from cfmodel.errors import ConfigError
+from cfmodel.model import CollaborativeFiltering
+
+
+def small() -> CollaborativeFiltering:
+    model = CollaborativeFiltering(2, 3, 2, global_mean=3.5)
+    with torch.no_grad():
+        model.user_embeddings.weight.copy_(torch.tensor([[0.5, -0.2], [0.1, 0.4]]))
+        model.movie_embeddings.weight.copy_(torch.tensor([[0.3, 0.1], [0.0, 1.0], [2.0, 0.0]]))
+        model.user_biases.weight.copy_(torch.tensor([[0.5], [-0.5]]))
+        model.movie_biases.weight.copy_(torch.tensor([[0.3], [0.0], [0.1]]))
+    return model
+
+
+def test_a_prediction_is_the_mean_plus_both_biases_plus_the_dot_product() -> None:
+    # 3.5 + 0.5 + 0.3 + (0.5 * 0.3 + -0.2 * 0.1) and 3.5 - 0.5 + 0.1 + 0.1 * 2
+    predictions = small()(torch.tensor([0, 1]), torch.tensor([0, 2]))
+    torch.testing.assert_close(predictions, torch.tensor([4.43, 3.3]))
+
+
+def test_a_cold_side_falls_back_to_the_mean_and_the_known_bias() -> None:
+    scores = small().score(torch.tensor([-1, 0, -1, 0]), torch.tensor([0, -1, -1, 0]))
+    torch.testing.assert_close(scores, torch.tensor([3.8, 4.0, 3.5, 4.43]))
+
+
+def test_the_names_and_the_signature_are_the_textbooks() -> None:
+    assert set(dict(CollaborativeFiltering(2, 3).named_parameters())) == {
+        f"{table}.weight" for table in ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
+    }
+    parameters = inspect.signature(CollaborativeFiltering).parameters
+    assert list(parameters)[:3] == ["num_users", "num_movies", "embedding_dim"]
+    assert parameters["embedding_dim"].default == 50
+    assert parameters["global_mean"].default == 0.0
+    assert parameters["global_mean"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def test_the_global_mean_is_a_buffer_and_not_trained() -> None:
+    model = CollaborativeFiltering(2, 3, global_mean=3.6)
+    assert "global_mean" in dict(model.named_buffers())
+    assert "global_mean" not in dict(model.named_parameters())
+
+
+def test_biases_start_at_zero_and_embeddings_small() -> None:
+    model = CollaborativeFiltering(200, 300, generator=torch.Generator().manual_seed(0))
+    assert not model.user_biases.weight.any()
+    assert not model.movie_biases.weight.any()
+    assert model.user_embeddings.weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+def test_the_same_stream_gives_the_same_embeddings() -> None:
+    first, second = (CollaborativeFiltering(5, 5, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first.user_embeddings.weight, second.user_embeddings.weight)
+    assert not torch.equal(first.user_embeddings.weight, first.movie_embeddings.weight)
+
+
+def test_building_a_model_leaves_torchs_own_stream_untouched() -> None:
+    before = torch.get_rng_state()
+    CollaborativeFiltering(5, 5, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_an_empty_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one user"):
+        CollaborativeFiltering(0, 3)
