@@ -1,0 +1,43 @@
+"""How far predictions are from ratings, over rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Errors of some predictions.
+
+    Attributes:
+        rows: Number of predictions, N.
+        rmse: sqrt(mean((prediction - rating)^2)), in rating units; None where N is 0.
+        mae: mean(|prediction - rating|), in rating units; None where N is 0.
+    """
+
+    rows: int
+    rmse: float | None
+    mae: float | None
+
+    @classmethod
+    def of(cls, predictions: Floats, ratings: Floats) -> "Accuracy":
+        """Measure predictions against ratings, both of shape (N,); summed in float64."""
+        if not len(ratings):
+            return cls(0, None, None)
+        error = predictions.astype(np.float64) - ratings
+        return cls(len(ratings), float(np.sqrt(np.mean(np.square(error)))), float(np.mean(np.abs(error))))
+
+    def errors(self) -> dict[str, float]:
+        """Return RMSE and MAE by name; nothing where there are no rows."""
+        named = {"rmse": self.rmse, "mae": self.mae}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def metrics(self, slice: str = "") -> dict[str, float]:
+        """Return `test/rows_SLICE`, `test/rmse_SLICE` and `test/mae_SLICE`; the rows alone where there are none."""
+        suffix = f"_{slice}" if slice else ""
+        measures = {"rows": float(self.rows), **self.errors()}
+        return {f"test/{measure}{suffix}": value for measure, value in measures.items()}

@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.errors import DataError
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.recommender import Recommender
+from cfmodel.serving import RatingPredictor, _load_pyfunc
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model = CollaborativeFiltering(2, 3, 4, global_mean=3.0, init_std=0.7, generator=torch.Generator().manual_seed(1))
+    Recommender(model, Vocabulary.of(["1", "2"]), Vocabulary.of(["10", "11", "x"]), 1.0, 5.0).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def predictor(folder: Path) -> RatingPredictor:
+    return _load_pyfunc(str(folder))
+
+
+def request(users: list[object], movies: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"user_id": users, "movie_id": movies})
+
+
+def test_a_table_of_ids_is_answered_in_its_order_with_its_index(predictor: RatingPredictor, folder: Path) -> None:
+    table = request(["1", "2", "1"], ["x", "10", "11"]).set_index(pd.Index([7, 5, 3]))
+    answers = predictor.predict(table, params=None)
+    assert answers.name == "prediction"
+    assert answers.dtype == np.float32
+    assert answers.index.tolist() == [7, 5, 3]
+    expected = Recommender.load(folder).predict(["1", "2", "1"], ["x", "10", "11"])
+    assert answers.tolist() == expected.tolist()
+
+
+def test_integers_mean_their_decimal_text(predictor: RatingPredictor) -> None:
+    answers = (predictor.predict(request(users, movies)).tolist() for users, movies in (([1], [10]), (["1"], ["10"])))
+    assert next(answers) == next(answers)
+
+
+def test_unknown_ids_beside_known_ones_are_answered_without_a_warning(predictor: RatingPredictor) -> None:
+    assert predictor.predict(request(["1", "who"], ["what", "10"])).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("users", "movies", "column"), [(["u1", "u2"], ["x", "10"], "user_id"), (["1"], [7], "movie_id")]
+)
+def test_a_request_of_unknown_ids_alone_is_answered_with_a_warning(
+    predictor: RatingPredictor, users: list[object], movies: list[object], column: str
+) -> None:
+    with pytest.warns(UserWarning, match=rf"none of the \d ids in {column} .* probably of the wrong kind"):
+        assert predictor.predict(request(users, movies)).tolist() == [3.0] * len(users)
+
+
+def test_an_empty_request_has_an_empty_answer(predictor: RatingPredictor) -> None:
+    assert len(predictor.predict(request([], []))) == 0
+
+
+def test_a_missing_column_is_named(predictor: RatingPredictor) -> None:
+    with pytest.raises(DataError, match="no column movie_id, only user_id, item"):
+        predictor.predict(pd.DataFrame({"user_id": ["1"], "item": ["x"]}))
+
+
+def test_a_process_without_the_checkout_answers_the_same(folder: Path, tmp_path: Path, root: Path) -> None:
+    table = request(["1", "2", "who"], ["x", "what", "10"])
+    code = f"""
+import json, sys
+for name in ("flows", "tasks", "prefect", "mlflow"):
+    sys.modules[name] = None  # importing it raises
+import pandas as pd
+from cfmodel.serving import _load_pyfunc
+table = pd.DataFrame({table.to_dict("list")!r})
+print(json.dumps(_load_pyfunc({str(folder)!r}).predict(table).tolist()))
+"""
+    fresh = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(fresh.stdout) == _load_pyfunc(str(folder)).predict(table).tolist()
