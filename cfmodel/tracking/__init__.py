@@ -1,0 +1,60 @@
+"""MLflow: where a run, its metrics and its model are recorded.
+
+    run = start_run(settings.tracking, tags={...})
+    with ended_on_error(run):
+        log_settings(run, settings, source=source)
+        log_split(run, split)
+        with recorder(run) as on_record:
+            result = train(split, settings.train, device=device, on_record=on_record)
+        result.recommender.save(folder)
+        log_model(run, folder)
+        log_evaluation(run, evaluate(result.recommender, split, settings.evaluation))
+        end_run(run)
+
+The store is a value: each function takes the run (or the address) it works on, and none touches
+MLflow's global state. MLflow itself, imported in `store` alone, is loaded by the first call and
+not by importing this package.
+"""
+
+from cfmodel.tracking.evaluations import log_evaluation
+from cfmodel.tracking.models import check_model, log_model
+from cfmodel.tracking.runs import (
+    Run,
+    RunSummary,
+    TrackedRun,
+    end_run,
+    ended_on_error,
+    experiment_url,
+    log_metrics,
+    log_settings,
+    log_split,
+    read_run,
+    recorder,
+    run_url,
+    set_tags,
+    start_run,
+    training_view,
+)
+from cfmodel.tracking.store import resolve_uri
+
+__all__ = [
+    "Run",
+    "RunSummary",
+    "TrackedRun",
+    "check_model",
+    "end_run",
+    "ended_on_error",
+    "experiment_url",
+    "log_evaluation",
+    "log_metrics",
+    "log_model",
+    "log_settings",
+    "log_split",
+    "read_run",
+    "recorder",
+    "resolve_uri",
+    "run_url",
+    "set_tags",
+    "start_run",
+    "training_view",
+]

@@ -1,0 +1,147 @@
+"""The store runs are kept in: its address, reaching it, and saying what is wrong with it.
+
+The only file that imports mlflow.
+"""
+
+import os
+import re
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from filelock import FileLock
+
+from cfmodel.config import TrackingSettings
+from cfmodel.errors import TrackingError
+
+_DEFAULT_URI = "sqlite:///mlflow.db"
+
+#: Set before MLflow is imported, unless the environment says otherwise: no chatter, and a server
+#: that is away costs seconds where MLflow would try for four minutes.
+_ENVIRONMENT = {
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+
+
+@cache
+def mlflow() -> Any:
+    """Import MLflow, once, with our defaults for what the environment leaves open."""
+    set_defaults()
+    with warnings.catch_warnings():
+        # MLflow warns itself about its own types and hides that from a terminal, not from `-W error`.
+        warnings.filterwarnings("ignore", message=".*type hint is inferred as AnyType")
+        import mlflow.artifacts
+        import mlflow.models
+        import mlflow.pyfunc
+        import mlflow.types.schema
+    return mlflow
+
+
+def set_defaults() -> None:
+    """Set the environment variables MLflow reads, but for those that are set."""
+    reporting = os.environ.get("DO_NOT_TRACK", "true").lower() in ("false", "0", "no")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(not reporting).lower())
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def client(uri: str) -> Any:
+    """Return MLflow's client of the store at `uri`, creating a SQLite store that is missing."""
+    return mlflow().MlflowClient(tracking_uri=uri)
+
+
+def resolve_uri(settings: TrackingSettings) -> str:
+    """Return the address of the store: the setting, else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.
+
+    A relative SQLite path is made absolute against the working folder, so that the address means
+    the same file to a process that works elsewhere.
+    """
+    uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
+    path = _sqlite_path(uri)
+    if path is None or path.is_absolute():
+        return uri
+    return uri.replace(":///", f":///{Path.cwd()}/", 1)
+
+
+def experiment_named(uri: str, name: str) -> str:
+    """Return the id of an experiment, creating it, and a SQLite store, where they are missing.
+
+    Artifacts of an experiment created in SQLite go to `mlruns` beside the file. MLflow's own
+    default is `./mlruns` of whichever process came first.
+    """
+    with _alone_in(uri):
+        found = client(uri).get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        path = _sqlite_path(uri)
+        location = None if path is None else (path.parent / "mlruns" / quote(name, safe=" ")).as_uri()
+        return str(client(uri).create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def reaching(uri: str, doing: str) -> Iterator[None]:
+    """Turn what MLflow, its database and the network raise into a TrackingError that says what to do."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    refusals = (mlflow().exceptions.MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+    try:
+        yield
+    except refusals as error:
+        raise TrackingError(shown(f"{uri}: {doing} failed: {_reason(error)}; {_remedy(uri)}")) from error
+
+
+def shown(uri: str) -> str:
+    """Return an address, or a text with addresses, without the passwords they may hold."""
+    return re.sub(r"//[^/\s]*@", "//***@", uri)
+
+
+@contextmanager
+def _alone_in(uri: str) -> Iterator[None]:
+    """Let one process at a time create a SQLite store: of two at once one fails halfway.
+
+    SQLite itself is asked first whether it can use the file, because MLflow would go on asking
+    for a minute and a half.
+    """
+    path = _sqlite_path(uri)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA schema_version")
+    with FileLock(f"{path}.lock"):
+        yield
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    """Return the file of a SQLite store; None for other stores and for one in memory."""
+    scheme, _, path = uri.partition(":///")
+    if not scheme.startswith("sqlite") or not path or path.startswith(":memory:"):
+        return None
+    return Path(path.partition("?")[0])
+
+
+def _reason(error: BaseException) -> str:
+    """Return one line: the system's own words where network or disk are at the bottom of it, else MLflow's."""
+    bottom = error
+    while (below := bottom.__cause__ or bottom.__context__) is not None:
+        bottom = below
+    text = str(bottom if isinstance(bottom, OSError) else error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+
+
+def _remedy(uri: str) -> str:
+    if uri.startswith("http"):
+        return "start the server there, or set tracking.uri (or MLFLOW_TRACKING_URI) to one that runs"
+    if "://" not in uri or uri.startswith("file:"):
+        return "MLflow keeps no new runs in plain folders; set tracking.uri to sqlite:///mlflow.db"
+    return "check that the database can be written, or set tracking.uri to another, such as sqlite:///mlflow.db"

@@ -1,0 +1,121 @@
+"""One pass over the training ratings, and what its steps saw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.config import TrainSettings
+from cfmodel.errors import DivergedError
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batches import DeviceRatings, epoch_order
+from cfmodel.training.records import TABLES
+from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.step import GradNorms, Loss, update
+
+#: Times an epoch that progress is reported.
+REPORTS_PER_EPOCH = 20
+
+
+@dataclass(frozen=True)
+class EpochSummary:
+    """Means over one epoch, on the host; see `EpochRecord` for what each one is."""
+
+    train_loss: float
+    train_rmse: float
+    grad_norms: dict[str, float]
+    total_grad_norm: float
+    clipped_fraction: float
+
+
+@dataclass(eq=False)
+class StepLog:
+    """What the steps of an epoch saw, kept on the device until the epoch is over."""
+
+    sizes: list[int] = field(default_factory=list)
+    _scalars: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
+    _tables: list[Tensor] = field(default_factory=list)
+
+    def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
+        """Keep one step's tensors; nothing is computed or read back yet."""
+        self.sizes.append(size)
+        self._scalars.append((loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient))
+        self._tables.append(norms.tables)
+
+    def summary(self, *, epoch: int, steps_before: int) -> EpochSummary:
+        """Read everything back at once and average it: losses over ratings, norms over steps.
+
+        Raises:
+            DivergedError: A loss or a gradient was not finite.
+        """
+        columns = [torch.stack(column) for column in zip(*self._scalars, strict=True)]
+        read = torch.column_stack([*columns, torch.stack(self._tables)]).cpu().numpy().astype(np.float64)
+        _require_finite(read, epoch=epoch, steps_before=steps_before)
+        loss, squared_error, *_ = np.average(read, axis=0, weights=self.sizes)
+        _, _, total, _, *tables = read.mean(axis=0)
+        return EpochSummary(
+            train_loss=float(loss),
+            train_rmse=float(np.sqrt(squared_error)),
+            grad_norms=dict(zip(TABLES, map(float, tables), strict=True)),
+            total_grad_norm=float(total),
+            clipped_fraction=float((read[:, 3] < 1).mean()),
+        )
+
+
+def _require_finite(read: np.ndarray, *, epoch: int, steps_before: int) -> None:
+    finite = np.isfinite(read).all(axis=1)
+    if finite.all():
+        return
+    first, last = steps_before + 1 + int(finite.argmin()), steps_before + len(read)
+    raise DivergedError(
+        f"epoch {epoch}: loss or gradient is not finite from step {first:,} of {last:,} on; "
+        f"lower train.learning_rate, and check the ratings for values far outside their scale"
+    )
+
+
+def run_epoch(
+    model: CollaborativeFiltering,
+    optimizer: torch.optim.Optimizer,
+    ratings: DeviceRatings,
+    *,
+    settings: TrainSettings,
+    batch_size: int,
+    regularization: float,
+    epoch: int,
+    on_progress: Callable[[float], None],
+) -> StepLog:
+    """Update the model once per batch, each rating in exactly one batch, and return what the steps saw.
+
+    Args:
+        model: Changed in place.
+        optimizer: Holds the model's parameters; its learning rate follows the schedule.
+        ratings: N training ratings on the model's device.
+        settings: Clipping, schedule and the seed of the order.
+        batch_size: Ratings in a step.
+        regularization: Weight of the penalty.
+        epoch: Number of this epoch, from 1.
+        on_progress: Takes the share of this epoch's steps done.
+    """
+    order = epoch_order(len(ratings), seed=settings.seed, epoch=epoch).to(ratings.rating.device)
+    steps, log = -(-len(ratings) // batch_size), StepLog()
+    for step, batch in enumerate(ratings[order].batches(batch_size)):
+        progress = (epoch - 1 + step / steps) / settings.epochs
+        _set_learning_rate(optimizer, learning_rate_at(progress, settings))
+        loss, norms = update(
+            model,
+            optimizer,
+            batch,
+            regularization=regularization,
+            max_grad_norm=settings.max_grad_norm,
+        )
+        log.add(len(batch), loss, norms)
+        if (step + 1) * REPORTS_PER_EPOCH // steps > step * REPORTS_PER_EPOCH // steps:
+            on_progress((step + 1) / steps)
+    return log
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate

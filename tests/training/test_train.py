@@ -1,0 +1,85 @@
+"""From a split to a recommender."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cfmodel.config import IngestSettings, SplitSettings, TrainSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.data.parts import concatenate, load_part, load_vocabularies
+from cfmodel.data.split import split
+from cfmodel.refs import SplitRef
+from cfmodel.training.fit import fit
+from cfmodel.training.records import EpochRecord
+from cfmodel.training.train import train
+
+CPU = torch.device("cpu")
+SETTINGS = TrainSettings(epochs=6)
+
+
+@pytest.fixture(scope="module")
+def small_split(tmp_path_factory: pytest.TempPathFactory) -> SplitRef:
+    folder = tmp_path_factory.mktemp("data")
+    data = ingest("synthetic:users=150,movies=80,ratings=4000,factors=2", IngestSettings(), folder=folder)
+    return split(data, SplitSettings(), folder=folder)
+
+
+@pytest.fixture
+def split_with_newcomers(tmp_path: Path) -> SplitRef:
+    """A split whose val holds users and movies that train does not."""
+    ratings = tmp_path / "ratings.csv"
+    rows = [f"{user},{movie},{1 + (user + movie) % 5},{user}" for user in range(30) for movie in range(user, user + 4)]
+    ratings.write_text("\n".join(["user_id,movie_id,rating,timestamp", *rows]))
+    data = ingest(str(ratings), IngestSettings(), folder=tmp_path)
+    return split(data, SplitSettings(strategy="temporal", test_fraction=0.2, val_fraction=0.3), folder=tmp_path)
+
+
+def test_a_recommender_comes_out_with_its_vocabularies(small_split: SplitRef) -> None:
+    result = train(small_split, SETTINGS.model_copy(update={"refit": False}), device=CPU)
+    assert len(result.recommender.users) == small_split.users
+    assert len(result.recommender.movies) == small_split.movies
+    assert (result.recommender.rating_min, result.recommender.rating_max) == pytest.approx(
+        (small_split.rating_min, small_split.rating_max)
+    )
+    assert result.num_ratings == small_split.train_rows
+    assert not result.refit
+
+
+def test_a_refit_trains_on_train_and_val_for_the_best_number_of_epochs(small_split: SplitRef) -> None:
+    records: list[Any] = []
+    result = train(small_split, SETTINGS.model_copy(update={"refit": True}), device=CPU, on_record=records.append)
+    again = [record for record in records if isinstance(record, EpochRecord) and record.phase == "refit"]
+    assert len(again) == result.best_epoch
+    assert {record.val_rmse for record in again} == {None}
+    assert result.num_ratings == small_split.train_rows + small_split.val_rows
+    users, movies = load_vocabularies(small_split, parts=("train", "val"))
+    ratings = concatenate(*(load_part(small_split, part, users=users, movies=movies) for part in ("train", "val")))
+    sizes = {"num_users": len(users), "num_movies": len(movies), "batch_size": result.batch_size}
+    by_hand = fit(ratings, None, settings=SETTINGS, device=CPU, epochs=result.best_epoch, **sizes)
+    for mine, theirs in zip(result.recommender.model.parameters(), by_hand.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_refit_knows_the_users_and_movies_of_val(split_with_newcomers: SplitRef) -> None:
+    apart, together = (
+        train(split_with_newcomers, SETTINGS.model_copy(update={"refit": refit}), device=CPU).recommender
+        for refit in (False, True)
+    )
+    assert len(together.users) > len(apart.users)
+    assert len(together.movies) > len(apart.movies)
+    assert together.model.user_embeddings.num_embeddings == len(together.users)
+
+
+def test_the_same_split_and_seed_give_the_same_recommender(small_split: SplitRef) -> None:
+    first, second = (train(small_split, SETTINGS, device=CPU).recommender for _ in range(2))
+    users, movies = first.users.decode(np.arange(20)), first.movies.decode(np.arange(20))
+    assert np.array_equal(first.predict(users, movies), second.predict(users, movies))
+
+
+def test_the_summary_tells_the_batch_size_and_the_penalty_used(small_split: SplitRef) -> None:
+    summary = train(small_split, SETTINGS, device=CPU).summary()
+    assert summary["train/batch_size"] == 32
+    assert 0 < summary["train/regularization"] < 1
