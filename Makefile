@@ -1,0 +1,46 @@
+# `make help` lists the targets.
+
+PYTHON ?= python3
+SOURCE ?= synthetic
+ARGS ?=
+BIN := .venv/bin
+
+# Prefect's and MLflow's usage reporting are off; README.md says how to turn them on.
+export DO_NOT_TRACK ?= true
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check ui clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run.stamp ## Run the pipeline: make run [SOURCE=ratings.csv] [ARGS="--set train.epochs=5"]
+	@$(BIN)/cfmodel run $(SOURCE) $(ARGS)
+
+test: .venv/dev.stamp check ## Lint, check format and types, run every test
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/dev.stamp ## Lint, check format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+ui: .venv/run.stamp ## Open MLflow on the store that `make run` wrote to
+	@$(BIN)/cfmodel ui
+
+clean: ## Remove the environment and what tools left; your data and runs stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+.venv/run.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("cfmodel needs Python 3.11 or later: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "Setting up .venv from constraints.txt; this takes a minute or two, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet -c constraints.txt -e '.[flows]'
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	@$(BIN)/pip install --quiet -c constraints.txt -e '.[flows,dev]'
+	@touch $@

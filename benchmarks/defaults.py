@@ -1,0 +1,121 @@
+"""The evidence for the defaults of training: change one at a time and look at val.
+
+    CFMODEL_DATA_DIR=folder/that/holds/ml-100k/and/ml-latest-small python benchmarks/defaults.py
+
+Reads the training files of ML-100K's folds u1, u3 and u5 (never a test file), ml-latest-small and the
+built-in ratings; each is split at random into train, val and a part held out, and what is compared is
+the RMSE on val. Refitting uses val up, so it is judged on the part held out.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from machine import describe_machine
+
+from cfmodel.config import EvaluationSettings, IngestSettings, SplitSettings, TrainSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.data.split import split
+from cfmodel.evaluation.evaluate import evaluate
+from cfmodel.refs import SplitRef
+from cfmodel.training.train import TrainingResult, train
+
+CHANGES: tuple[dict[str, Any], ...] = (
+    {},
+    {"seed": 1},
+    {"learning_rate": 0.001, "schedule": "constant", "epochs": 40},
+    {"learning_rate": 0.001},
+    {"learning_rate": 0.002},
+    {"learning_rate": 0.005},
+    {"schedule": "constant"},
+    {"schedule": "cosine"},
+    {"epochs": 10},
+    {"epochs": 20},
+    {"init_std": 0.1},
+    {"init_std": 0.03},
+    {"embedding_dim": 20},
+    {"embedding_dim": 100},
+    {"regularization": 0.0},
+    {"regularization_factor": 0.5},
+    {"regularization_factor": 0.85},
+    {"regularization_factor": 1.2},
+    {"regularization_factor": 2.0},
+    {"batch_factor": 0.5},
+    {"batch_factor": 2.0},
+)
+
+Splits = dict[str, list[SplitRef]]
+
+
+def make_splits(ratings: Path, folder: Path) -> Splits:
+    """Split every set at random; one entry per column of the table."""
+    sources = {
+        "ml-100k": [(str(ratings / "ml-100k" / f"u{fold}.base"), 0) for fold in (1, 3, 5)],
+        "ml-latest-small": [(str(ratings / "ml-latest-small" / "ratings.csv"), seed) for seed in (0, 1)],
+        "synthetic": [("synthetic", 0)],
+    }
+    return {
+        name: [
+            split(ingest(source, IngestSettings(), folder=folder), SplitSettings(seed=seed), folder=folder)
+            for source, seed in each
+        ]
+        for name, each in sources.items()
+    }
+
+
+def trained(part: SplitRef, change: dict[str, Any], defaults: TrainingResult | None) -> TrainingResult:
+    """Train with one default changed; a factor multiplies what the default came to on this set."""
+    change = {"refit": False, **change}
+    for name in ("batch", "regularization"):
+        factor = change.pop(f"{name}_factor", None)
+        if factor and defaults:
+            field = {"batch": "batch_size"}.get(name, name)
+            change[field] = type(getattr(defaults, field))(factor * getattr(defaults, field))
+    return train(part, TrainSettings(**change), device=torch.device("cpu"))
+
+
+def held_out(part: SplitRef, refit: bool) -> float:
+    """Return the RMSE on the part held out, with or without the refit."""
+    result = train(part, TrainSettings(refit=refit), device=torch.device("cpu"))
+    found = evaluate(result.recommender, part, EvaluationSettings(), trained_parts=result.trained_parts)
+    return found.metrics["test/rmse"]
+
+
+def main() -> None:
+    """Print both tables, as Markdown."""
+    ratings = Path(os.environ.get("CFMODEL_DATA_DIR", ""))
+    if "CFMODEL_DATA_DIR" not in os.environ or not (ratings / "ml-100k" / "u1.base").is_file():
+        sys.exit("defaults: set CFMODEL_DATA_DIR to the folder that holds ml-100k/ and ml-latest-small/")
+    torch.set_num_threads(1)
+    print(describe_machine(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        splits = make_splits(ratings, Path(folder))
+        print(f"\n| changed | {' | '.join(splits)} | seconds |\n|---|{'---|' * (len(splits) + 1)}", flush=True)
+        defaults: dict[SplitRef, TrainingResult] = {}
+        for change in CHANGES:
+            results = {
+                name: [(part, trained(part, change, defaults.get(part))) for part in parts]
+                for name, parts in splits.items()
+            }
+            if not change:
+                defaults = dict(pair for pairs in results.values() for pair in pairs)
+            cells = [
+                f"{mean(result.best_val_rmse or 0 for _, result in pairs):.4f} "
+                f"@{mean(result.best_epoch for _, result in pairs):.0f}"
+                for pairs in results.values()
+            ]
+            seconds = sum(result.seconds for pairs in results.values() for _, result in pairs)
+            name = ", ".join(f"{key} {value}" for key, value in change.items()) or "nothing"
+            print(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
+        print(f"\n| refit | {' | '.join(splits)} |\n|---|{'---|' * len(splits)}", flush=True)
+        for refit in (False, True):
+            cells = [f"{mean(held_out(part, refit) for part in parts):.4f}" for parts in splits.values()]
+            print(f"| {refit} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""What every benchmark prints first: where, with what and when it ran."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from cfmodel import provenance
+
+
+def describe_machine() -> str:
+    """Return the machine, the versions, the commit and the date, in one line each."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pyarrow"))
+    return "\n".join(
+        [
+            f"machine   {os.cpu_count()} cores ({platform.machine()}), torch on {torch.get_num_threads()} threads",
+            f"versions  cfmodel {provenance.cfmodel_version()}, Python {platform.python_version()}, {versions}",
+            f"commit    {provenance.commit() or 'not a checkout'}",
+            f"date      {datetime.now(UTC):%Y-%m-%d}",
+        ]
+    )

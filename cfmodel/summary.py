@@ -1,0 +1,31 @@
+"""The result of a run as a person reads it: the model beside the floors, and how long each step took."""
+
+from collections.abc import Mapping
+from typing import Any
+
+#: What stands in the table of errors, in order: name, and the metrics of its RMSE and MAE.
+_ROWS = (
+    ("model", "test/rmse", "test/mae"),
+    ("damped biases", "test/damped_bias_rmse", "test/damped_bias_mae"),
+    ("global mean", "test/global_mean_rmse", "test/global_mean_mae"),
+    ("planted noise floor", "test/noise_floor_rmse", "test/noise_floor_mae"),
+)
+
+
+def accuracy_rows(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return one row per predictor that was measured: its name, test RMSE and test MAE in rating units."""
+    return [
+        {"predictor": name, "test RMSE": round(metrics[rmse], 4), "test MAE": _rounded(metrics.get(mae))}
+        for name, rmse, mae in _ROWS
+        if rmse in metrics
+    ]
+
+
+def step_seconds(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds each step of a run took, in the order they were taken."""
+    names = ("ingest", "ingest-test", "split", "train", "evaluate")
+    return {name: metrics[f"time/{name}_seconds"] for name in names if f"time/{name}_seconds" in metrics}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

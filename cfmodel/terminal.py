@@ -1,0 +1,174 @@
+"""What a person watching a run sees: one line per event, a bar for what takes long, a table at the end."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cfmodel import __version__
+from cfmodel.config import PipelineSettings
+from cfmodel.data.ingest import RowsRead
+from cfmodel.evaluation.metrics import EvaluationProgress
+from cfmodel.refs import DatasetRef, SplitRef
+from cfmodel.summary import accuracy_rows, step_seconds
+from cfmodel.training.records import TABLES, EpochRecord, StepProgress
+
+#: Told at the end of a step: its result, its seconds and whether an earlier result was reused.
+Finish = Callable[[Any, float, bool], None]
+
+EPOCH_HEADER = """\
+                     gradient norm before clipping, mean over steps
+          train     val       user_    user_      movie_   movie_  ratings
+  epoch    loss    RMSE  embeddings   biases  embeddings   biases    per s"""
+
+
+def describe(thing: Any) -> str | None:
+    """Return one line of plain text for a record or a ref; None for what is not worth a line."""
+    match thing:
+        case DatasetRef():
+            return f"{thing.rows:,} ratings of {thing.users:,} users and {thing.movies:,} movies"
+        case SplitRef():
+            dropped = f", {thing.dropped_rows:,} left out" if thing.dropped_rows else ""
+            return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
+        case EpochRecord():
+            return _epoch_line(thing)
+    return None
+
+
+def _epoch_line(record: EpochRecord) -> str:
+    val = "     -" if record.val_rmse is None else f"{record.val_rmse:6.4f}"
+    widths = (11, 8, 11, 8)
+    norms = " ".join(f"{record.grad_norms[table]:{width}.4f}" for table, width in zip(TABLES, widths, strict=True))
+    pace = _short(record.ratings_per_second)
+    epoch = f"{record.epoch}/{record.epochs}"
+    return f"{epoch:>7} {record.train_loss:7.4f}  {val} {norms} {pace:>8}{' best' if record.best else ''}"
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for other in others:
+        table.add_column(other, justify="right")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _short(count: float) -> str:
+    return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
+
+
+class Silent:
+    """Shows nothing: what a worker's process and a library's caller get."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Finish]:  # noqa: ARG002 - a screen's signature
+        """Surround one step of a flow; tell what is yielded how it ended."""
+        yield lambda *_: None
+
+    def show(self, record: Any) -> None:
+        """Show one record of a step under way."""
+
+
+class Screen(Silent):
+    """Shows a run on a terminal; without a terminal, the same lines and no bars."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = self._bars()
+        self._bar = self._progress.add_task("", total=1.0)
+        self._phase: str | None = None
+
+    def _bars(self) -> Progress:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        return Progress(
+            *columns, TimeElapsedColumn(), console=self._console, transient=True, disable=not self._console.is_terminal
+        )
+
+    def begin(self, source: str, settings: PipelineSettings) -> None:
+        """Say what is about to run."""
+        train = settings.train
+        self._print(f"cfmodel {__version__}: {source}, {settings.split.strategy} split, seed {train.seed}")
+
+    def result(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Show what came out, beside what it must beat, and how long each step took."""
+        errors = _table("on the test ratings", "RMSE", "MAE")
+        for row in accuracy_rows(metrics):
+            errors.add_row(row["predictor"], _number(row["test RMSE"]), _number(row["test MAE"]))
+        times = _table("step", "seconds", "")
+        for name, seconds in step_seconds(metrics).items():
+            times.add_row(name, f"{seconds:.1f}", "reused" if tags.get(f"step.{name}") == "reused" else "")
+        for table in (errors, times):
+            self._console.print()
+            self._console.print(table)
+        self._console.print()
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self._print(text)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Finish]:
+        """Show a bar while a step is under way, and one line when it is done."""
+        self._progress, self._phase = self._bars(), None
+        self._bar = self._progress.add_task(name, total=None)
+        with self._progress:
+            yield lambda result, seconds, reused: self._finished(name, result, seconds, reused)
+
+    def show(self, record: Any) -> None:
+        """Move the bar, and print the line of an epoch."""
+        match record:
+            case RowsRead():
+                self._progress.update(self._bar, description=f"ingest  {record.rows:,} ratings")
+                if record.fraction is not None:
+                    self._progress.update(self._bar, completed=record.fraction, total=1.0)
+            case StepProgress():
+                done = (record.epoch - 1 + record.fraction) / record.epochs
+                description = f"{record.phase} epoch {record.epoch}/{record.epochs}"
+                self._progress.update(self._bar, description=description, completed=done, total=1.0)
+            case EvaluationProgress():
+                self._progress.update(
+                    self._bar, description=f"evaluate  {record.stage}", completed=record.fraction, total=1.0
+                )
+            case EpochRecord():
+                self._epoch(record)
+
+    def _epoch(self, record: EpochRecord) -> None:
+        if record.phase != self._phase:
+            self._phase = record.phase
+            if record.phase == "refit":
+                self._print(f"train   again on train and val together, for the {record.epochs} epochs found best")
+            self._print(EPOCH_HEADER)
+        self._print(_epoch_line(record))
+
+    def _finished(self, name: str, result: Any, seconds: float, reused: bool) -> None:
+        how = "reused" if reused else f"{seconds:.1f} s"
+        self._print(f"{name:<12}{describe(result) or 'done'}  ({how})")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+_current: ContextVar[Silent] = ContextVar("screen", default=Silent())  # noqa: B039 - it has no state
+
+
+def current() -> Silent:
+    """Return the screen of the command under way; one that shows nothing where there is none."""
+    return _current.get()
+
+
+@contextmanager
+def showing(screen: Silent) -> Iterator[None]:
+    """Make a screen the current one for the length of a block."""
+    token = _current.set(screen)
+    try:
+        yield
+    finally:
+        _current.reset(token)

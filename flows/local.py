@@ -1,0 +1,84 @@
+"""Run the pipeline from a terminal: with your Prefect server if there is one, else with one of our own."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cfmodel.config import PipelineSettings
+from cfmodel.refs import RunRef
+from flows.server import prefect_server
+
+if TYPE_CHECKING:
+    from prefect.client.schemas import State
+
+_RECORD_SECONDS = 30.0
+_FAILED_RECORD_SECONDS = 1.0
+
+
+def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
+    """Run the pipeline here and now, recorded by Prefect; every task run is in its database afterwards.
+
+    A server named by PREFECT_API_URL (or the active Prefect profile) is used; else one is started
+    over Prefect's own database and stopped at the end.
+
+    Raises:
+        CFModelError: A refusal of ours from any step.
+    """
+    # Prefect reads its environment when first imported: only what matters goes to the terminal.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", "flows.console.OnlyTheUnexpected")
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.pipeline import pipeline
+
+    sections: dict[str, Any] = {name: getattr(settings, name) for name in PipelineSettings.model_fields}
+    with _server() as url, temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = pipeline(source, **sections, return_state=True)
+        _await_records(state)
+        return state.result()
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    from prefect.settings import get_current_settings
+
+    current = get_current_settings()
+    if current.api.url:
+        yield current.api.url
+        return
+    with prefect_server(Path(current.home)) as url:
+        try:
+            yield url
+        finally:
+            _hand_over()
+
+
+def _hand_over() -> None:
+    """Send what waits to be sent; the server is about to go."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    EventsWorker.instance().wait_until_empty()
+    APILogHandler().flush()
+
+
+def _await_records(state: "State[RunRef]") -> None:
+    """Wait until the server has the end of every task run of a flow run.
+
+    Task runs reach the server as a stream of events in the order they happened, so that the last
+    task's end means that all others are there.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    deadline = time.monotonic() + (_RECORD_SECONDS if state.is_completed() else _FAILED_RECORD_SECONDS)
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            runs = client.read_task_runs(flow_run_filter=this_run)
+            if any(run.name.startswith("finish") and run.state and run.state.is_final() for run in runs):
+                return
+            time.sleep(0.1)

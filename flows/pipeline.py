@@ -1,0 +1,67 @@
+"""From a source of ratings to a tracked, evaluated model."""
+
+from typing import Any
+
+from prefect import flow
+
+from cfmodel.config import (
+    EvaluationSettings,
+    IngestSettings,
+    PipelineSettings,
+    RuntimeSettings,
+    SplitSettings,
+    TrackingSettings,
+    TrainSettings,
+)
+from cfmodel.refs import RunRef
+from tasks.evaluate import evaluate_model
+from tasks.finish import finish_run
+from tasks.ingest import ingest_ratings, ingest_test_ratings
+from tasks.split import split_ratings
+from tasks.steps import Steps
+from tasks.train import train_model
+
+
+@flow(name="pipeline")
+def pipeline(
+    source: str = "synthetic",
+    ingest: IngestSettings = IngestSettings(),
+    split: SplitSettings = SplitSettings(),
+    train: TrainSettings = TrainSettings(),
+    evaluation: EvaluationSettings = EvaluationSettings(),
+    tracking: TrackingSettings = TrackingSettings(),
+    runtime: RuntimeSettings = RuntimeSettings(),
+    overrides: dict[str, Any] | None = None,
+) -> RunRef:
+    """Ingest ratings, split them, train a model and evaluate it, as one MLflow run.
+
+    Args:
+        source: `synthetic`, a file, folder or glob, or a public set by name such as `ml-1m`.
+        ingest: How the source is read.
+        split: How ratings are divided into train, val and test.
+        train: What to learn and how.
+        evaluation: What is measured on the test ratings.
+        tracking: Where the run is recorded.
+        runtime: Where to run.
+        overrides: Dotted name to value, such as `{"train.epochs": 5}`. A section given on its own
+            replaces the deployment's whole section; an override changes one setting of it.
+    """
+    settings = PipelineSettings.of(
+        {
+            "ingest": ingest,
+            "split": split,
+            "train": train,
+            "evaluation": evaluation,
+            "tracking": tracking,
+            "runtime": runtime,
+        },
+        overrides=overrides,
+    )
+    steps = Steps()
+    ratings = steps(ingest_ratings, source, settings)
+    test_source = settings.split.test_source
+    held_out = steps(ingest_test_ratings, test_source, settings) if test_source else None
+    parts = steps(split_ratings, ratings, settings, test=held_out)
+    run = steps(train_model, parts, settings)
+    steps(evaluate_model, run, parts, settings)
+    return finish_run(run, steps.taken, settings)

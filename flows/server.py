@@ -1,0 +1,106 @@
+"""A Prefect server of our own for the length of one command.
+
+Prefect's built-in temporary server loses short task runs when the process ends soon after them and
+prints tracebacks on its way out. A server process that outlives the flow, is asked whether it has
+recorded every task run and is then stopped by its process id does neither.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from cfmodel.errors import CFModelError
+
+_START_SECONDS = 90.0
+_STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
+    """Run a Prefect server on a free loopback port over the database in `home`.
+
+    It serves no UI; its log is `server.log` in `home`. It stops when the block ends and, on Linux,
+    when this process dies.
+
+    Args:
+        home: Prefect's home folder, made where it is missing.
+        scheduling: Whether it also starts what deployments schedule; else it only records.
+
+    Yields:
+        Address of its API.
+
+    Raises:
+        CFModelError: The server did not come up; the message names its log.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    port = _free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - every argument is ours
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            env=os.environ | _server_environment(home, scheduling=scheduling),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    try:
+        _await_health(process, f"http://127.0.0.1:{port}/api", log=log)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        _stop(process)
+
+
+def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
+    services = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "TRIGGERS")
+    switch = str(scheduling).lower()
+    return {f"PREFECT_SERVER_SERVICES_{service}_ENABLED": switch for service in services} | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    # Runs in the child before it becomes the server: SIGTERM for it when the command is killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _await_health(process: subprocess.Popen[bytes], url: str, *, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urlopen(f"{url}/health", timeout=2):  # noqa: S310 - our own loopback address
+                return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    how = "ended" if process.poll() is not None else f"did not answer within {_START_SECONDS:.0f} s"
+    raise CFModelError(
+        f"the Prefect server that records this run {how}; its log is {log}. "
+        "Look there, or set PREFECT_API_URL to a server of yours"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

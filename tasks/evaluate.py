@@ -1,0 +1,30 @@
+"""A trained model held against the test ratings and the floors."""
+
+from prefect import task
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.evaluation.evaluate import evaluate
+from cfmodel.recommender import Recommender
+from cfmodel.refs import RunRef, SplitRef
+from cfmodel.training.devices import limit_threads, resolve_device
+from tasks.reporting import report
+
+
+@task(name="evaluate")
+def evaluate_model(run: RunRef, split: SplitRef, settings: PipelineSettings) -> dict[str, float]:
+    """Evaluate the saved model on every test row and record what comes out in its MLflow run."""
+    limit_threads(settings.runtime.threads)
+    device = resolve_device(settings.runtime.device)
+    with tracking.ended_on_error(run):
+        recommender = Recommender.load(run.model_path, digest=run.model_digest)
+        evaluation = evaluate(
+            recommender,
+            split,
+            settings.evaluation,
+            trained_parts=settings.train.trained_parts,
+            device=device,
+            on_record=report(),
+        )
+        tracking.log_evaluation(run, evaluation)
+    return evaluation.metrics

@@ -1,0 +1,42 @@
+"""Ratings from their source to typed Parquet, once per content."""
+
+from typing import Any
+
+from prefect import task
+from prefect.context import TaskRunContext
+
+from cfmodel import terminal
+from cfmodel.config import PipelineSettings
+from cfmodel.data.ingest import ingest, source_digest
+from cfmodel.errors import CFModelError
+from cfmodel.refs import DatasetRef
+from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+
+
+def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001 - Prefect's signature
+    settings: PipelineSettings = parameters["settings"]
+    source: str = parameters["source"]
+    folder = settings.runtime.data_dir
+    try:
+        digest = source_digest(source, settings.ingest, folder=folder)
+    except CFModelError:
+        return None  # the task itself says what is wrong with the source
+    return cache_key(folder, "ingest", source, digest, settings.ingest.model_dump_json())
+
+
+@task(
+    name="ingest",
+    cache_key_fn=_ingest_key,
+    persist_result=True,
+    result_serializer=AS_JSON,
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=is_worth_a_retry,
+)
+def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
+    """Ingest a source, or take the earlier result where neither data, settings nor code changed."""
+    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=terminal.current().show)
+
+
+#: The file that a predefined split tests on, as a step of its own.
+ingest_test_ratings = ingest_ratings.with_options(name="ingest-test")

@@ -1,0 +1,32 @@
+"""Ratings divided into train, val and test, once per content."""
+
+from typing import Any
+
+from prefect import task
+from prefect.context import TaskRunContext
+
+from cfmodel.config import PipelineSettings
+from cfmodel.data.split import split
+from cfmodel.refs import DatasetRef, SplitRef
+from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+
+
+def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
+    settings: PipelineSettings = parameters["settings"]
+    datasets: list[DatasetRef | None] = [parameters["ratings"], parameters["test"]]
+    digests = [dataset.digest if dataset else "none" for dataset in datasets]
+    return cache_key(settings.runtime.data_dir, "split", *digests, settings.split.model_dump_json())
+
+
+@task(
+    name="split",
+    cache_key_fn=_split_key,
+    persist_result=True,
+    result_serializer=AS_JSON,
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=is_worth_a_retry,
+)
+def split_ratings(ratings: DatasetRef, settings: PipelineSettings, test: DatasetRef | None = None) -> SplitRef:
+    """Split a data set, or take the earlier result where neither data, settings nor code changed."""
+    return split(ratings, settings.split, folder=settings.runtime.data_dir, test=test)

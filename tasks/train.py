@@ -1,0 +1,38 @@
+"""A split to a trained, recorded model: the task that starts the MLflow run."""
+
+from prefect import task
+from prefect.runtime import flow_run
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.refs import RunRef, SplitRef
+from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.train import train
+from tasks.reporting import report
+
+
+@task(name="train")
+def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
+    """Train on the split, streaming every epoch to a new MLflow run, and record the model there."""
+    limit_threads(settings.runtime.threads)
+    device = resolve_device(settings.runtime.device)
+    tags = {"device": str(device), "prefect_flow_run_id": str(flow_run.get_id())}
+    run = tracking.start_run(settings.tracking, tags=tags)
+    with tracking.ended_on_error(run):
+        tracking.log_settings(run, settings, source=split.source)
+        tracking.log_split(run, split)
+        with tracking.recorder(run) as record:
+            trained = train(split, settings.train, device=device, on_record=report(record))
+        tracking.log_metrics(run, trained.summary())
+        folder = settings.runtime.data_dir / "models" / run.run_id
+        digest = trained.recommender.save(folder)
+        model_uri = tracking.log_model(run, folder)
+        tracking.check_model(run, model_uri, trained.recommender)
+    return RunRef(
+        run_id=run.run_id,
+        tracking_uri=run.tracking_uri,
+        experiment_id=run.experiment_id,
+        model_path=folder,
+        model_digest=digest,
+        model_uri=model_uri,
+    )

@@ -1,0 +1,150 @@
+"""The whole flow with a real Prefect server and a real MLflow store, read back with their clients."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.exceptions import ParameterTypeError
+
+from cfmodel.errors import ConfigError, DataError
+from cfmodel.refs import RunRef
+from flows.pipeline import pipeline
+
+SOURCE = "synthetic:users=120,movies=60,ratings=3000"
+Run = Callable[..., RunRef]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def run(prefect_api: str, mlflow_store: str, data_dir: Path) -> Run:
+    """Run the pipeline small, with overrides."""
+
+    def run_small(source: str = SOURCE, **overrides: Any) -> RunRef:
+        small = {
+            "runtime.data_dir": str(data_dir),
+            "runtime.device": "cpu",
+            "tracking.uri": mlflow_store,
+            "train.epochs": 2,
+            "train.embedding_dim": 4,
+        }
+        return pipeline(source, overrides=small | {name.replace("__", "."): value for name, value in overrides.items()})
+
+    return run_small
+
+
+def write_ratings(file: Path, *, movies: range) -> None:
+    rows = [f"u{user},m{movie},{1 + (user * movie) % 5}" for user in range(40) for movie in movies]
+    file.write_text("\n".join(["user_id,movie_id,rating", *rows]))
+
+
+def flow_run_of(run: RunRef) -> FlowRun:
+    flow_run_id = MlflowClient(run.tracking_uri).get_run(run.run_id).data.tags["prefect_flow_run_id"]
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(flow_run_id)
+
+
+def task_runs_of(run: RunRef) -> dict[str, TaskRun]:
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_of(run).id]))
+    with get_client(sync_client=True) as client:
+        return {
+            task_run.name.rpartition("-")[0]: task_run for task_run in client.read_task_runs(flow_run_filter=this_run)
+        }
+
+
+def states_of(run: RunRef) -> dict[str, str]:
+    return {name: task_run.state_name or "" for name, task_run in task_runs_of(run).items()}
+
+
+def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_store: str) -> None:
+    finished = run()
+    client = MlflowClient(mlflow_store)
+    recorded = client.get_run(finished.run_id)
+    assert recorded.info.status == "FINISHED"
+    assert recorded.data.params["train.epochs"] == "2"
+    assert recorded.data.params["source"] == SOURCE
+    assert {"test/rmse", "test/mae", "test/damped_bias_rmse", "test/global_mean_rmse"} <= set(recorded.data.metrics)
+    assert {"time/ingest_seconds", "time/split_seconds", "time/train_seconds"} <= set(recorded.data.metrics)
+    assert [point.step for point in client.get_metric_history(finished.run_id, "val/rmse")] == [1, 2]
+    assert [dataset.dataset.digest for dataset in recorded.inputs.dataset_inputs]
+    assert recorded.outputs.model_outputs
+    assert flow_run_of(finished).state_name == "Completed"
+
+
+def test_a_second_run_reuses_ingest_and_split_and_trains_anew(run: Run) -> None:
+    first, second = run(), run()
+    assert first.run_id != second.run_id
+    assert states_of(second)["ingest"] == "Cached"
+    assert states_of(second)["split"] == "Cached"
+    assert states_of(second)["train"] == "Completed"
+    assert MlflowClient(second.tracking_uri).get_run(second.run_id).data.tags["step.ingest"] == "reused"
+
+
+def test_other_settings_of_the_split_are_split_anew(run: Run) -> None:
+    run()
+    changed = run(split__seed=5)
+    assert states_of(changed)["ingest"] == "Cached"
+    assert states_of(changed)["split"] == "Completed"
+
+
+def test_a_reused_result_that_is_no_longer_whole_is_made_again(run: Run, data_dir: Path) -> None:
+    run()
+    shutil.rmtree(data_dir / "splits")
+    again = run()
+    assert MlflowClient(again.tracking_uri).get_run(again.run_id).data.tags["step.split"] == "run"
+    assert list((data_dir / "splits").glob("*/test.parquet"))
+
+
+def test_a_file_that_changed_is_ingested_anew(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "ratings.csv"
+    write_ratings(file, movies=range(20))
+    run(str(file))
+    assert states_of(run(str(file)))["ingest"] == "Cached"
+    file.write_text(file.read_text() + "\nu1,m99,3")
+    assert states_of(run(str(file)))["ingest"] == "Completed"
+
+
+def test_predefined_files_are_ingested_both(run: Run, tmp_path: Path) -> None:
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    write_ratings(train, movies=range(15))
+    write_ratings(test, movies=range(15, 20))
+    finished = run(str(train), split__strategy="predefined", split__test_source=str(test))
+    assert MlflowClient(finished.tracking_uri).get_run(finished.run_id).data.metrics["test/rows"] == 200
+    assert "ingest-test" in states_of(finished)
+
+
+def test_a_misspelt_override_is_refused_before_anything_runs(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"train\.epoch is not a setting; did you mean train\.epochs\?"):
+        run(train__epoch=5)
+
+
+def test_a_misspelt_setting_in_a_section_is_refused_before_anything_runs(prefect_api: str) -> None:
+    with pytest.raises(ParameterTypeError, match=r"train\.epoch\b"):
+        pipeline("synthetic", train={"epoch": 5})
+
+
+def test_a_source_that_cannot_be_read_is_refused_and_leaves_no_mlflow_run(run: Run, mlflow_store: str) -> None:
+    experiment = f"refused-{uuid4().hex}"
+    with pytest.raises(DataError, match=r"absent\.csv"):
+        run("absent.csv", tracking__experiment=experiment)
+    assert MlflowClient(mlflow_store).get_experiment_by_name(experiment) is None
+
+
+def test_a_training_that_fails_leaves_its_mlflow_run_failed(run: Run, mlflow_store: str) -> None:
+    experiment = f"diverged-{uuid4().hex}"
+    with pytest.raises(Exception, match="finite"):
+        run(tracking__experiment=experiment, train__init_std=1e30, train__max_grad_norm=1e30)
+    client = MlflowClient(mlflow_store)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    assert [failed.info.status for failed in client.search_runs([found.experiment_id])] == ["FAILED"]
