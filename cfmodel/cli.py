@@ -91,7 +91,9 @@ def _stay_at_home() -> None:
     """Turn usage reporting off, unless the environment says otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", os.environ["DO_NOT_TRACK"])
+    # Prefect takes yes, 1 and true for true; MLflow the word alone.
+    quiet = os.environ["DO_NOT_TRACK"].lower() not in {"false", "0", "no", ""}
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(quiet).lower())
 
 
 def _override(text: str) -> tuple[str, Any]:

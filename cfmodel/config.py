@@ -99,7 +99,7 @@ class TrainSettings(Settings):
         "linear", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
     )
     patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
-    refit: bool = Field(False, description="Train again on train and val together for the best number of epochs.")
+    refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
 
     @property

@@ -38,8 +38,10 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
         _draw(top, curves.get(key, ()), label=label, colour=colour, style=style)
     _mark_best(top, curves.get("val/rmse", ()))
     _style(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
-    for table, colour in zip(TABLES, (_BLUE, _GREEN, _ORANGE, _PINK), strict=True):
-        _draw(bottom, curves.get(f"grad_norm/{table}", ()), label=table, colour=colour)
+    # The user's and the movie's norms often lie on each other: dashes let the line below show.
+    looks = ((_BLUE, "-"), (_GREEN, "-"), (_ORANGE, "--"), (_PINK, "--"))
+    for table, (colour, style) in zip(TABLES, looks, strict=True):
+        _draw(bottom, curves.get(f"grad_norm/{table}", ()), label=table, colour=colour, style=style)
     _log_scale_if_positive(bottom)
     _whole_epochs(bottom, curves)
     for axes in (top, bottom):
@@ -53,14 +55,16 @@ def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicte
     axes = figure.subplots()
     _style(axes, title=title, xlabel="true rating, with the number of test ratings", ylabel="predicted rating")
     shares = data.histogram / np.maximum(data.rows, 1)[:, None]
-    image = axes.pcolormesh(_edges(data.levels), data.prediction_edges, shares.T, cmap="Blues", rasterized=True)
+    darkest = shares[data.rows * 100 >= data.rows.sum()].max()  # not that of a level with a handful of ratings
+    edges = _edges(data.levels)
+    image = axes.pcolormesh(edges, data.prediction_edges, shares.T, cmap="Blues", vmax=darkest, rasterized=True)
     figure.colorbar(image, ax=axes, label="share of the predictions at a true rating", pad=0.02).outline.set_visible(
         False
     )
     low, high = data.prediction_edges[[0, -1]]
     axes.plot([low, high], [low, high], color=_GREY, linestyle="--", linewidth=1.2, label="perfect")
     _quantile_bars(axes, data)
-    axes.set_xlim(*_edges(data.levels)[[0, -1]])
+    axes.set_xlim(*edges[[0, -1]])
     axes.set_ylim(low, high)
     _count_ticks(axes, data)
     axes.grid(visible=False)

@@ -18,14 +18,15 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
     device = resolve_device(settings.runtime.device)
     tags = {"device": str(device), "prefect_flow_run_id": str(flow_run.get_id())}
     run = tracking.start_run(settings.tracking, tags=tags)
+    folder = settings.runtime.data_dir / "models" / run.run_id
     with tracking.ended_on_error(run):
         tracking.log_settings(run, settings, source=split.source)
         tracking.log_split(run, split)
         with tracking.recorder(run) as record:
             trained = train(split, settings.train, device=device, on_record=report(record))
+            # Saved before the last metrics are sent: a store that is away costs the record, not the model.
+            digest = trained.recommender.save(folder)
         tracking.log_metrics(run, trained.summary())
-        folder = settings.runtime.data_dir / "models" / run.run_id
-        digest = trained.recommender.save(folder)
         model_uri = tracking.log_model(run, folder)
         tracking.check_model(run, model_uri, trained.recommender)
     return RunRef(

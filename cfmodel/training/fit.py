@@ -102,7 +102,7 @@ def fit(
         epochs=record.epoch,
         batch_size=batch_size,
         regularization=regularization,
-        stopped_early=fitting.stopping.is_due,
+        stopped_early=record.epoch < planned,
         rating_min=fitting.rating_min,
         rating_max=fitting.rating_max,
         seconds=time.perf_counter() - started,
