@@ -46,7 +46,11 @@ def measure(source: str, test_source: str | None, folder: Path) -> dict[str, flo
     trained = train(parts, settings.train, device=torch.device("cpu"))
     seconds = time.perf_counter() - started
     evaluation = evaluate(
-        trained.recommender, parts, settings.evaluation, trained_parts=trained.trained_parts, device=torch.device("cpu")
+        trained.recommender,
+        parts,
+        settings.evaluation,
+        trained_parts=settings.train.trained_parts,
+        device=torch.device("cpu"),
     )
     return {**evaluation.metrics, **trained.summary(), "best_epoch": trained.best_epoch, "seconds": seconds}
 

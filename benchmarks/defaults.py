@@ -75,8 +75,9 @@ def trained(part: SplitRef, change: dict[str, Any], defaults: TrainingResult | N
 
 def held_out(part: SplitRef, refit: bool) -> float:
     """Return the RMSE on the part held out, with or without the refit."""
-    result = train(part, TrainSettings(refit=refit), device=torch.device("cpu"))
-    found = evaluate(result.recommender, part, EvaluationSettings(), trained_parts=result.trained_parts)
+    settings = TrainSettings(refit=refit)
+    result = train(part, settings, device=torch.device("cpu"))
+    found = evaluate(result.recommender, part, EvaluationSettings(), trained_parts=settings.trained_parts)
     return found.metrics["test/rmse"]
 
 

@@ -72,11 +72,13 @@ def ui(port: int, config: Path | None) -> None:
 
     settings = PipelineSettings.read(config).tracking
     click.echo(f"MLflow: {tracking.training_view(settings, port=port)}  (Ctrl+C stops it)")
-    # One server process and no job runner: up in seconds, a quarter of the memory.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", tracking.resolve_uri(settings)]
-    os.execve(sys.executable, [*command, *store], environment)  # noqa: S606 - no shell
+    # One server process and no job runner: up in seconds, a quarter of the memory. Its log of every
+    # request, and the warnings of the libraries inside it, are not for whoever opens a page.
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    environment = os.environ | quiet | {"PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking.resolve_uri(settings)]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level=warning"]
+    os.execve(sys.executable, [*command, *options], environment)  # noqa: S606 - no shell
 
 
 @main.command()

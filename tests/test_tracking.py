@@ -192,7 +192,7 @@ def test_every_setting_is_a_parameter(store: Store, run: Run) -> None:
     params = tracking.read_run(store.uri, run.run_id).params
     assert set(params) == {"source", *settings.flat()}
     assert (params["source"], params["train.epochs"], params["train.batch_size"]) == ("ratings.csv", "7", "null")
-    assert (params["train.refit"], params["evaluation.k"]) == ("false", "[10]")
+    assert (params["train.refit"], params["evaluation.k"]) == ("true", "[10]")
     assert params["tracking.uri"] == "http://***@host:5000"
 
 

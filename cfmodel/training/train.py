@@ -42,11 +42,6 @@ class TrainingResult:
     num_ratings: int
     seconds: float
 
-    @property
-    def trained_parts(self) -> tuple[str, ...]:
-        """Parts of the split the recommender learned from."""
-        return ("train", "val") if self.refit else ("train",)
-
     def summary(self) -> dict[str, float]:
         """Return what is worth comparing across runs, by metric key."""
         return {

@@ -1,0 +1,221 @@
+"use strict";
+// Pictures for the gradient pages: SVG for axes, lines, bars and ridges, a canvas for the cells of a heat map.
+
+const SVG = "http://www.w3.org/2000/svg";
+const MARGIN = { top: 16, right: 10, bottom: 36, left: 54 };
+const RAMPS = {
+  light: ["#eef3f9", "#b5d3ea", "#5fa2d3", "#1c69a8", "#062a5e"],
+  dark: ["#15263a", "#164a7b", "#2a86c8", "#7cc8f2", "#fff1bd"],
+};
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+function svg(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes ?? {})) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function html(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {})) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// ---- numbers ----
+
+const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const raised = (power) => [...String(power)].map((digit) => SUPERSCRIPTS[digit]).join("");
+const whole = (value) => Math.round(value).toLocaleString("en-US");
+const percent = (share) => (share > 0 && share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
+
+function number(value) {
+  if (value === null || value === undefined) return "–";
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const sign = value < 0 ? "−" : "";
+  if (Number.isInteger(value) && size < 1e7) return sign + size.toLocaleString("en-US");
+  if (size >= 1e-3 && size < 1e6) return sign + Number(size.toPrecision(3)).toLocaleString("en-US", { maximumSignificantDigits: 3 });
+  const power = Math.floor(Math.log10(size));
+  const lead = Number((size / 10 ** power).toPrecision(2));
+  return `${sign}${lead === 1 ? "" : `${lead}·`}10${raised(power)}`;
+}
+
+function scale(domain, range, log = false) {
+  const bend = log ? Math.log10 : (value) => value;
+  const [low, high] = domain.map(bend);
+  const span = high - low || 1;
+  const to = (value) => range[0] + ((bend(value) - low) / span) * (range[1] - range[0]);
+  to.invert = (place) => {
+    const value = low + ((place - range[0]) / (range[1] - range[0])) * span;
+    return log ? 10 ** value : value;
+  };
+  return Object.assign(to, { domain, range, log });
+}
+
+function ticks({ domain: [low, high], log }, wanted = 5) {
+  if (log) return logTicks(low, high, wanted);
+  const rough = (high - low || 1) / wanted;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((by) => by * unit).find((size) => size >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+function logTicks(low, high, wanted) {
+  const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+  const every = Math.max(1, Math.ceil((last - first + 1) / wanted));
+  const leads = last - first < 2 ? [1, 2, 5] : [1];
+  const found = [];
+  for (let power = first - 1; power <= last; power += every)
+    for (const lead of leads) if (lead * 10 ** power >= low * 0.999 && lead * 10 ** power <= high * 1.001) found.push(lead * 10 ** power);
+  return found;
+}
+
+// ---- a picture's frame ----
+
+function frame(place, { height, label, x, y, xLabel, yLabel, margin = {} }) {
+  const edge = { ...MARGIN, ...margin };
+  const width = Math.max(place.clientWidth, 240);
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label });
+  place.replaceChildren(drawing);
+  const box = { left: edge.left, right: width - edge.right, top: edge.top, bottom: height - edge.bottom };
+  const toX = x?.([box.left, box.right]);
+  const toY = y?.([box.bottom, box.top]);
+  drawing.append(
+    svg("text", { class: "axis", x: (box.left + box.right) / 2, y: height - 4, "text-anchor": "middle" }, xLabel ?? ""),
+    svg("text", { class: "axis", transform: `translate(12 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel ?? ""),
+    svg("rect", { class: "frame", x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top }),
+  );
+  return { drawing, box, x: toX, y: toY, width, height };
+}
+
+function bottomAxis(chart, places) {
+  for (const [at, text] of places) {
+    chart.drawing.append(
+      svg("line", { class: "frame", x1: at, x2: at, y1: chart.box.bottom, y2: chart.box.bottom + 4 }),
+      svg("text", { x: at, y: chart.box.bottom + 16, "text-anchor": "middle" }, text),
+    );
+  }
+}
+
+function leftAxis(chart, places, lines = true) {
+  for (const [at, text] of places) {
+    if (lines) chart.drawing.append(svg("line", { class: "grid", x1: chart.box.left, x2: chart.box.right, y1: at, y2: at }));
+    chart.drawing.append(svg("text", { x: chart.box.left - 6, y: at + 4, "text-anchor": "end" }, text));
+  }
+}
+
+function epochLines(chart, epochs) {
+  const every = Math.ceil(epochs.length / Math.max(1, (chart.box.right - chart.box.left) / 30));
+  epochs.forEach(({ epoch, step }) => {
+    if (epoch % every) return;
+    const at = chart.x(step);
+    chart.drawing.append(
+      svg("line", { class: "epoch", x1: at, x2: at, y1: chart.box.top, y2: chart.box.bottom }),
+      svg("text", { x: at, y: chart.box.top - 4, "text-anchor": "end" }, epoch === every ? `epoch ${epoch}` : `${epoch}`),
+    );
+  });
+}
+
+function stepAxis(chart, epochs) {
+  epochLines(chart, epochs);
+  bottomAxis(chart, ticks(chart.x, Math.max(3, Math.floor((chart.box.right - chart.box.left) / 75))).filter((t) => Number.isInteger(t)).map((t) => [chart.x(t), whole(t)]));
+}
+
+function cursor(chart, pick) {
+  const line = svg("line", { class: "cursor", y1: chart.box.top, y2: chart.box.bottom });
+  chart.drawing.append(line);
+  if (pick) {
+    chart.drawing.style.cursor = "crosshair";
+    chart.drawing.addEventListener("click", (event) => {
+      const corner = chart.drawing.getBoundingClientRect();
+      pick(chart.x.invert(((event.clientX - corner.left) / corner.width) * chart.width));
+    });
+  }
+  return (step) => {
+    const at = Math.min(Math.max(chart.x(step), chart.box.left), chart.box.right);
+    line.setAttribute("x1", at);
+    line.setAttribute("x2", at);
+  };
+}
+
+// ---- lines over steps ----
+
+const nearest = (sorted, value) => {
+  let low = 0;
+  let high = sorted.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= value) low = middle;
+    else high = middle;
+  }
+  return Math.abs(sorted[low] - value) <= Math.abs(sorted[high] - value) ? low : high;
+};
+
+const drawable = (value, log) => Number.isFinite(value) && (!log || value > 0);
+
+function path(chart, xs, ys) {
+  let open = false;
+  let text = "";
+  xs.forEach((value, i) => {
+    if (!drawable(ys[i], chart.y.log)) { open = false; return; }
+    text += `${open ? "L" : "M"}${chart.x(value).toFixed(1)} ${chart.y(ys[i]).toFixed(1)}`;
+    open = true;
+  });
+  return text;
+}
+
+function bandPath(chart, { x, low, high }) {
+  const kept = x.map((_, i) => i).filter((i) => drawable(low[i], chart.y.log) && drawable(high[i], chart.y.log));
+  if (kept.length < 2) return "";
+  const point = (ys) => (i) => `${chart.x(x[i]).toFixed(1)} ${chart.y(ys[i]).toFixed(1)}`;
+  return `M${kept.map(point(high)).join("L")}L${kept.reverse().map(point(low)).join("L")}Z`;
+}
+
+function span(series, log, extra = []) {
+  const values = [...extra, ...series.flatMap((one) => [...one.y, ...(one.low ?? []), ...(one.high ?? [])])].filter((v) => drawable(v, log));
+  if (!values.length) return log ? [0.1, 1] : [0, 1];
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
+  if (log) return [low / 1.25, high * 1.25];
+  const room = (high - low || Math.abs(high) || 1) * 0.05;
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
+function swatch(index, dashed) {
+  return svg("svg", { viewBox: "0 0 26 9", "aria-hidden": "true" },
+    svg("line", { class: `curve s${index}`, x1: 0, x2: 26, y1: 5, y2: 5, ...(dashed ? { "stroke-dasharray": "6 3" } : {}) }));
+}
+
+// series: [{label, x, y, low?, high?, colour, dashed?}]; the legend carries each line's value at the cursor.
+function lines(place, legend, { series, log, domain, yDomain, epochs, limit, label, xLabel, yLabel, pick, height = 230, format = number }) {
+  const dark = series.filter((one) => one.x.length);
+  const bounds = yDomain ?? span(dark, log, limit ? [limit.value] : []);
+  const chart = frame(place, { height, label, xLabel: xLabel ?? "step", yLabel, x: (range) => scale(domain, range), y: (range) => scale(bounds, range, log) });
+  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), format(t)]));
+  stepAxis(chart, epochs ?? []);
+  for (const one of dark) if (one.low) chart.drawing.append(svg("path", { class: `band f${one.colour}`, d: bandPath(chart, one) }));
+  for (const one of dark) chart.drawing.append(svg("path", { class: `curve s${one.colour}`, d: path(chart, one.x, one.y), ...(one.dashed ? { "stroke-dasharray": "6 3" } : {}) }));
+  if (limit) limitLine(chart, limit);
+  const move = cursor(chart, pick);
+  const values = dark.map((one) => html("b", {}));
+  legend.replaceChildren(...dark.map((one, i) => html("span", {}, swatch(one.colour, one.dashed), `${one.label} `, values[i])));
+  return (step) => {
+    move(step);
+    dark.forEach((one, i) => { values[i].textContent = format(one.y[nearest(one.x, step)]); });
+  };
+}
+
+function limitLine(chart, { value, label }) {
+  const at = chart.y(value);
+  if (at < chart.box.top || at > chart.box.bottom) return;
+  chart.drawing.append(
+    svg("line", { class: "limit", x1: chart.box.left, x2: chart.box.right, y1: at, y2: at }),
+    svg("text", { x: chart.box.right - 4, y: at - 4, "text-anchor": "end" }, label),
+  );
+}

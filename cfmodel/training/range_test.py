@@ -1,0 +1,172 @@
+"""Find a learning rate: let it rise from far too low to far too high and watch the loss."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cfmodel.config import TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.errors import DataError
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batches import DeviceRatings, default_batch_size, epoch_order
+from cfmodel.training.fit import BLOCK, initial_model
+from cfmodel.training.regularization import default_regularization
+from cfmodel.training.step import update
+
+#: From a rate that moves nothing to the highest one the settings take, 40 steps to each factor of ten.
+LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241
+#: Weight of the past in the smoothed loss. Small: the loss is that of the same ratings at each step.
+MEMORY = 0.5
+#: The test ends once the smoothed loss is this many times the best one, as in Lightning and fastai.
+DIVERGED = 4.0
+#: Share of the whole fall of the loss below which a rate is too low; see docs/gradients.md.
+TOO_LITTLE = 0.1
+#: The suggestion is the rate of the lowest loss over this, as in fastai; see docs/gradients.md.
+SAFETY = 10.0
+
+
+@dataclass(frozen=True)
+class RangeStep:
+    """One update of a range test.
+
+    Attributes:
+        step: Its number, from 1.
+        learning_rate: The step size it was done with, in weight units a step.
+        loss: Mean squared error on the watched ratings after it, in rating units squared.
+        smoothed_loss: Running mean of the losses so far, the last ones weighing most.
+    """
+
+    step: int
+    learning_rate: float
+    loss: float
+    smoothed_loss: float
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What a range test found; rates in weight units a step.
+
+    Attributes:
+        steps: What was seen, in order.
+        too_low: Below this rate the loss hardly moves.
+        suggestion: The rate to train with.
+        steepest: Where the loss fell fastest: what suits plain gradient descent, too high for Adam.
+        too_high: From this rate on the loss rises.
+    """
+
+    steps: tuple[RangeStep, ...]
+    too_low: float
+    suggestion: float
+    steepest: float
+    too_high: float
+
+    def zone_of(self, learning_rate: float) -> str:
+        """Return `too low`, `just right` or `too high`."""
+        if learning_rate < self.too_low:
+            return "too low"
+        return "too high" if learning_rate >= self.too_high else "just right"
+
+
+def range_test(
+    train: RatingArrays,
+    watched: RatingArrays,
+    *,
+    num_users: int,
+    num_movies: int,
+    settings: TrainSettings,
+    device: torch.device,
+) -> Iterator[RangeStep]:
+    """Train a fresh model while the learning rate rises by the same factor at each step.
+
+        learning_rate(step) = 1e-5 * (10 / 1e-5) ** ((step - 1) / 240)
+
+    The loss is that of the same ratings at every step: a batch's own loss varies more from batch to
+    batch than from rate to rate. The test ends when the loss is four times its best.
+
+    Args:
+        train: Ratings to learn from, rows in range, in the order training would take them.
+        watched: Ratings to look at, rows negative where cold; of the warm ones the first 16,384
+            are taken. Where none is warm, the training ratings are watched.
+        num_users: Rows of the user tables.
+        num_movies: Rows of the movie tables.
+        settings: What to learn and how; rate, schedule and epochs are not used.
+        device: Where to learn.
+
+    Raises:
+        DataError: There is no training rating.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
+    """
+    if len(train) == 0:
+        raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
+    model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LOWEST_RATE, fused=True)
+    regularization = default_regularization(train) if settings.regularization is None else settings.regularization
+    ratings, sample = DeviceRatings.of(train, device), _warm(watched, device)
+    sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
+    rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
+    smoothed, best = 0.0, math.inf
+    for step, (learning_rate, batch) in enumerate(zip(rates, _batches(ratings, settings), strict=False), start=1):
+        optimizer.param_groups[0]["lr"] = learning_rate
+        update(model, optimizer, batch, regularization=regularization, max_grad_norm=settings.max_grad_norm)
+        loss = _mean_squared_error(model, sample)
+        smoothed = MEMORY * smoothed + (1 - MEMORY) * loss
+        mean = smoothed / (1 - MEMORY**step)  # as if the past before the first step weighed nothing
+        if not math.isfinite(mean):
+            return
+        yield RangeStep(step, learning_rate, loss, mean)
+        best = min(best, mean)
+        if mean > DIVERGED * best:
+            return
+
+
+def judge(steps: tuple[RangeStep, ...]) -> RangeTest:
+    """Find the three zones of a range test and the rate to train with.
+
+        too high:    from the rate of the lowest loss on
+        too low:     before the loss has fallen by a tenth of the way to its lowest
+        suggestion:  a tenth of the rate of the lowest loss
+
+    With Adam the best rate for a whole training lies well below the steepest descent, which a model
+    passes through for a few steps only; docs/gradients.md has the comparison of the rules.
+
+    Raises:
+        DataError: The loss falls at no rate, as where all ratings are equal.
+    """
+    rates = np.array([step.learning_rate for step in steps])
+    losses = np.array([step.smoothed_loss for step in steps])
+    lowest = int(losses.argmin()) if len(losses) else 0
+    if lowest < 2:
+        raise DataError("the loss falls at no learning rate, so that none can be suggested; are all ratings equal?")
+    fall = (losses[0] - losses[: lowest + 1]) / (losses[0] - losses[lowest])
+    slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
+    return RangeTest(
+        steps=steps,
+        too_low=float(rates[np.argmax(fall >= TOO_LITTLE)]),
+        suggestion=float(rates[lowest] / SAFETY),
+        steepest=float(rates[slope.argmin()]),
+        too_high=float(rates[lowest]),
+    )
+
+
+def _warm(watched: RatingArrays, device: torch.device) -> DeviceRatings:
+    ratings = DeviceRatings.of(watched, device)
+    warm = (ratings.user_idx >= 0) & (ratings.movie_idx >= 0)
+    return ratings[warm.nonzero().squeeze(1)[:BLOCK]]
+
+
+def _batches(ratings: DeviceRatings, settings: TrainSettings) -> Iterator[DeviceRatings]:
+    """Yield the batches that training would see, epoch after epoch."""
+    size = settings.batch_size or default_batch_size(len(ratings))
+    for epoch in itertools.count(1):
+        order = epoch_order(len(ratings), seed=settings.seed, epoch=epoch).to(ratings.rating.device)
+        yield from ratings[order].batches(size)
+
+
+@torch.no_grad()
+def _mean_squared_error(model: CollaborativeFiltering, ratings: DeviceRatings) -> float:
+    return float((ratings.rating - model(ratings.user_idx, ratings.movie_idx)).square().mean())
