@@ -27,5 +27,15 @@ def step_seconds(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: metrics[f"time/{name}_seconds"] for name in names if f"time/{name}_seconds" in metrics}
 
 
+def training_in_words(metrics: Mapping[str, float]) -> str:
+    """Say what was trained: batch size, epochs, and the best of them on val."""
+    best, rmse = metrics.get("best_epoch"), metrics.get("best_val_rmse")
+    chosen = "" if best is None or rmse is None else f", of which {best:.0f} was best (val RMSE {rmse:.4f})"
+    return (
+        f"on {metrics['train/ratings']:,.0f} ratings in batches of {metrics['train/batch_size']:,.0f} "
+        f"for {metrics['train/epochs']:.0f} epochs{chosen}"
+    )
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)

@@ -13,9 +13,10 @@ from rich.table import Table
 from cfmodel import __version__
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import RowsRead
+from cfmodel.data.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.refs import DatasetRef, SplitRef
-from cfmodel.summary import accuracy_rows, step_seconds
+from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
 #: Told at the end of a step: its result, its seconds and whether an earlier result was reused.
@@ -73,6 +74,11 @@ class Silent:
         """Surround one step of a flow; tell what is yielded how it ended."""
         yield lambda *_: None
 
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:  # noqa: ARG002 - a screen's signature
+        """Surround something that takes a few seconds before the first step."""
+        yield
+
     def show(self, record: Any) -> None:
         """Show one record of a step under way."""
 
@@ -108,7 +114,13 @@ class Screen(Silent):
         for table in (errors, times):
             self._console.print()
             self._console.print(table)
-        self._console.print()
+        self._print(f"\nTrained {training_in_words(metrics)}.")
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something is being waited for."""
+        with self._console.status(what):
+            yield
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -125,20 +137,20 @@ class Screen(Silent):
     def show(self, record: Any) -> None:
         """Move the bar, and print the line of an epoch."""
         match record:
-            case RowsRead():
-                self._progress.update(self._bar, description=f"ingest  {record.rows:,} ratings")
-                if record.fraction is not None:
-                    self._progress.update(self._bar, completed=record.fraction, total=1.0)
+            case RowsRead() | RowsSplit():
+                doing = "ingest" if isinstance(record, RowsRead) else "split"
+                self._move(f"{doing}  {record.rows:,} ratings", record.fraction)
             case StepProgress():
                 done = (record.epoch - 1 + record.fraction) / record.epochs
-                description = f"{record.phase} epoch {record.epoch}/{record.epochs}"
-                self._progress.update(self._bar, description=description, completed=done, total=1.0)
+                self._move(f"{record.phase} epoch {record.epoch}/{record.epochs}", done)
             case EvaluationProgress():
-                self._progress.update(
-                    self._bar, description=f"evaluate  {record.stage}", completed=record.fraction, total=1.0
-                )
+                self._move(f"evaluate  {record.stage}", record.fraction)
             case EpochRecord():
                 self._epoch(record)
+
+    def _move(self, description: str, fraction: float | None) -> None:
+        total = None if fraction is None else 1.0
+        self._progress.update(self._bar, description=description, completed=fraction, total=total)
 
     def _epoch(self, record: EpochRecord) -> None:
         if record.phase != self._phase:

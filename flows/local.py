@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cfmodel import terminal
 from cfmodel.config import PipelineSettings
 from cfmodel.refs import RunRef
 from flows.server import prefect_server
@@ -49,7 +50,9 @@ def _server() -> Iterator[str]:
     if current.api.url:
         yield current.api.url
         return
-    with prefect_server(Path(current.home)) as url:
+    with ExitStack() as stack:
+        with terminal.current().waiting("starting Prefect"):
+            url = stack.enter_context(prefect_server(Path(current.home)))
         try:
             yield url
         finally:

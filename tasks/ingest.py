@@ -5,12 +5,12 @@ from typing import Any
 from prefect import task
 from prefect.context import TaskRunContext
 
-from cfmodel import terminal
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import ingest, source_digest
 from cfmodel.errors import CFModelError
 from cfmodel.refs import DatasetRef
 from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+from tasks.reporting import report
 
 
 def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001 - Prefect's signature
@@ -35,7 +35,7 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
 )
 def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
     """Ingest a source, or take the earlier result where neither data, settings nor code changed."""
-    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=terminal.current().show)
+    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=report())
 
 
 #: The file that a predefined split tests on, as a step of its own.

@@ -9,6 +9,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.split import split
 from cfmodel.refs import DatasetRef, SplitRef
 from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+from tasks.reporting import report
 
 
 def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
@@ -29,4 +30,4 @@ def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # n
 )
 def split_ratings(ratings: DatasetRef, settings: PipelineSettings, test: DatasetRef | None = None) -> SplitRef:
     """Split a data set, or take the earlier result where neither data, settings nor code changed."""
-    return split(ratings, settings.split, folder=settings.runtime.data_dir, test=test)
+    return split(ratings, settings.split, folder=settings.runtime.data_dir, test=test, on_record=report())

@@ -33,10 +33,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.errors import DigestError
+from cfmodel.gradients.histogram import BUCKETS, HALF, bucket_lower_bounds
 from cfmodel.gradients.notation import from_plain, to_plain
 from cfmodel.gradients.records import (
     TABLES,
+    Counts,
     EpochGradients,
+    Floats,
     GradientRecord,
     InitialRecord,
     MonitorCost,
@@ -63,23 +66,16 @@ HISTOGRAM_SCHEMA = pa.schema(
 
 #: Kind of histogram to the field of a sample that holds it.
 _KINDS = {"gradient": "gradient_counts", "row_norm": "row_norm_counts"}
-_BUCKETS = 512
 _PER_TABLE = ("grad_norms", "rows_touched")
 _SCALARS = [field.name for field in fields(StepBlock) if field.name not in {"phase", "epoch", "first_step", *_PER_TABLE}]
 _IN_JSON = {kind.__name__: kind for kind in (InitialRecord, StepSample, EpochGradients, MonitorCost)}
 
 
-def bucket_bounds() -> np.ndarray:
-    """Return the lower and upper edge of each bucket, shape (512, 2); NaN where it holds no finite number.
-
-    Bucket b >= 256 is the negative of bucket b - 256. The buckets of exponent 0 hold zero and
-    whatever is smaller than the smallest normal float32.
-    """
-    exponent = np.arange(256)
-    low = np.where(exponent == 0, 0.0, np.ldexp(1.0, exponent - 127))
-    high = np.ldexp(1.0, exponent - 126)
-    positive = np.column_stack([low, high])
-    positive[255] = np.nan
+def bucket_bounds() -> Floats:
+    """Return the lower and upper edge of each bucket, shape (512, 2); NaN where it holds no finite number."""
+    magnitude = bucket_lower_bounds()[:HALF]
+    positive = np.column_stack([magnitude, np.r_[magnitude[1:], np.nan]])
+    positive[0, 1], positive[-2, 1], positive[-1] = magnitude[1], 2 * magnitude[-2], np.nan
     return np.concatenate([positive, -positive[:, ::-1]])
 
 
@@ -114,11 +110,11 @@ def read_archive(folder: Path) -> list[GradientRecord]:
 def histogram_table(samples: Sequence[StepSample]) -> pa.Table:
     """Return the non-empty buckets of every sample as a table of `HISTOGRAM_SCHEMA`."""
     edges = bucket_bounds()
-    parts = [_buckets(sample, table, kind, edges) for sample in samples for table in sample.tables for kind in _KINDS]
+    parts = [_filled(sample, table, kind, edges) for sample in samples for table in sample.tables for kind in _KINDS]
     return pa.concat_tables([HISTOGRAM_SCHEMA.empty_table(), *parts]).combine_chunks()
 
 
-def _buckets(sample: StepSample, table: str, kind: str, edges: np.ndarray) -> pa.Table:
+def _filled(sample: StepSample, table: str, kind: str, edges: Floats) -> pa.Table:
     counts = getattr(sample.tables[table], _KINDS[kind])
     filled = np.flatnonzero(counts)
     same = {"phase": sample.phase, "epoch": sample.epoch, "step": sample.step, "table": table, "kind": kind}
@@ -164,16 +160,16 @@ def _blocks(steps: pa.Table) -> Iterator[StepBlock]:
 Key = tuple[str, int, str, str]
 
 
-def _counts(histograms: pa.Table) -> dict[Key, np.ndarray]:
+def _counts(histograms: pa.Table) -> dict[Key, Counts]:
     """Return the counts of each phase, step, table and kind, shape (512,); rows of one stand together."""
     keys = [histograms[name].to_numpy(zero_copy_only=False) for name in ("phase", "step", "table", "kind")]
     buckets, values = (histograms[name].to_numpy() for name in ("bucket", "count"))
     changed = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     begins = np.flatnonzero(np.r_[len(buckets) > 0, changed])
-    found: dict[Key, np.ndarray] = {}
+    found: dict[Key, Counts] = {}
     for begin, end in zip(begins, [*begins[1:], len(buckets)], strict=True):
         phase, step, table, kind = (key[begin] for key in keys)
-        counts = found[phase, int(step), table, kind] = np.zeros(_BUCKETS, np.int64)
+        counts = found[phase, int(step), table, kind] = np.zeros(BUCKETS, np.int64)
         counts[buckets[begin:end]] = values[begin:end]
     return found
 
@@ -187,12 +183,12 @@ def _without_histograms(record: GradientRecord) -> dict[str, Any]:
     return plain
 
 
-def _record(entry: dict[str, Any], counts: dict[Key, np.ndarray]) -> GradientRecord:
+def _record(entry: dict[str, Any], counts: dict[Key, Counts]) -> GradientRecord:
     kind = _IN_JSON[entry.pop("record")]
     if kind is StepSample:
         for table, values in entry["tables"].items():
             for name, field in _KINDS.items():
                 found = counts.get((entry["phase"], entry["step"], table, name))
-                values[field] = np.zeros(_BUCKETS, np.int64) if found is None else found
+                values[field] = np.zeros(BUCKETS, np.int64) if found is None else found
     record: GradientRecord = from_plain(kind, entry)
     return record

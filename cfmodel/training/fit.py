@@ -14,6 +14,7 @@ from cfmodel.errors import DataError, DivergedError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import DeviceRatings, Stream, default_batch_size, generator
 from cfmodel.training.epoch import run_epoch
+from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
 from cfmodel.training.regularization import default_regularization
 from cfmodel.training.stopping import EarlyStopping
@@ -34,6 +35,7 @@ class FitResult:
         epochs: Epochs that were run.
         batch_size: Ratings in a step.
         regularization: Weight of the penalty.
+        memory: What Adam remembered beside those weights.
         stopped_early: Whether patience ended the training.
         rating_min: Lowest training rating, in rating units.
         rating_max: Highest training rating, in rating units.
@@ -46,6 +48,7 @@ class FitResult:
     epochs: int
     batch_size: int
     regularization: float
+    memory: AdamMemory
     stopped_early: bool
     rating_min: float
     rating_max: float
@@ -102,6 +105,7 @@ def fit(
         epochs=record.epoch,
         batch_size=batch_size,
         regularization=regularization,
+        memory=fitting.best_memory(),
         stopped_early=record.epoch < planned,
         rating_min=fitting.rating_min,
         rating_max=fitting.rating_max,
@@ -132,6 +136,7 @@ class Fitting:
         self.stopping = EarlyStopping(settings.patience)
         self.step = 0
         self._best_weights: dict[str, Tensor] | None = None
+        self._best_memory: AdamMemory | None = None
 
     def run_epoch(self, epoch: int, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
         """Train for one epoch, look at val, keep the weights if they are the best, and emit the record."""
@@ -172,6 +177,19 @@ class Fitting:
             self.model.load_state_dict(self._best_weights)
         return self.model
 
+    def best_memory(self) -> AdamMemory:
+        """Return what Adam remembered beside the weights of `best_model`."""
+        return self._best_memory or self._memory(self.step // -(-len(self.train) // self.batch_size))
+
+    def _memory(self, epoch: int) -> AdamMemory:
+        return AdamMemory.of(
+            self.model,
+            self.optimizer,
+            epoch=epoch,
+            batch_size=self.batch_size,
+            regularization=self.regularization,
+        )
+
     def _val_rmse(self) -> float | None:
         if self.val is None:
             return None
@@ -181,6 +199,7 @@ class Fitting:
         best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
         if best:
             self._best_weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self._best_memory = self._memory(epoch)
         return best
 
 

@@ -11,6 +11,7 @@ from cfmodel.data.parts import RatingArrays, concatenate, load_part, load_vocabu
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import OnRecord
 
 
@@ -25,6 +26,7 @@ class TrainingResult:
         epochs: Epochs run before training stopped; the refit's not counted.
         batch_size: Ratings in a step.
         regularization: Weight of the penalty, in the training that made the recommender.
+        memory: What Adam remembered at the end of that training.
         stopped_early: Whether patience ended the training.
         refit: Whether the recommender was trained again on train and val together.
         num_ratings: Ratings the recommender learned from.
@@ -37,6 +39,7 @@ class TrainingResult:
     epochs: int
     batch_size: int
     regularization: float
+    memory: AdamMemory
     stopped_early: bool
     refit: bool
     num_ratings: int
@@ -87,6 +90,7 @@ def train(
         epochs=found.epochs,
         batch_size=found.batch_size,
         regularization=last.regularization,
+        memory=last.memory,
         stopped_early=found.stopped_early,
         refit=settings.refit,
         num_ratings=len(ratings),

@@ -1,0 +1,225 @@
+"""One sampled step, looked at before its gradients are clipped and after its weights have moved."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cfmodel.gradients.histogram import NOT_FINITE, TINY, Histogram, bucket_counts
+from cfmodel.gradients.records import EMBEDDINGS, QUANTILES, StepSample, TableSample
+from cfmodel.gradients.stopwatch import Stopwatch
+from cfmodel.gradients.touched import DECILES, TouchedRows, side_of
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Where in training a step is.
+
+    Attributes:
+        phase: `fit` or `refit`.
+        epoch: Number of the epoch, from 1.
+        step: Number of the update, from 1.
+        learning_rate: Step size of this update.
+    """
+
+    phase: str
+    epoch: int
+    step: int
+    learning_rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What every sampled step of a phase shares.
+
+    Attributes:
+        tables: The tables that are learned, by name, each of shape (rows, K).
+        deciles: Popularity part of each row, by side.
+        regularization: Weight of the penalty on the embeddings.
+        copies: Room for one copy of each table, by name.
+        stopwatch: Runs while a step is looked at.
+    """
+
+    tables: Mapping[str, Tensor]
+    deciles: Mapping[str, Tensor]
+    regularization: float
+    copies: Mapping[str, Tensor]
+    stopwatch: Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """One table before the update; tensors on the device."""
+
+    touched: TouchedRows
+    gradient: Histogram
+    row_norms: Histogram
+    energy: Tensor
+    weight_norm: Tensor
+    data_norm: Tensor
+
+
+class Probe:
+    """Looks at one step: `before` once gradients are there, `after` once weights have moved.
+
+    Everything stays on the device until `read`. An engine that has no dense gradients hands over
+    those of the touched rows through `look`, table by table, in place of `before`.
+    """
+
+    def __init__(self, at: Position, around: Surroundings) -> None:
+        self.at = at
+        self._around = around
+        self._before: dict[str, _Before] = {}
+        self._moved: dict[str, Tensor] = {}
+        self._per_sample = torch.empty(0)
+
+    @torch.no_grad()
+    def before(self, user_idx: Tensor, movie_idx: Tensor, error: Tensor) -> None:
+        """Take in the batch and the gradients of its loss, not clipped yet.
+
+        Args:
+            user_idx: Rows of the user tables, shape (B,).
+            movie_idx: Rows of the movie tables, shape (B,).
+            error: Rating less prediction, in rating units, shape (B,).
+        """
+        with self._around.stopwatch:
+            tables, index = self._around.tables, {"user": user_idx, "movie": movie_idx}
+            touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in index}
+            for name, table in tables.items():
+                rows = touched[side_of(name)]
+                gradient = table.grad if table.grad is not None else torch.zeros_like(table)
+                self.look(name, rows, rows.take(gradient), batch_size=len(error))
+            self._per_sample = per_sample_norms(
+                error, tables["user_embeddings"][user_idx], tables["movie_embeddings"][movie_idx]
+            )
+
+    def look(self, name: str, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
+        """Take in one table: the rows touched and their gradients, not clipped, shape (R, K)."""
+        table = self._around.tables[name].detach()
+        weight = touched.take(table)
+        norms = torch.linalg.vector_norm(gradient, dim=1)
+        strength = self._around.regularization if name in EMBEDDINGS else 0.0
+        penalty = weight * (touched.counts * (2 * strength / batch_size)).unsqueeze(1)
+        deciles = self._around.deciles[side_of(name)][touched.rows]
+        self._before[name] = _Before(
+            touched,
+            bucket_counts(gradient, kept=touched.kept),
+            bucket_counts(norms, kept=touched.kept),
+            torch.zeros(DECILES, device=table.device).index_add_(0, deciles, norms.square()),
+            torch.linalg.vector_norm(weight),
+            torch.linalg.vector_norm(gradient - penalty),
+        )
+        self._around.copies[name].copy_(table)
+
+    @torch.no_grad()
+    def after(self) -> None:
+        """Take in how far the weights moved."""
+        with self._around.stopwatch:
+            for name, table in self._around.tables.items():
+                rows = self._before[name].touched
+                moved = torch.sub(table, self._around.copies[name], out=self._around.copies[name])
+                touched = rows.take(moved)
+                # What is left once the touched rows are gone is exactly the movement without a gradient.
+                ghost = torch.linalg.vector_norm(moved.index_fill_(0, rows.rows, 0.0))
+                size = torch.linalg.vector_norm(touched)
+                self._moved[name] = torch.stack([size, ghost, touched.abs().sum()])
+
+    def read(self) -> StepSample:
+        """Bring it all to the host."""
+        tables = {name: self._table(name) for name in self._around.tables}
+        squares = self._per_sample.double().square()
+        size, mean_square = len(squares), float(squares.mean())
+        batch_square = sum(float(table.data_norm) ** 2 for table in self._before.values())
+        trace, signal = noise_and_signal(mean_square, batch_square, size)
+        *quantiles, largest = torch.quantile(
+            self._per_sample.double(), torch.tensor([*QUANTILES, 1.0], dtype=torch.float64, device=squares.device)
+        ).tolist()
+        return StepSample(
+            phase=self.at.phase,
+            epoch=self.at.epoch,
+            step=self.at.step,
+            batch_size=size,
+            learning_rate=self.at.learning_rate,
+            tables=tables,
+            per_sample_norm=torch.tensor(quantiles, dtype=torch.float64).numpy(),
+            per_sample_norm_max=largest,
+            noise_trace=trace,
+            signal_square=signal,
+            noise_scale=_ratio(trace, signal),
+        )
+
+    def _table(self, name: str) -> TableSample:
+        before, table = self._before[name], self._around.tables[name]
+        gradient, norms = before.gradient.counts.cpu().numpy(), before.row_norms.counts.cpu().numpy()
+        size, ghost, absolute = self._moved[name].tolist()
+        zeros, infinities, number = int(before.gradient.zeros), int(before.gradient.infinities), int(before.touched.number)
+        energy = before.energy.double().cpu()
+        elements = number * (table.numel() // len(table))
+        moved = size**2 + ghost**2
+        return TableSample(
+            gradient_counts=gradient,
+            row_norm_counts=norms,
+            rows_touched=number,
+            zeros=zeros,
+            denormals=int(gradient[list(TINY)].sum()) - zeros,
+            infinities=infinities,
+            nans=int(gradient[list(NOT_FINITE)].sum()) - infinities,
+            structural_zero_fraction=1 - number / len(table),
+            update_to_weight=_ratio(size, float(before.weight_norm)),
+            adam_step=absolute / elements / self.at.learning_rate if self.at.learning_rate else math.nan,
+            ghost_share=ghost**2 / moved if moved else 0.0,
+            update_norm=math.sqrt(moved),
+            energy_by_decile=(energy / energy.sum() if energy.sum() else energy).numpy(),
+        )
+
+
+def per_sample_norms(error: Tensor, user_embeddings: Tensor, movie_embeddings: Tensor) -> Tensor:
+    """Return the norm of each rating's own gradient of its squared error, penalty left out.
+
+        |g| = 2 |e| sqrt(|p|^2 + |q|^2 + 2)
+
+    d(e^2)/dp = -2 e q, d/dq = -2 e p, and -2 e for either bias.
+
+    Args:
+        error: Rating less prediction, in rating units, shape (B,).
+        user_embeddings: p of each rating, shape (B, K).
+        movie_embeddings: q of each rating, shape (B, K).
+
+    Returns:
+        Norms, shape (B,).
+    """
+    squares = user_embeddings.square().sum(dim=1) + movie_embeddings.square().sum(dim=1)
+    return 2 * error.abs() * (squares + 2).sqrt()
+
+
+def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:
+    """Estimate noise and signal of the gradient from one batch; both unbiased.
+
+        trace  = B / (B - 1) * (mean |g|^2 - |mean g|^2)
+        signal = |mean g|^2 - trace / B
+
+    Args:
+        mean_square: Mean of the squared per-sample norms, mean |g|^2.
+        batch_square: Squared norm of their mean, |mean g|^2.
+        batch_size: B.
+
+    Returns:
+        Trace of the per-sample covariance and squared norm of the gradient over all ratings; NaN for B = 1.
+
+    Source: McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), appendix A.1.
+    """
+    if batch_size < 2:
+        return math.nan, math.nan
+    trace = batch_size / (batch_size - 1) * (mean_square - batch_square)
+    return trace, batch_square - trace / batch_size
+
+
+def _ratio(part: float, whole: float) -> float:
+    """Divide, where nothing over nothing is 0 and a whole that is not positive is drowned."""
+    if whole > 0:
+        return part / whole
+    if math.isnan(whole):
+        return math.nan
+    return math.inf if part else 0.0

@@ -1,0 +1,123 @@
+"""What a table looks like at the end of an epoch: dead, frozen and cold rows, spread and rank."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.gradients.records import EMBEDDINGS, QUANTILES, TableHealth
+
+#: Touches after which a row that never had a gradient is called dead.
+TOUCHES = 5
+#: Row numbers given as examples.
+EXAMPLES = 5
+
+
+class TableWatch:
+    """One table over a training: what it was at the start and at the last look.
+
+    Args:
+        name: Name of the table.
+        table: Its weights, shape (rows, K); read, never written.
+        counts: Training ratings of each row, so touches an epoch, shape (rows,).
+    """
+
+    def __init__(self, name: str, table: Tensor, counts: Tensor) -> None:
+        self._name, self._table, self._counts = name, table.detach(), counts
+        self._cold = (counts == 0).nonzero().squeeze(1)
+        self._cold_start = self._table[self._cold].clone()
+        self._norms = self._row_norms()
+
+    @property
+    def cold_rows(self) -> int:
+        """Rows without a training rating."""
+        return len(self._cold)
+
+    def look(self, epochs: int, *, second_moment: Tensor | None, had_gradient: bool) -> TableHealth:
+        """Describe the table after so many epochs, and remember its row norms for the next look.
+
+        Args:
+            epochs: Passes over the ratings so far.
+            second_moment: Adam's running mean of squared gradients, shape (rows, K): exactly zero
+                where no gradient ever was anything else. None: dead rows are not looked for.
+            had_gradient: Whether the table had a gradient since the last look.
+        """
+        norms = self._row_norms()
+        frozen = had_gradient and torch.equal(norms, self._norms)
+        self._norms = norms
+        dead = self._dead(epochs, second_moment)
+        rank, leak = (None, None) if self._name not in EMBEDDINGS else (effective_rank(self._table), self._leak(norms))
+        return TableHealth(
+            rows=len(self._table),
+            dead_rows=len(dead),
+            dead_row_examples=_examples(dead),
+            frozen=frozen,
+            cold_rows=self.cold_rows,
+            **self._cold_drift(),
+            cold_row_examples=_examples(self._cold),
+            row_norm_quantiles=np.quantile(norms.double().cpu().numpy(), QUANTILES),
+            effective_rank=rank,
+            mean_leak=leak,
+            id_coverage=1 - self.cold_rows / len(self._table),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what cannot be found out again from the weights of today."""
+        return {"cold_start": self._cold_start, "norms": self._norms}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state where it was left."""
+        device = self._table.device
+        self._cold_start, self._norms = state["cold_start"].to(device), state["norms"].to(device)
+
+    def _row_norms(self) -> Tensor:
+        return torch.linalg.vector_norm(self._table, dim=1)
+
+    def _dead(self, epochs: int, second_moment: Tensor | None) -> Tensor:
+        if second_moment is None:
+            return self._cold[:0]
+        silent = second_moment.sum(dim=1) == 0
+        return (silent & (self._counts * epochs >= TOUCHES)).nonzero().squeeze(1)
+
+    def _cold_drift(self) -> dict[str, float]:
+        now, start = self._table[self._cold], self._cold_start
+        moved, size, before = (float(torch.linalg.vector_norm(part)) for part in (now - start, now, start))
+        if before:
+            return {"cold_drift": moved / before, "cold_norm_ratio": size / before}
+        return {"cold_drift": math.inf if moved else 0.0, "cold_norm_ratio": math.inf if moved else 1.0}
+
+    def _leak(self, norms: Tensor) -> float:
+        """|mean row|^2 over mean |row|^2."""
+        mean_square = float(norms.square().mean())
+        return float(self._table.mean(dim=0).square().sum()) / mean_square if mean_square else math.nan
+
+
+def effective_rank(table: Tensor) -> float:
+    """Return how many directions a table uses.
+
+        exp(-sum p log p),  p = s / sum s
+
+    with the singular values s, here as roots of the eigenvalues of the K x K Gram matrix, which is
+    much less work for many rows; singular values below 0.0003 of the largest are lost in rounding.
+
+    Args:
+        table: Rows, shape (rows, K).
+
+    Returns:
+        From 1 to K; NaN where the table is zero or not finite.
+
+    Source: Roy & Vetterli, "The effective rank: a measure of effective dimensionality" (2007).
+    """
+    gram = (table.T @ table).double().cpu()
+    if not bool(gram.isfinite().all()) or not bool(gram.any()):
+        return math.nan
+    values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    shares = values / values.sum()
+    return math.exp(float(torch.special.entr(shares).sum()))
+
+
+def _examples(rows: Tensor) -> tuple[int, ...]:
+    return tuple(rows[:EXAMPLES].tolist())

@@ -1,0 +1,119 @@
+"""What a judgement of training's health says: frozen, plain, ready for JSON and for a table."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+#: `error`: the model is no good or cannot learn. `warning`: it is worse than it need be.
+#: `info`: worth knowing, and normal.
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+#: What the textbook calls a gradient that grows without bound, shrinks to nothing, or is zero.
+Word = Literal["exploding", "vanishing", "dead"]
+
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule found, in rows.
+
+    Attributes:
+        severity: How bad it is.
+        value: What was measured.
+        threshold: What it was held against.
+        message: What was seen, in one sentence.
+        first_step: Step at which it was first seen; 0 is before the first update.
+        table: The table it was seen in; None where it is the whole model.
+        rows: A few rows it is about, as pairs of table and row number.
+    """
+
+    severity: Severity
+    value: float
+    threshold: float
+    message: str
+    first_step: int
+    table: str | None = None
+    rows: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule found, for a reader.
+
+    Attributes:
+        rule: Name of the rule.
+        severity: How bad it is.
+        value: What was measured.
+        threshold: What it was held against.
+        message: What was seen, in one sentence.
+        remedy: What to do about it.
+        first_step: Step at which it was first seen; 0 is before the first update.
+        table: The table it was seen in; None where it is the whole model.
+        ids: A few users or movies it is about, each as `user ID` or `movie ID`.
+        words: What the textbook calls it: exploding, vanishing, dead.
+    """
+
+    rule: str
+    severity: Severity
+    value: float
+    threshold: float
+    message: str
+    remedy: str
+    first_step: int
+    table: str | None
+    ids: tuple[str, ...]
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """The verdicts on one training, most severe first; of equally severe ones the likeliest cause first."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def overall(self) -> str:
+        """The worst severity among errors and warnings, else `healthy`."""
+        worst = self.verdicts[0].severity if self.verdicts else "info"
+        return HEALTHY if worst == "info" else worst
+
+    @property
+    def first(self) -> Verdict | None:
+        """The verdict to act on first; None where training is healthy."""
+        return None if self.overall == HEALTHY else self.verdicts[0]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values; a number that is not finite becomes text, as JSON has none."""
+        return {"verdict": self.overall, "verdicts": [_plain(asdict(verdict)) for verdict in self.verdicts]}
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Return one row per verdict, for a table."""
+        return [_row(verdict) for verdict in self.verdicts]
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "severity": verdict.severity,
+        "rule": verdict.rule,
+        "what was seen": verdict.message,
+        "what to do": verdict.remedy,
+        "value": _number(verdict.value),
+        "threshold": _number(verdict.threshold),
+        "first step": verdict.first_step,
+        "table": verdict.table or "",
+        "ids": ", ".join(verdict.ids),
+        "textbook": ", ".join(verdict.words),
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

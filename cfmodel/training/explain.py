@@ -1,0 +1,168 @@
+"""From a trained recommender and the ratings it learned from to a lesson about one of them."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cfmodel.config import TrainSettings
+from cfmodel.data.parts import RatingArrays, concatenate, load_part
+from cfmodel.errors import DataError
+from cfmodel.gradients.lesson import Example, Lesson, NextStep, teach
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.recommender import Recommender
+from cfmodel.refs import SplitRef
+from cfmodel.training.batches import DeviceRatings, epoch_order
+from cfmodel.training.fit import BLOCK
+from cfmodel.training.memory import AdamMemory
+from cfmodel.training.step import loss_of
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """All that a lesson draws on: the model on the CPU, what it learned from, what Adam remembers."""
+
+    recommender: Recommender
+    model: CollaborativeFiltering
+    ratings: RatingArrays
+    settings: TrainSettings
+    memory: AdamMemory
+
+
+def explain(
+    recommender: Recommender,
+    split: SplitRef,
+    settings: TrainSettings,
+    *,
+    memory: AdamMemory,
+    user_id: str | None = None,
+    movie_id: str | None = None,
+) -> Lesson:
+    """Explain one rating with the model's own numbers.
+
+    Where no rating is named, it is the typical one of those in train: the one whose absolute error
+    is the median (of equal ones the first as they lie on disk). What Adam does is the step that
+    training would have done next had it gone on, from the saved weights and Adam's own moments beside
+    them: each bias in the first batch of the next epoch that holds a rating of it. The popular movie
+    is the one with the most ratings the model learned from, the rare one that with the fewest, the
+    first by id of equal ones.
+
+    Args:
+        recommender: The trained model.
+        split: What it learned from.
+        settings: How it learned.
+        memory: What Adam remembers, from the same training.
+        user_id: User of the rating; with `movie_id` or not at all.
+        movie_id: Movie of the rating.
+
+    Raises:
+        VocabularyError: An id is unknown to the model.
+        DataError: The user has not rated the movie, or only one of the two is given.
+        DigestError: A part is not the one the ref names.
+    """
+    if (user_id is None) != (movie_id is None):
+        raise DataError("a rating is named by its user and its movie: give both --user and --movie, or neither")
+    parts = {
+        part: load_part(split, part, users=recommender.users, movies=recommender.movies)
+        for part in ("train", "val", "test")
+    }
+    learned = concatenate(*(parts[part] for part in settings.trained_parts))
+    model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
+    trained = _Trained(recommender, model, learned, settings, memory)
+    if user_id is None or movie_id is None:
+        part, place = "train", _typical(model, parts["train"])
+    else:
+        part, place = _find(recommender, parts, user_id, movie_id)
+    user, movie = int(parts[part].user_idx[place]), int(parts[part].movie_idx[place])
+    return teach(
+        _example(trained, user, movie, rating=float(parts[part].rating[place]), part=part),
+        _next_steps(trained, user, movie),
+        learning_rate=settings.learning_rate,
+        last_learning_rate=memory.learning_rate,
+        regularization=memory.regularization,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+
+def _typical(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
+    """Return the place of the rating whose absolute error is the median, the lower of two."""
+    blocks = DeviceRatings.of(ratings, _CPU).batches(BLOCK)
+    errors = torch.cat([(block.rating - model.score(block.user_idx, block.movie_idx)).abs() for block in blocks])
+    return int(torch.argsort(errors, stable=True)[(len(errors) - 1) // 2])
+
+
+def _find(recommender: Recommender, parts: dict[str, RatingArrays], user_id: str, movie_id: str) -> tuple[str, int]:
+    """Return the part and the place of the rating a user gave a movie; the first where there are several."""
+    user, movie = recommender.users.row_of(user_id), recommender.movies.row_of(movie_id)
+    for part, ratings in parts.items():
+        places = np.flatnonzero((ratings.user_idx == user) & (ratings.movie_idx == movie))
+        if len(places):
+            return part, int(places[0])
+    rated = np.concatenate([ratings.movie_idx[ratings.user_idx == user] for ratings in parts.values()])
+    known = recommender.movies.decode(np.unique(rated[rated >= 0])[:5])
+    raise DataError(
+        f"user {user_id!r} has not rated movie {movie_id!r}, and a lesson needs the true rating; "
+        f"movies this user did rate: {', '.join(map(repr, known))}"
+    )
+
+
+def _example(trained: _Trained, user: int, movie: int, *, rating: float, part: str) -> Example:
+    model = trained.model
+    return Example(
+        user_id=trained.recommender.users.decode([user])[0],
+        movie_id=trained.recommender.movies.decode([movie])[0],
+        rating=rating,
+        part=part,
+        global_mean=float(model.global_mean),
+        user_embedding=model.user_embeddings.weight.detach()[user],
+        user_bias=model.user_biases.weight.detach()[user],
+        movie_embedding=model.movie_embeddings.weight.detach()[movie],
+        movie_bias=model.movie_biases.weight.detach()[movie],
+    )
+
+
+def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
+    """Look one batch ahead, for the user's bias and for three movies'."""
+    counts = np.bincount(trained.ratings.movie_idx, minlength=len(trained.recommender.movies))
+    popular, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    order = epoch_order(len(trained.ratings), seed=trained.settings.seed, epoch=trained.memory.epoch + 1).numpy()
+    return [
+        _next_step(trained, order, who="the user", side="user", row=user),
+        _next_step(trained, order, who="the movie", side="movie", row=movie),
+        _next_step(trained, order, who="a popular movie", side="movie", row=popular),
+        _next_step(trained, order, who="a rare movie", side="movie", row=rare),
+    ]
+
+
+def _next_step(trained: _Trained, order: npt.NDArray[np.int64], *, who: str, side: str, row: int) -> NextStep:
+    rows = trained.ratings.user_idx if side == "user" else trained.ratings.movie_idx
+    places, size = np.flatnonzero(rows[order] == row), trained.memory.batch_size
+    first = int(places[0]) // size * size if len(places) else 0
+    batch = DeviceRatings.of(trained.ratings, _CPU)[torch.from_numpy(order[first : first + size])]
+    gradients = _gradients(trained, batch)
+    table = f"{side}_biases"
+    vocabulary = trained.recommender.users if side == "user" else trained.recommender.movies
+    return NextStep(
+        who=who,
+        name=f"{side}_bias",
+        id=vocabulary.decode([row])[0],
+        ratings=len(places),
+        in_batch=int(((places >= first) & (places < first + size)).sum()),
+        batch_size=len(batch),
+        value=float(trained.model.get_parameter(f"{table}.weight")[row, 0]),
+        gradient=float(gradients[table][row, 0]),
+        norm=float(torch.stack([gradient.norm() for gradient in gradients.values()]).norm()),
+        first_moment=float(trained.memory.first_moments[table][row, 0]),
+        second_moment=float(trained.memory.second_moments[table][row, 0]),
+        step=trained.memory.step,
+    )
+
+
+def _gradients(trained: _Trained, batch: DeviceRatings) -> dict[str, torch.Tensor]:
+    loss = loss_of(trained.model, batch, regularization=trained.memory.regularization)
+    tables = {name.removesuffix(".weight"): table for name, table in trained.model.named_parameters()}
+    return dict(zip(tables, torch.autograd.grad(loss.total, list(tables.values())), strict=True))

@@ -1,0 +1,93 @@
+"""What Adam remembers at the end of training: its moments, without which no one can say what it would do next."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from cfmodel.errors import DigestError
+
+_NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "regularization")
+_FIRST, _SECOND = "first_moment.", "second_moment."
+
+
+@dataclass(frozen=True, eq=False)
+class AdamMemory:
+    """Adam's state beside the weights it belongs to.
+
+    Attributes:
+        epoch: Epoch after which it was taken, from 1.
+        step: Updates done by then.
+        learning_rate: Step size of the last of them, in weight units a step.
+        batch_size: Ratings in a step.
+        regularization: Weight of the penalty.
+        first_moments: Running mean of each table's gradient, by table, shaped as the table.
+        second_moments: Running mean of its square, likewise.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    batch_size: int
+    regularization: float
+    first_moments: dict[str, Tensor]
+    second_moments: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        epoch: int,
+        batch_size: int,
+        regularization: float,
+    ) -> Self:
+        """Copy the state of an Adam that has moved the model's tables."""
+        states = {name.removesuffix(".weight"): optimizer.state[table] for name, table in model.named_parameters()}
+        return cls(
+            epoch=epoch,
+            step=int(next(iter(states.values()))["step"]),
+            learning_rate=float(optimizer.param_groups[0]["lr"]),
+            batch_size=batch_size,
+            regularization=regularization,
+            first_moments={name: state["exp_avg"].clone() for name, state in states.items()},
+            second_moments={name: state["exp_avg_sq"].clone() for name, state in states.items()},
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the state as safetensors; the file appears whole or not at all."""
+        sides = ((_FIRST, self.first_moments), (_SECOND, self.second_moments))
+        tensors = {f"{side}{name}": table.cpu() for side, tables in sides for name, table in tables.items()}
+        numbers = {name: json.dumps(getattr(self, name)) for name in _NUMBERS}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".tmp-{path.name}")
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a saved state.
+
+        Raises:
+            DigestError: The file is missing or damaged.
+        """
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                numbers, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            first, second = (
+                {name.removeprefix(side): table for name, table in tensors.items() if name.startswith(side)}
+                for side in (_FIRST, _SECOND)
+            )
+            numbers = {name: json.loads(numbers[name]) for name in _NUMBERS}
+            return cls(**numbers, first_moments=first, second_moments=second)
+        except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DigestError(
+                f"{path}: what Adam remembers of this training cannot be read ({reason}); train again to have it"
+            ) from None
