@@ -108,6 +108,29 @@ class TrainSettings(Settings):
         return ("train", "val") if self.refit else ("train",)
 
 
+class MonitorSettings(Settings):
+    """How closely training is watched; nothing here changes what is learned."""
+
+    enabled: bool = Field(True, description="Whether gradients and tables are recorded while training.")
+    sample_every: int | None = Field(
+        None,
+        ge=1,
+        description="Steps between two that are looked at closely, a power of two; null: chosen once, from the budget.",
+    )
+    budget_fraction: float = Field(
+        0.02, gt=0, le=1, description="Share of the training time that recording may take, from a million ratings on."
+    )
+    budget_seconds: float = Field(
+        0.05, gt=0, description="Seconds a run that recording may take, below a million ratings."
+    )
+
+    @model_validator(mode="after")
+    def _intervals_nest(self) -> Self:
+        if self.sample_every is not None and self.sample_every & (self.sample_every - 1):
+            raise ValueError(f"sample_every must be a power of two, not {self.sample_every}")
+        return self
+
+
 class EvaluationSettings(Settings):
     """What is measured on the test ratings."""
 
@@ -159,6 +182,7 @@ class PipelineSettings(Settings):
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()
     train: TrainSettings = TrainSettings()
+    monitor: MonitorSettings = MonitorSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()

@@ -7,6 +7,7 @@ from prefect import flow
 from cfmodel.config import (
     EvaluationSettings,
     IngestSettings,
+    MonitorSettings,
     PipelineSettings,
     RuntimeSettings,
     SplitSettings,
@@ -28,6 +29,7 @@ def pipeline(
     ingest: IngestSettings = IngestSettings(),
     split: SplitSettings = SplitSettings(),
     train: TrainSettings = TrainSettings(),
+    monitor: MonitorSettings = MonitorSettings(),
     evaluation: EvaluationSettings = EvaluationSettings(),
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
@@ -40,6 +42,7 @@ def pipeline(
         ingest: How the source is read.
         split: How ratings are divided into train, val and test.
         train: What to learn and how.
+        monitor: How closely training is watched.
         evaluation: What is measured on the test ratings.
         tracking: Where the run is recorded.
         runtime: Where to run.
@@ -51,6 +54,7 @@ def pipeline(
             "ingest": ingest,
             "split": split,
             "train": train,
+            "monitor": monitor,
             "evaluation": evaluation,
             "tracking": tracking,
             "runtime": runtime,

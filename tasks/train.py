@@ -7,6 +7,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.memory import memory_path
 from cfmodel.training.train import train
 from tasks.reporting import report
 
@@ -26,6 +27,7 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
             trained = train(split, settings.train, device=device, on_record=report(record))
             # Saved before the last metrics are sent: a store that is away costs the record, not the model.
             digest = trained.recommender.save(folder)
+            trained.memory.save(memory_path(folder))
         tracking.log_metrics(run, trained.summary())
         model_uri = tracking.log_model(run, folder)
         tracking.check_model(run, model_uri, trained.recommender)

@@ -19,6 +19,7 @@ os.environ |= {
     # make training some 20 times slower.
     "OMP_WAIT_POLICY": "PASSIVE",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_WAIT_POLICY": "passive",
 }
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)

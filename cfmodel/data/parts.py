@@ -1,5 +1,6 @@
 """Read the parts of a split back, as rows of vocabularies."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,21 @@ class RatingArrays:
 
     def __len__(self) -> int:
         return len(self.rating)
+
+
+def read_split(folder: Path) -> SplitRef:
+    """Return the ref of a split that is in a folder.
+
+    Raises:
+        DigestError: There is none, or its parts are not the ones it names.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        split = SplitRef.model_validate(manifest["split"]).model_copy(update={"path": folder})
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DigestError(f"{folder}: holds no split that can be read; run the pipeline again") from None
+    _verify(split)
+    return split
 
 
 def load_vocabularies(split: SplitRef, *, parts: Sequence[str] = ("train",)) -> tuple[Vocabulary, Vocabulary]:

@@ -128,3 +128,25 @@ class GradientHistory:
 
 def _joined(parts: list[Any], kind: Any = np.float64) -> Any:
     return np.concatenate(parts).astype(kind, copy=False) if parts else np.empty(0, kind)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the model did on val, beside the floors it must beat there.
+
+    Attributes:
+        val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
+        val_rows: Ratings in val.
+        global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
+        damped_bias_rmse: RMSE on val of damped biases, clamped likewise.
+    """
+
+    val_rmse: tuple[float, ...]
+    val_rows: int
+    global_mean_rmse: float
+    damped_bias_rmse: float
+
+    @property
+    def best(self) -> float:
+        """The lowest RMSE on val."""
+        return min(self.val_rmse)

@@ -388,9 +388,7 @@ class _Rows:
         taste = float((self.parameters["user_embedding"] * self.parameters["movie_embedding"]).sum())
         prediction = self.example.global_mean + bias + movie_bias + taste
         error = self.example.rating - prediction
-        return Prediction(
-            self.example.global_mean, bias, movie_bias, taste, prediction, self.example.rating, error
-        )
+        return Prediction(self.example.global_mean, bias, movie_bias, taste, prediction, self.example.rating, error)
 
     def nudge(self, change: float) -> Nudge:
         """Predict again with a changed `user_bias`."""

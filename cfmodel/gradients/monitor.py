@@ -4,8 +4,9 @@ It reads and never writes, so what is learned is bit for bit the same with and w
 step it never waits for the device: what it sees there is reduced in blocks, and read once an epoch.
 """
 
+import itertools
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +14,9 @@ import torch
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.grid import on_grid
-from cfmodel.gradients.pace import Pace
+from cfmodel.gradients.grid import CALIBRATION_STEPS
+from cfmodel.gradients.pace import Costs, Pace, Plan
 from cfmodel.gradients.records import (
-    EMBEDDINGS,
     EpochGradients,
     Floats,
     GradientRecord,
@@ -28,10 +28,13 @@ from cfmodel.gradients.sampling import Position, Probe, Surroundings
 from cfmodel.gradients.scalars import StepReducer
 from cfmodel.gradients.stopwatch import Stopwatch
 from cfmodel.gradients.tables import TableWatch
-from cfmodel.gradients.touched import DECILES, popularity_deciles, side_of
+from cfmodel.gradients.touched import DECILES, SIDES, popularity_deciles, side_of
 
 #: Training ratings whose predictions are spread-checked.
 PREDICTIONS = 4096
+
+#: A sample read costs as much again as a half of taking it.
+READING = 1.5
 
 _FORMAT = 1
 
@@ -47,34 +50,11 @@ class Ratings(Protocol):
     def rating(self) -> Tensor: ...
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a phase of training is about to do.
-
-    Attributes:
-        phase: `fit` or `refit`.
-        epochs: Most passes over the ratings.
-        batch_size: Ratings in a step.
-        learning_rate: Step size at the start.
-        max_grad_norm: Norm above which gradients are scaled down.
-        regularization: Weight of the penalty on the embeddings.
-        phases: Trainings in the run, which share its budget.
-    """
-
-    phase: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    max_grad_norm: float
-    regularization: float
-    phases: int = 1
-
-
 class Monitor:
     """Watches one phase of training.
 
-    `start`, then for each epoch `begin_epoch`; for each step `probe` and, with the errors, `add`;
-    `end_steps`, `end_epoch`; at the end `finish`.
+    `start`; each epoch `begin_epoch`, each step `probe` and, with its errors, `add`, then `end_steps`
+    and `end_epoch`; at the end `finish`.
 
     Args:
         tables: The tables that are learned, by name, each of shape (rows, K), with gradients in `.grad`.
@@ -97,48 +77,41 @@ class Monitor:
     ) -> None:
         self._tables, self._ratings, self._plan, self._emit = tables, ratings, plan, emit
         self._second_moments = second_moments
-        self._recording, self._training = Stopwatch(), Stopwatch()
+        self._recording = Stopwatch()
+        self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
-            self._counts = {side: self._count(side) for side in ("user", "movie")}
-            self._deciles = {side: popularity_deciles(counts) for side, counts in self._counts.items()}
-            self._watches = {
-                name: TableWatch(name, table, self._counts[side_of(name)]) for name, table in tables.items()
-            }
-        copies = {name: torch.empty_like(table, requires_grad=False) for name, table in tables.items()}
-        self._around = Surroundings(tables, self._deciles, plan.regularization, copies, self._recording)
-        self._pace = Pace(len(ratings.rating), plan, settings, self._recording, self._training)
-        self._reducer = StepReducer({side: len(counts) for side, counts in self._counts.items()}, plan.batch_size)
+            counts = {side: _counts(ratings, side, len(tables[f"{side}_biases"])) for side in SIDES}
+            deciles = {side: popularity_deciles(counts[side]) for side in SIDES}
+            self._watches = {name: TableWatch(name, table, counts[side_of(name)]) for name, table in tables.items()}
+            copies = {name: torch.empty_like(table, requires_grad=False) for name, table in tables.items()}
+            self._ratings_by_decile = {side: _shares(counts[side], deciles[side]) for side in SIDES}
+            sample = torch.linspace(0, len(ratings.rating) - 1, min(PREDICTIONS, len(ratings.rating))).long()
+            self._pairs = {side: _column(ratings, side)[sample.to(ratings.rating.device)] for side in SIDES}
+        self._around = Surroundings(tables, deciles, plan.regularization, copies, self._recording)
+        self._reducer = StepReducer({side: len(counts[side]) for side in SIDES}, plan.batch_size)
         self._probes: list[Probe] = []
-        self._epoch = self._step = self._first_step = self._samples = 0
         self._had_gradient = dict.fromkeys(tables, False)
+        self._epoch = self._step = self._first_step = self._samples = 0
+        self._trained = self._epoch_began = self._recorded_before = 0.0
+        self._epoch_cost = 0.0
+        self._next_sample = 1
 
     def start(self) -> None:
         """Look at the model before its first update."""
         with self._recording:
-            rating = self._ratings.rating
-            record = InitialRecord(
-                phase=self._plan.phase,
-                prediction_std=self._spreads()[0],
-                rating_std=float(rating.double().std(correction=0)),
-                rating_min=float(rating.min()),
-                rating_max=float(rating.max()),
-                num_ratings=len(rating),
-                batch_size=self._plan.batch_size,
-                learning_rate=self._plan.learning_rate,
-                max_grad_norm=self._plan.max_grad_norm,
-                regularization=self._plan.regularization,
-                planned_steps=self._pace.planned_steps,
-                rows={name: len(table) for name, table in self._tables.items()},
-                cold_rows={name: watch.cold_rows for name, watch in self._watches.items()},
-                ratings_by_decile={name: self._ratings_by_decile(side_of(name)) for name in self._tables},
-            )
+            record = self._initial()
+        began = self._recording.seconds
+        with self._recording:
+            # Thrown away: it says what a look at the tables costs.
+            self._tables_now()
+        self._epoch_cost = self._recording.seconds - began
         self._emit(record)
 
     def begin_epoch(self, epoch: int, user_idx: Tensor, movie_idx: Tensor) -> None:
-        """Begin an epoch over the training ratings in this order."""
-        self._epoch, self._first_step, self._samples = epoch, self._step + 1, self._samples
-        self._reducer.begin(user_idx, movie_idx, count_rows=on_grid(epoch, self._pace.epoch_every))
-        self._training.__enter__()
+        """Begin an epoch that goes over the training ratings in this order, each of shape (N,)."""
+        self._epoch, self._first_step = epoch, self._step + 1
+        self._reducer.begin({"user": user_idx, "movie": movie_idx}, count_rows=self._pace.looks_after(epoch))
+        self._epoch_began, self._recorded_before = time.perf_counter(), self._recording.seconds
 
     def probe(self, learning_rate: float) -> Probe | None:
         """Begin a step; return what is to look at it, or None where it is not sampled.
@@ -147,20 +120,18 @@ class Monitor:
             learning_rate: Step size of this update.
         """
         self._step += 1
-        if self._step != self._pace.next_sample:
+        if self._step != self._next_sample:
             return None
-        self._pace.sampling(self._step)
         probe = Probe(Position(self._plan.phase, self._epoch, self._step, learning_rate), self._around)
         self._probes.append(probe)
+        self._next_sample = self._after(self._step)
         return probe
 
     def add(self, error: Tensor) -> None:
         """End a step; keep its errors, shape (B,), to be reduced together with others'."""
-        if self._reducer.add(error):
-            with self._recording:
-                self._reducer.reduce()
-        if self._step == self._pace.chosen_after:
-            self._choose_pace()
+        full = self._reducer.add(error)
+        if full or self._pace.is_open(self._step):
+            self._reduce()
 
     def end_steps(
         self,
@@ -172,69 +143,173 @@ class Monitor:
         grad_norms: Mapping[str, Floats],
     ) -> None:
         """End an epoch's steps, each array of shape (S,): hand on their block and the samples among them."""
-        self._training.__exit__()
+        self._trained = self._training_seconds()
+        self._epoch_began = 0.0
+        self._reduce()
         with self._recording:
-            largest, user, movie, touched = self._reducer.read()
-            numbers = np.stack([loss, mean_squared_error, total_norm, largest, *grad_norms.values()])
+            seen = self._reducer.read()
+            numbers = np.stack([loss, mean_squared_error, total_norm, seen.largest_error, *grad_norms.values()])
             block = StepBlock(
                 phase=self._plan.phase,
                 epoch=self._epoch,
                 first_step=self._first_step,
                 loss=loss,
                 mean_squared_error=mean_squared_error,
-                largest_error=largest,
-                largest_error_user=user,
-                largest_error_movie=movie,
+                largest_error=seen.largest_error,
+                largest_error_user=seen.user,
+                largest_error_movie=seen.movie,
                 grad_norms=dict(grad_norms),
                 total_norm=total_norm,
                 clip_coefficient=clip_coefficient,
-                rows_touched={name: touched[side_of(name)] for name in self._tables},
+                rows_touched={name: seen.rows_touched[side_of(name)] for name in self._tables},
                 finite=np.isfinite(numbers).all(axis=0),
             )
             samples = [probe.read() for probe in self._probes]
             for name, norms in grad_norms.items():
                 self._had_gradient[name] |= bool((norms > 0).any())
         self._samples += len(samples)
-        self._probes.clear()
+        self._probes = []
         for record in (block, *samples):
             self._emit(record)
 
     def end_epoch(self) -> None:
-        """End an epoch: look at the tables, where their epoch is due."""
-        if not on_grid(self._epoch, self._pace.epoch_every):
+        """End an epoch: look at the tables, if that is due."""
+        if not self._pace.looks_after(self._epoch):
             return
-        with self._recording, self._pace.epoch_watch:
-            prediction_std, dot_std = self._spreads()
-            record = EpochGradients(
-                phase=self._plan.phase,
-                epoch=self._epoch,
-                step=self._step,
-                tables={
-                    name: watch.look(
-                        self._epoch,
-                        second_moment=self._second_moments(self._tables[name]),
-                        had_gradient=self._had_gradient[name],
-                    )
-                    for name, watch in self._watches.items()
-                },
-                prediction_std=prediction_std,
-                dot_std=dot_std,
-            )
-            self._had_gradient = dict.fromkeys(self._tables, False)
+        with self._recording:
+            record = self._tables_now()
+        self._had_gradient = dict.fromkeys(self._tables, False)
         self._emit(record)
 
     def finish(self) -> None:
         """End the phase: hand on what watching it cost."""
-        seconds = self._recording.seconds
-        training = max(self._training.seconds - self._pace.inside, 1e-9)
+        training = max(self._trained, 1e-9)
         self._emit(
             MonitorCost(
                 phase=self._plan.phase,
-                seconds=seconds,
+                seconds=self._recording.seconds,
                 training_seconds=training,
-                overhead_fraction=seconds / training,
-                sample_every=self._pace.sample_every,
+                overhead_fraction=self._recording.seconds / training,
+                sample_every=self._pace.sample_every or CALIBRATION_STEPS,
                 epoch_every=self._pace.epoch_every,
                 samples=self._samples,
             )
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return, at the end of an epoch, what a resumed phase needs to go on in the same way."""
+        return {
+            "format": _FORMAT,
+            "sample_every": self._pace.sample_every,
+            "epoch_every": self._pace.epoch_every,
+            "epoch": self._epoch,
+            "step": self._step,
+            "samples": self._samples,
+            "had_gradient": dict(self._had_gradient),
+            "recording_seconds": self._recording.seconds,
+            "training_seconds": self._trained,
+            "epoch_cost": self._epoch_cost,
+            "tables": {name: watch.state() for name, watch in self._watches.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state in place of `start`: the same steps are sampled as without a break."""
+        self._pace.sample_every, self._pace.epoch_every = state["sample_every"], state["epoch_every"]
+        self._epoch, self._step, self._samples = state["epoch"], state["step"], state["samples"]
+        self._had_gradient = dict(state["had_gradient"])
+        self._recording.seconds += state["recording_seconds"]
+        self._trained, self._epoch_cost = state["training_seconds"], state["epoch_cost"]
+        for name, watch in self._watches.items():
+            watch.restore(state["tables"][name])
+        self._next_sample = self._after(self._step)
+
+    def _after(self, step: int) -> int:
+        """Return the next step on the grid."""
+        return next(later for later in itertools.count(step + 1) if self._pace.samples(later))
+
+    def _training_seconds(self) -> float:
+        """Return the seconds spent on updates so far, recording not included."""
+        if not self._epoch_began:
+            return self._trained
+        recorded = self._recording.seconds - self._recorded_before
+        return self._trained + time.perf_counter() - self._epoch_began - recorded
+
+    def _reduce(self) -> None:
+        """Reduce what waits; where it is time to, choose how often to look from what this took."""
+        steps, before = max(self._reducer.waiting, 1), self._recording.seconds
+        with self._recording:
+            self._reducer.reduce_errors()
+        errors = self._recording.seconds - before
+        with self._recording:
+            self._reducer.count_rows()
+        rows = self._recording.seconds - before - errors
+        if self._pace.is_open(self._step):
+            self._choose(step=errors / steps, rows=rows / steps)
+
+    def _choose(self, *, step: float, rows: float) -> None:
+        sample = READING * float(np.median([probe.seconds for probe in self._probes[1:]] or [0.0]))
+        training = self._training_seconds() / self._step
+        spent = self._recording.seconds
+        self._pace.choose(
+            Costs(spent=spent, step=step, rows=rows, sample=sample, epoch=self._epoch_cost, training=training)
+        )
+        self._next_sample = self._after(self._step)
+
+    def _initial(self) -> InitialRecord:
+        rating, plan = self._ratings.rating, self._plan
+        return InitialRecord(
+            phase=plan.phase,
+            prediction_std=self._spreads()[0],
+            rating_std=float(rating.double().std(correction=0)),
+            rating_min=float(rating.min()),
+            rating_max=float(rating.max()),
+            num_ratings=len(rating),
+            batch_size=plan.batch_size,
+            learning_rate=plan.learning_rate,
+            max_grad_norm=plan.max_grad_norm,
+            regularization=plan.regularization,
+            planned_steps=self._pace.planned_steps,
+            rows={name: len(table) for name, table in self._tables.items()},
+            cold_rows={name: watch.cold_rows for name, watch in self._watches.items()},
+            ratings_by_decile={name: self._ratings_by_decile[side_of(name)] for name in self._tables},
+        )
+
+    def _tables_now(self) -> EpochGradients:
+        tables = {
+            name: watch.look(
+                self._epoch,
+                second_moment=self._second_moments(self._tables[name]),
+                had_gradient=self._had_gradient[name],
+            )
+            for name, watch in self._watches.items()
+        }
+        prediction_std, dot_std = self._spreads()
+        return EpochGradients(
+            phase=self._plan.phase,
+            epoch=self._epoch,
+            step=self._step,
+            tables=tables,
+            prediction_std=prediction_std,
+            dot_std=dot_std,
+        )
+
+    @torch.no_grad()
+    def _spreads(self) -> tuple[float, float]:
+        """Return the standard deviations of the predictions and of their dot products."""
+        rows = {name: table[self._pairs[side_of(name)]] for name, table in self._tables.items()}
+        dot = (rows["user_embeddings"] * rows["movie_embeddings"]).sum(dim=1)
+        predictions = dot + (rows["user_biases"] + rows["movie_biases"]).squeeze(1)
+        return float(predictions.std(correction=0)), float(dot.std(correction=0))
+
+
+def _column(ratings: Ratings, side: str) -> Tensor:
+    return ratings.user_idx if side == "user" else ratings.movie_idx
+
+
+def _counts(ratings: Ratings, side: str, num_rows: int) -> Tensor:
+    return torch.bincount(_column(ratings, side), minlength=num_rows)
+
+
+def _shares(counts: Tensor, deciles: Tensor) -> Floats:
+    by_decile = torch.zeros(DECILES, dtype=torch.int64, device=counts.device).index_add_(0, deciles, counts)
+    return (by_decile.double() / counts.sum()).cpu().numpy()

@@ -56,6 +56,16 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def words(name: str) -> str:
+    """Return a name such as `user_embeddings` as words."""
+    return name.replace("_", " ").capitalize()
+
+
+def fact_list(facts: Mapping[str, str]) -> str:
+    """Return names and values as items of a list."""
+    return "".join(f"<li>{escape(name)} <b>{escape(value)}</b></li>" for name, value in facts.items())
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str) -> str:
     """Return an HTML table, its first column as row headers, that scrolls sideways where it is wide."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.gradients.records import TABLES, EpochGradients, GradientRecord, InitialRecord, StepBlock, StepSample
+from cfmodel.gradients.history import GradientHistory
+from cfmodel.gradients.records import TABLES, GradientRecord, StepSample
+
+#: The two trainings of a run, in order.
+PHASES = ("fit", "refit")
 
 #: Most sampled steps, and most points of a curve, that a page holds for one phase.
 MOST_SAMPLES, MOST_POINTS = 160, 400
@@ -112,50 +116,40 @@ def rounded(values: Any) -> Any:
     return float(f"{values:.4g}") if np.isfinite(values) else None
 
 
-def phase_pictures(phase: str, records: Sequence[GradientRecord]) -> dict[str, Any]:
-    """Return what the report draws of one phase, as plain values."""
-    mine = [record for record in records if record.phase == phase]
-    blocks = [record for record in mine if isinstance(record, StepBlock)]
-    samples = thinned([record for record in mine if isinstance(record, StepSample)])
-    (start,) = [record for record in mine if isinstance(record, InitialRecord)][:1]
+def phase_pictures(history: GradientHistory) -> dict[str, Any]:
+    """Return what the report draws of one phase that has a start, steps and samples, as plain values."""
+    start, samples = history.initial, thinned(history.samples)
+    assert start is not None
     return {
-        "name": phase,
-        "steps": sum(len(block.loss) for block in blocks),
-        "epochs": [{"epoch": block.epoch, "step": block.first_step + len(block.loss) - 1} for block in blocks],
+        "name": start.phase,
+        "steps": history.num_steps,
+        "epochs": [{"epoch": block.epoch, "step": block.first_step + len(block.loss) - 1} for block in history.blocks],
         "max_grad_norm": start.max_grad_norm,
         "rows": start.rows,
         "ratings_by_decile": {table: rounded(start.ratings_by_decile[table]) for table in TABLES},
-        "series": _series(blocks),
+        "series": _series(history),
         "samples": _samples(samples),
         "histograms": {table: _histograms(samples, table) for table in TABLES},
     }
 
 
-def phases_of(records: Sequence[GradientRecord]) -> list[str]:
-    """Return the phases that hold at least one step and one sample, in order."""
-    stepped = {record.phase for record in records if isinstance(record, StepBlock)}
-    sampled = {record.phase for record in records if isinstance(record, StepSample)}
-    return [record.phase for record in records if isinstance(record, InitialRecord) and record.phase in stepped & sampled]
+def histories(records: Sequence[GradientRecord]) -> dict[str, GradientHistory]:
+    """Return the phases that hold a start, a step and a sample, in order."""
+    found = {phase: GradientHistory.of(records, phase=phase) for phase in PHASES}
+    return {phase: one for phase, one in found.items() if one.initial and one.blocks and one.samples}
 
 
-def last_epochs(records: Sequence[GradientRecord]) -> dict[str, EpochGradients]:
-    """Return the last look at the tables of each phase."""
-    return {record.phase: record for record in records if isinstance(record, EpochGradients)}
-
-
-def _series(blocks: Sequence[StepBlock]) -> dict[str, Any]:
-    def joined(column: Callable[[StepBlock], Array]) -> Array:
-        return np.concatenate([column(block) for block in blocks])
-
-    coefficient = joined(lambda block: block.clip_coefficient)
-    before = {table: joined(lambda block, name=table: block.grad_norms[name]) for table in TABLES}  # type: ignore[misc]
-    before["total"] = joined(lambda block: block.total_norm)
-    columns = {name: joined(lambda block, of=name: getattr(block, of)) for name in ("loss", "mean_squared_error", "largest_error")}  # type: ignore[misc]
-    columns |= {f"before/{name}": norms for name, norms in before.items()}
-    columns |= {f"after/{name}": norms * coefficient for name, norms in before.items()}
-    length = len(coefficient)
+def _series(history: GradientHistory) -> dict[str, Any]:
+    before = {table: history.grad_norm(table) for table in TABLES} | {"total": history.total_norm}
+    columns = {
+        "loss": history.loss,
+        "mean_squared_error": history.mean_squared_error,
+        "largest_error": history.largest_error,
+        **{f"before/{name}": norms for name, norms in before.items()},
+        **{f"after/{name}": norms * history.clip_coefficient for name, norms in before.items()},
+    }
     return {
-        "step": curve_steps(blocks[0].first_step, length),
+        "step": curve_steps(int(history.steps[0]), history.num_steps),
         "values": {name: curve(values) for name, values in columns.items()},
     }
 

@@ -1,7 +1,8 @@
 """One sampled step, looked at before its gradients are clipped and after its weights have moved."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +67,10 @@ class Probe:
 
     Everything stays on the device until `read`. An engine that has no dense gradients hands over
     those of the touched rows through `look`, table by table, in place of `before`.
+
+    Attributes:
+        at: Where in training the step is.
+        seconds: What looking at it took so far.
     """
 
     def __init__(self, at: Position, around: Surroundings) -> None:
@@ -74,6 +79,7 @@ class Probe:
         self._before: dict[str, _Before] = {}
         self._moved: dict[str, Tensor] = {}
         self._per_sample = torch.empty(0)
+        self.seconds = 0.0
 
     @torch.no_grad()
     def before(self, user_idx: Tensor, movie_idx: Tensor, error: Tensor) -> None:
@@ -84,7 +90,7 @@ class Probe:
             movie_idx: Rows of the movie tables, shape (B,).
             error: Rating less prediction, in rating units, shape (B,).
         """
-        with self._around.stopwatch:
+        with self._timed():
             tables, index = self._around.tables, {"user": user_idx, "movie": movie_idx}
             touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in index}
             for name, table in tables.items():
@@ -116,7 +122,7 @@ class Probe:
     @torch.no_grad()
     def after(self) -> None:
         """Take in how far the weights moved."""
-        with self._around.stopwatch:
+        with self._timed():
             for name, table in self._around.tables.items():
                 rows = self._before[name].touched
                 moved = torch.sub(table, self._around.copies[name], out=self._around.copies[name])
@@ -149,6 +155,13 @@ class Probe:
             signal_square=signal,
             noise_scale=_ratio(trace, signal),
         )
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        before = self._around.stopwatch.seconds
+        with self._around.stopwatch:
+            yield
+        self.seconds += self._around.stopwatch.seconds - before
 
     def _table(self, name: str) -> TableSample:
         before, table = self._before[name], self._around.tables[name]

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+#: The two columns of the ratings that select rows.
+SIDES = ("user", "movie")
 #: Parts the rated rows are divided into by popularity.
 DECILES = 10
 #: Up to this batch size the CPU counts distinct rows faster by sorting than by marking.

@@ -17,6 +17,7 @@ not by importing this package.
 """
 
 from cfmodel.tracking.evaluations import log_evaluation
+from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.models import check_model, log_model
 from cfmodel.tracking.runs import (
     Run,
@@ -42,9 +43,11 @@ __all__ = [
     "RunSummary",
     "TrackedRun",
     "check_model",
+    "data_folders",
     "end_run",
     "ended_on_error",
     "experiment_url",
+    "find_run",
     "log_evaluation",
     "log_metrics",
     "log_model",
@@ -56,5 +59,6 @@ __all__ = [
     "run_url",
     "set_tags",
     "start_run",
+    "train_settings_of",
     "training_view",
 ]

@@ -87,6 +87,12 @@ def experiment_named(uri: str, name: str) -> str:
         return str(client(uri).create_experiment(name, artifact_location=location))
 
 
+def is_missing(uri: str) -> bool:
+    """Tell whether the store is a SQLite file that is not there: asking MLflow would create it."""
+    path = _sqlite_path(uri)
+    return path is not None and not path.exists()
+
+
 @contextmanager
 def reaching(uri: str, doing: str) -> Iterator[None]:
     """Turn what MLflow, its database and the network raise into a TrackingError that says what to do."""

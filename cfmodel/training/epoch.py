@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from cfmodel.config import TrainSettings
 from cfmodel.errors import DivergedError
+from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import DeviceRatings, epoch_order
 from cfmodel.training.records import TABLES
@@ -37,6 +39,7 @@ class StepLog:
     sizes: list[int] = field(default_factory=list)
     _scalars: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
     _tables: list[Tensor] = field(default_factory=list)
+    _read: np.ndarray | None = None
 
     def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
         """Keep one step's tensors; nothing is computed or read back yet."""
@@ -44,14 +47,31 @@ class StepLog:
         self._scalars.append((loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient))
         self._tables.append(norms.tables)
 
+    def read(self) -> np.ndarray:
+        """Read everything back at once, float64: loss, squared error, total norm, coefficient, tables' norms."""
+        if self._read is None:
+            columns = [torch.stack(column) for column in zip(*self._scalars, strict=True)]
+            self._read = torch.column_stack([*columns, torch.stack(self._tables)]).cpu().numpy().astype(np.float64)
+        return self._read
+
+    def columns(self) -> dict[str, Any]:
+        """Return what each of S steps saw, as the monitor takes it; arrays of shape (S,)."""
+        loss, squared_error, total, coefficient, *tables = self.read().T
+        return {
+            "loss": loss,
+            "mean_squared_error": squared_error,
+            "total_norm": total,
+            "clip_coefficient": coefficient,
+            "grad_norms": dict(zip(TABLES, tables, strict=True)),
+        }
+
     def summary(self, *, epoch: int, steps_before: int) -> EpochSummary:
-        """Read everything back at once and average it: losses over ratings, norms over steps.
+        """Average what the steps saw: losses over ratings, norms over steps.
 
         Raises:
             DivergedError: A loss or a gradient was not finite.
         """
-        columns = [torch.stack(column) for column in zip(*self._scalars, strict=True)]
-        read = torch.column_stack([*columns, torch.stack(self._tables)]).cpu().numpy().astype(np.float64)
+        read = self.read()
         _require_finite(read, epoch=epoch, steps_before=steps_before)
         loss, squared_error, *_ = np.average(read, axis=0, weights=self.sizes)
         _, _, total, _, *tables = read.mean(axis=0)
@@ -85,6 +105,7 @@ def run_epoch(
     regularization: float,
     epoch: int,
     on_progress: Callable[[float], None],
+    monitor: Monitor | None = None,
 ) -> StepLog:
     """Update the model once per batch, each rating in exactly one batch, and return what the steps saw.
 
@@ -97,22 +118,30 @@ def run_epoch(
         regularization: Weight of the penalty.
         epoch: Number of this epoch, from 1.
         on_progress: Takes the share of this epoch's steps done.
+        monitor: Watches; None: nobody does.
     """
     order = epoch_order(len(ratings), seed=settings.seed, epoch=epoch).to(ratings.rating.device)
-    steps, log = -(-len(ratings) // batch_size), StepLog()
-    for step, batch in enumerate(ratings[order].batches(batch_size)):
-        progress = (epoch - 1 + step / steps) / settings.epochs
-        _set_learning_rate(optimizer, learning_rate_at(progress, settings))
+    steps, log, ordered = -(-len(ratings) // batch_size), StepLog(), ratings[order]
+    if monitor is not None:
+        monitor.begin_epoch(epoch, ordered.user_idx, ordered.movie_idx)
+    for step, batch in enumerate(ordered.batches(batch_size)):
+        learning_rate = learning_rate_at((epoch - 1 + step / steps) / settings.epochs, settings)
+        _set_learning_rate(optimizer, learning_rate)
         loss, norms = update(
             model,
             optimizer,
             batch,
             regularization=regularization,
             max_grad_norm=settings.max_grad_norm,
+            probe=monitor.probe(learning_rate) if monitor is not None else None,
         )
         log.add(len(batch), loss, norms)
+        if monitor is not None:
+            monitor.add(loss.error.detach())
         if (step + 1) * REPORTS_PER_EPOCH // steps > step * REPORTS_PER_EPOCH // steps:
             on_progress((step + 1) / steps)
+    if monitor is not None:
+        monitor.end_steps(**log.columns())
     return log
 
 

@@ -91,3 +91,8 @@ class AdamMemory:
             raise DigestError(
                 f"{path}: what Adam remembers of this training cannot be read ({reason}); train again to have it"
             ) from None
+
+
+def memory_path(model_folder: Path) -> Path:
+    """Return where the memory of a saved recommender's training is kept: beside its folder."""
+    return model_folder.with_name(f"{model_folder.name}-adam.safetensors")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from cfmodel.gradients.records import TABLES as TABLES
+from cfmodel.gradients.records import GradientRecord
+
 #: `fit` learns on train and watches val; `refit` learns on both, for the epochs fit found best.
 Phase = Literal["fit", "refit"]
-
-#: Names of the model's tables, in the order their gradient norms are kept.
-TABLES = ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,4 @@ class StepProgress:
 
 
 #: Takes every record as it is made; `list.append` is one.
-OnRecord = Callable[[EpochRecord | StepProgress], None]
+OnRecord = Callable[[EpochRecord | StepProgress | GradientRecord], None]

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cfmodel.gradients.sampling import Probe
 from cfmodel.model import CollaborativeFiltering, Rows
 from cfmodel.training.batches import DeviceRatings
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """What one batch's loss is made of; scalars on the device.
+    """What one batch's loss is made of, on the device.
 
     Attributes:
         total: What is differentiated: `mean_squared_error + regularization * penalty`.
         mean_squared_error: Mean squared error of the predictions, in rating units squared.
+        error: Rating less prediction, in rating units, shape (B,); the others are scalars.
     """
 
     total: Tensor
     mean_squared_error: Tensor
+    error: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularizati
     rows = model.look_up(batch.user_idx, batch.movie_idx)
     error = batch.rating - model.combine(rows)
     mean_squared_error = error.square().mean()
-    return Loss(mean_squared_error + regularization * penalty_of(rows), mean_squared_error)
+    return Loss(mean_squared_error + regularization * penalty_of(rows), mean_squared_error, error)
 
 
 def penalty_of(rows: Rows) -> Tensor:
@@ -94,11 +97,19 @@ def update(
     *,
     regularization: float,
     max_grad_norm: float,
+    probe: Probe | None = None,
 ) -> tuple[Loss, GradNorms]:
-    """Do one step and return what it saw, on the device: reading a number back here would make it wait."""
+    """Do one step and return what it saw, on the device: reading a number back here would make it wait.
+
+    A `probe` looks at the gradients before they are clipped and at the weights after they have moved.
+    """
     optimizer.zero_grad()
     loss = loss_of(model, batch, regularization=regularization)
     loss.total.backward()  # type: ignore[no-untyped-call]
+    if probe is not None:
+        probe.before(batch.user_idx, batch.movie_idx, loss.error.detach())
     norms = clip_gradients([table.grad for table in model.parameters() if table.grad is not None], max_grad_norm)
     optimizer.step()
+    if probe is not None:
+        probe.after()
     return loss, norms

@@ -135,14 +135,14 @@ def test_help_comes_quickly_because_nothing_heavy_is_imported() -> None:
 
 
 def test_usage_reporting_is_off_unless_the_environment_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cfmodel.cli import _stay_at_home
+    from cfmodel.cli import _prepare_environment
 
     names = ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "MLFLOW_DISABLE_TELEMETRY")
     for name in names:
         monkeypatch.delenv(name, raising=False)
-    _stay_at_home()
+    _prepare_environment()
     assert [os.environ[name] for name in names] == ["true", "false", "true"]
     monkeypatch.setenv("DO_NOT_TRACK", "false")
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
-    _stay_at_home()
+    _prepare_environment()
     assert [os.environ[name] for name in names] == ["false", "false", "false"]

@@ -2,7 +2,7 @@
 // Pictures for the gradient pages: SVG for axes, lines, bars and ridges, a canvas for the cells of a heat map.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 16, right: 10, bottom: 36, left: 54 };
+const MARGIN = { top: 16, right: 10, bottom: 36, left: 60 };
 const RAMPS = {
   light: ["#eef3f9", "#b5d3ea", "#5fa2d3", "#1c69a8", "#062a5e"],
   dark: ["#15263a", "#164a7b", "#2a86c8", "#7cc8f2", "#fff1bd"],
@@ -193,11 +193,11 @@ function swatch(index, dashed) {
 }
 
 // series: [{label, x, y, low?, high?, colour, dashed?}]; the legend carries each line's value at the cursor.
-function lines(place, legend, { series, log, domain, yDomain, epochs, limit, label, xLabel, yLabel, pick, height = 230, format = number }) {
+function lines(place, legend, { series, log, domain, yDomain, epochs, limit, label, xLabel, yLabel, pick, height = 230, format = number, tick = format }) {
   const dark = series.filter((one) => one.x.length);
   const bounds = yDomain ?? span(dark, log, limit ? [limit.value] : []);
   const chart = frame(place, { height, label, xLabel: xLabel ?? "step", yLabel, x: (range) => scale(domain, range), y: (range) => scale(bounds, range, log) });
-  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), format(t)]));
+  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), tick(t)]));
   stepAxis(chart, epochs ?? []);
   for (const one of dark) if (one.low) chart.drawing.append(svg("path", { class: `band f${one.colour}`, d: bandPath(chart, one) }));
   for (const one of dark) chart.drawing.append(svg("path", { class: `curve s${one.colour}`, d: path(chart, one.x, one.y), ...(one.dashed ? { "stroke-dasharray": "6 3" } : {}) }));

@@ -79,7 +79,7 @@ function drawLoss() {
 
 function drawUpdates() {
   const each = (name) => TABLES.map((table) => ({ x: phase().samples.step, y: phase().histograms[table][name], ...perTable(table) }));
-  const share = { ...overTime(), yDomain: [0, 1], yLabel: "share", format: percent };
+  const share = { ...overTime(), yDomain: [0, 1], yLabel: "share", format: percent, tick: (t) => `${number(100 * t)} %` };
   movers.push(
     lines(...slot("updates-ratio"), { ...overTime(), log: true, yLabel: "ratio", series: each("update_to_weight"), label: "Update to weight ratio over steps" }),
     lines(...slot("updates-adam"), { ...overTime(), yLabel: "learning rates", series: each("adam_step"), label: "Mean Adam step in learning rates over steps" }),
