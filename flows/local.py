@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cfmodel import terminal
 from cfmodel.config import PipelineSettings
+from cfmodel.errors import CFModelError
 from cfmodel.refs import RunRef
-from flows.server import prefect_server
+from flows.server import handing_over, prefect_server
 
 if TYPE_CHECKING:
     from prefect.client.schemas import State
@@ -36,7 +37,8 @@ def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
     from flows.pipeline import pipeline
 
     sections: dict[str, Any] = {name: getattr(settings, name) for name in PipelineSettings.model_fields}
-    with _server() as url, temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with _server() as url, temporary_settings(here | {PREFECT_API_URL: url}), handing_over():
         state = pipeline(source, **sections, return_state=True)
         _await_records(state)
         return state.result()
@@ -48,24 +50,25 @@ def _server() -> Iterator[str]:
 
     current = get_current_settings()
     if current.api.url:
+        _require_answer(current.api.url)
         yield current.api.url
         return
     with ExitStack() as stack:
         with terminal.current().waiting("starting Prefect"):
             url = stack.enter_context(prefect_server(Path(current.home)))
-        try:
-            yield url
-        finally:
-            _hand_over()
+        yield url
 
 
-def _hand_over() -> None:
-    """Send what waits to be sent; the server is about to go."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogHandler
+def _require_answer(url: str) -> None:
+    from prefect.client.orchestration import get_client
 
-    EventsWorker.instance().wait_until_empty()
-    APILogHandler().flush()
+    with get_client(sync_client=True) as client:
+        trouble = client.api_healthcheck()
+    if trouble is not None:
+        raise CFModelError(
+            f"PREFECT_API_URL names {url}, where no Prefect server answers ({trouble}); "
+            "start it, or unset PREFECT_API_URL and this command starts one of its own"
+        )
 
 
 def _await_records(state: "State[RunRef]") -> None:

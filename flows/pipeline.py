@@ -18,6 +18,7 @@ from cfmodel.refs import RunRef
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
+from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
 from tasks.train import train_model
@@ -68,4 +69,5 @@ def pipeline(
     parts = steps(split_ratings, ratings, settings, test=held_out)
     run = steps(train_model, parts, settings)
     steps(evaluate_model, run, parts, settings)
+    steps(report_gradients, run, parts, settings)
     return finish_run(run, steps.taken, settings)

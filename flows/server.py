@@ -61,6 +61,22 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
         _stop(process)
 
 
+@contextmanager
+def handing_over() -> Iterator[None]:
+    """At the end of a block of flow runs, send what still waits to be sent, before its server goes.
+
+    It belongs inside the settings that name the server: that is where the queues are found by.
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    try:
+        yield
+    finally:
+        EventsWorker.instance().wait_until_empty()
+        APILogHandler().flush()
+
+
 def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
     services = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "TRIGGERS")
     switch = str(scheduling).lower()

@@ -9,9 +9,6 @@ from prefect.tasks import Task
 
 from cfmodel.digests import code_digest, sha256_of_text
 
-#: Results are small refs: JSON keeps them readable and free of pickle.
-AS_JSON = JSONSerializer()
-
 
 def cache_key(data_dir: Path, *parts: str) -> str:
     """Return a key that changes with any part, with the folder and with cfmodel's own source.
@@ -31,3 +28,13 @@ def is_worth_a_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
     except BaseException:
         return False
     return False
+
+
+#: What every cached step is declared with. Results are small refs: JSON keeps them readable and free of pickle.
+CACHED: dict[str, Any] = {
+    "persist_result": True,
+    "result_serializer": JSONSerializer(),
+    "retries": 2,
+    "retry_delay_seconds": 10,
+    "retry_condition_fn": is_worth_a_retry,
+}

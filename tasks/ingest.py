@@ -9,7 +9,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import ingest, source_digest
 from cfmodel.errors import CFModelError
 from cfmodel.refs import DatasetRef
-from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+from tasks.caching import CACHED, cache_key
 from tasks.reporting import report
 
 
@@ -24,15 +24,7 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
     return cache_key(folder, "ingest", source, digest, settings.ingest.model_dump_json())
 
 
-@task(
-    name="ingest",
-    cache_key_fn=_ingest_key,
-    persist_result=True,
-    result_serializer=AS_JSON,
-    retries=2,
-    retry_delay_seconds=10,
-    retry_condition_fn=is_worth_a_retry,
-)
+@task(name="ingest", cache_key_fn=_ingest_key, **CACHED)
 def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
     """Ingest a source, or take the earlier result where neither data, settings nor code changed."""
     return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=report())

@@ -8,7 +8,7 @@ from prefect.context import TaskRunContext
 from cfmodel.config import PipelineSettings
 from cfmodel.data.split import split
 from cfmodel.refs import DatasetRef, SplitRef
-from tasks.caching import AS_JSON, cache_key, is_worth_a_retry
+from tasks.caching import CACHED, cache_key
 from tasks.reporting import report
 
 
@@ -19,15 +19,7 @@ def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # n
     return cache_key(settings.runtime.data_dir, "split", *digests, settings.split.model_dump_json())
 
 
-@task(
-    name="split",
-    cache_key_fn=_split_key,
-    persist_result=True,
-    result_serializer=AS_JSON,
-    retries=2,
-    retry_delay_seconds=10,
-    retry_condition_fn=is_worth_a_retry,
-)
+@task(name="split", cache_key_fn=_split_key, **CACHED)
 def split_ratings(ratings: DatasetRef, settings: PipelineSettings, test: DatasetRef | None = None) -> SplitRef:
     """Split a data set, or take the earlier result where neither data, settings nor code changed."""
     return split(ratings, settings.split, folder=settings.runtime.data_dir, test=test, on_record=report())

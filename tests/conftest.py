@@ -15,9 +15,6 @@ os.environ |= {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "true",
-    # Read when torch is imported: where other processes use the cores too, threads that spin while they wait
-    # make training some 20 times slower.
-    "OMP_WAIT_POLICY": "PASSIVE",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_WAIT_POLICY": "passive",
 }
@@ -47,11 +44,12 @@ def prefect_api() -> Iterator[str]:
     """Address of a Prefect server that this process' flows use, for the whole session."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.server import prefect_server
+    from flows.server import handing_over, prefect_server
 
     with (
         prefect_server(Path(os.environ["PREFECT_HOME"])) as url,
         temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        handing_over(),
     ):
         yield url
 

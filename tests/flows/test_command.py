@@ -97,6 +97,13 @@ def test_a_refusal_is_one_message_and_exit_status_1(home: Path) -> None:
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
+def test_a_prefect_server_that_does_not_answer_is_refused_by_its_address(home: Path) -> None:
+    refused = command("run", home=home, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert refused.returncode == 1
+    assert "http://127.0.0.1:9/api, where no Prefect server answers" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
 def test_a_misspelt_setting_is_refused_at_once(home: Path) -> None:
     refused = command("run", "--set", "train.epoch=5", home=home)
     assert refused.returncode == 1
