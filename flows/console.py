@@ -6,6 +6,13 @@ from prefect.logging.handlers import PrefectConsoleHandler
 
 from cfmodel.errors import CFModelError
 
+#: Lines that say no more than that a run failed or was interrupted, which is shown anyway.
+_KNOWN = (
+    "Finished in state Failed",
+    "Finished in state Crashed",
+    "Crash detected! Execution was aborted by an interrupt signal.",
+)
+
 
 class OnlyTheUnexpected(PrefectConsoleHandler):
     """Prefect's own console, less its tracebacks of a refusal of ours.
@@ -16,10 +23,5 @@ class OnlyTheUnexpected(PrefectConsoleHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line of the log."""
         raised = record.exc_info[1] if record.exc_info else None
-        if not isinstance(raised, CFModelError) and not _repeats_an_error(record):
+        if not isinstance(raised, CFModelError) and not record.getMessage().startswith(_KNOWN):
             super().emit(record)
-
-
-def _repeats_an_error(record: logging.LogRecord) -> bool:
-    """Tell whether a line says no more than that a run failed, whose error is shown anyway."""
-    return record.getMessage().startswith("Finished in state Failed")

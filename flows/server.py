@@ -52,6 +52,8 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # Ctrl+C is for the command alone: the server must still be there to record it.
+            start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     try:
