@@ -1,19 +1,18 @@
 """The `cfmodel` command."""
 
 import os
-import sys
-import tomllib
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cfmodel import __version__
-from cfmodel.errors import CFModelError, ConfigError
+from cfmodel.errors import CFModelError
 
 if TYPE_CHECKING:
     from cfmodel.config import PipelineSettings
-    from cfmodel.refs import RunRef
 
 # Whatever is heavy (torch, mlflow, prefect, pandas) is imported by the command that needs it.
 
@@ -28,18 +27,33 @@ class _Command(click.Group):
             raise click.ClickException(str(refusal)) from None
 
 
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say its settings, and the settings they make as `settings`."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="TOML file with a table per section of settings.")
+    @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, as train.epochs=5.")
+    @wraps(command)
+    def with_settings(config: Path | None, overrides: tuple[str, ...], **arguments: Any) -> None:
+        from cfmodel.commands.overrides import read_overrides
+        from cfmodel.config import PipelineSettings
+
+        settings: PipelineSettings = PipelineSettings.read(config, overrides=read_overrides(overrides))
+        command(settings=settings, **arguments)
+
+    return with_settings
+
+
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cfmodel")
 def main() -> None:
-    """Turn a table of ratings into a tracked recommender."""
+    """Turn a table of ratings into a tracked recommender, and see what the gradients did."""
     _prepare_environment()
 
 
 @main.command()
 @click.argument("source", default="synthetic")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with a table per section of settings.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting, such as train.epochs=5.")
-def run(source: str, config: Path | None, settings: tuple[str, ...]) -> None:
+@_with_settings
+def run(source: str, settings: "PipelineSettings") -> None:
     """Ingest SOURCE, split it, train a model and evaluate it, as one MLflow run.
 
     SOURCE is `synthetic` (the default; `synthetic:users=500,movies=200,ratings=20000` for another
@@ -48,45 +62,73 @@ def run(source: str, config: Path | None, settings: tuple[str, ...]) -> None:
     """
     from rich.console import Console
 
-    from cfmodel import terminal, tracking
-    from cfmodel.config import PipelineSettings
+    from cfmodel.commands.run import run as run_here
 
-    resolved = PipelineSettings.read(config, overrides=dict(map(_override, settings)))
-    screen = terminal.Screen(Console())
-    screen.begin(source, resolved)
-    with terminal.showing(screen):
-        finished = _run_pipeline(source, resolved)
-    summary = tracking.read_run(finished.tracking_uri, finished.run_id)
-    screen.result(summary.metrics, summary.tags)
-    screen.say(f"MLflow: {tracking.experiment_url(finished)}")
-    screen.say("Open it with: make ui")
+    run_here(source, settings, console=Console())
 
 
 @main.command()
 @click.option("--port", default=5000, show_default=True, help="Port on this machine.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with a table per section of settings.")
-def ui(port: int, config: Path | None) -> None:
+@_with_settings
+def ui(port: int, settings: "PipelineSettings") -> None:
     """Open MLflow on the store that `cfmodel run` writes to."""
-    from cfmodel import tracking
-    from cfmodel.config import PipelineSettings
+    from cfmodel.commands.ui import serve
 
-    settings = PipelineSettings.read(config).tracking
-    click.echo(f"MLflow: {tracking.training_view(settings, port=port)}  (Ctrl+C stops it)")
-    # One server process and no job runner: up in seconds, a quarter of the memory. Its log of every
-    # request, and the warnings of the libraries inside it, are not for whoever opens a page.
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-    environment = os.environ | quiet | {"PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking.resolve_uri(settings)]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level=warning"]
-    os.execve(sys.executable, [*command, *options], environment)  # noqa: S606 - no shell
+    serve(settings.tracking, port=port)
 
 
-@main.command()
-def settings() -> None:
+@main.command("settings")
+def list_settings() -> None:
     """List every setting with its default and what it means, as a TOML file to start from."""
     from cfmodel.reference import as_toml
 
     click.echo(as_toml(), nl=False)
+
+
+@main.command()
+@click.option("--run", "run_id", help="Id or name of a run; by default the newest that finished.")
+@click.option("--user", "user_id", metavar="ID", help="User of the rating to explain; with --movie.")
+@click.option("--movie", "movie_id", metavar="ID", help="Movie of the rating to explain; with --user.")
+@_with_settings
+def explain(run_id: str | None, user_id: str | None, movie_id: str | None, settings: "PipelineSettings") -> None:
+    """Explain gradients with a run's own numbers, for one real rating.
+
+    Without --user and --movie it is the typical rating of the training part: the one whose absolute
+    error is the median.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.explain import explain_run
+
+    explain_run(settings, run=run_id, user_id=user_id, movie_id=movie_id, console=Console())
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN [RUN...]")
+@_with_settings
+def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
+    """Compare runs: settings, metrics, learning curves and gradients, as a page in MLflow.
+
+    RUN is the id of a run, a start of it that no other shares, or a name; the first is the base
+    that the others are held against.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.compare import compare as compare_runs
+
+    compare_runs(settings.tracking, runs, console=Console())
+
+
+@main.command("find-lr")
+@click.argument("source", default="synthetic")
+@_with_settings
+def find_lr(source: str, settings: "PipelineSettings") -> None:
+    """Find a learning rate for SOURCE: let it rise from too low to too high and watch the loss."""
+    from rich.console import Console
+
+    from cfmodel.commands.find_lr import find_learning_rate
+
+    find_learning_rate(source, settings, console=Console())
 
 
 def _prepare_environment() -> None:
@@ -98,28 +140,3 @@ def _prepare_environment() -> None:
     # Prefect takes yes, 1 and true for true; MLflow the word alone.
     quiet = os.environ["DO_NOT_TRACK"].lower() not in {"false", "0", "no", ""}
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(quiet).lower())
-
-
-def _override(text: str) -> tuple[str, Any]:
-    """Read `name=value`; the value is TOML, or text where it is not."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ConfigError(f"--set {text}: expected NAME=VALUE, such as train.epochs=5")
-    if value == "null":
-        return name, None
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value
-
-
-def _run_pipeline(source: str, settings: "PipelineSettings") -> "RunRef":
-    try:
-        from flows.local import run_pipeline
-    except ModuleNotFoundError as missing:
-        if missing.name not in {"flows", "flows.local", "prefect"}:
-            raise
-        raise ConfigError(
-            "`cfmodel run` runs the flows of a checkout, and there is none here: clone cfmodel and use `make run` in it"
-        ) from None
-    return run_pipeline(source, settings)

@@ -131,6 +131,15 @@ class MonitorSettings(Settings):
         return self
 
 
+class HealthSettings(Settings):
+    """What follows from the verdicts on a training."""
+
+    on_unhealthy: Literal["warn", "stop"] = Field(
+        "warn",
+        description="warn: verdicts are recorded; stop: an error among them also ends the run, early where it shows.",
+    )
+
+
 class EvaluationSettings(Settings):
     """What is measured on the test ratings."""
 
@@ -183,6 +192,7 @@ class PipelineSettings(Settings):
     split: SplitSettings = SplitSettings()
     train: TrainSettings = TrainSettings()
     monitor: MonitorSettings = MonitorSettings()
+    health: HealthSettings = HealthSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
@@ -280,5 +290,5 @@ def _refusal(error: ValidationError) -> str:
 
 def _unknown(name: str) -> str:
     known = [dotted for dotted, _ in setting_fields()]
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, known, n=1, cutoff=0.8)
     return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "; `cfmodel settings` lists them")

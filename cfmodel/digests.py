@@ -40,5 +40,6 @@ def is_whole(ref: DatasetRef | SplitRef) -> bool:
 
 
 def digest_of_parts(folder: Path) -> str:
-    """Return the SHA-256 over the digests of a split's train, val and test, hexadecimal."""
-    return sha256_of_text(*(sha256_of_file(folder / f"{part}.parquet") for part in ("train", "val", "test")))
+    """Return the SHA-256 over the digests of a split's parts and vocabularies, hexadecimal."""
+    names = ("train", "val", "test", "users", "movies")
+    return sha256_of_text(*(sha256_of_file(folder / f"{name}.parquet") for name in names))

@@ -49,7 +49,7 @@ class SplitRef(Ref):
     Attributes:
         path: Folder that holds `train.parquet`, `val.parquet`, `test.parquet`, `users.parquet`,
             `movies.parquet` and `manifest.json`.
-        digest: SHA-256 over the digests of the three parts, hexadecimal.
+        digest: SHA-256 over the digests of the parts and vocabularies, hexadecimal.
         data_digest: Digest of the data set that was split.
         source: What the caller asked for, as given.
         strategy: Which split made it.

@@ -18,6 +18,11 @@ from cfmodel.schema import MOVIE_ID, USER_ID
 
 PREDICTION = "prediction"
 
+#: Distinct ids of a column from which it is suspicious that none is known.
+MANY = 10
+
+Rows = np.ndarray[tuple[int], np.dtype[np.int32]]
+
 
 class RatingPredictor:
     """Answer tables of ids with predicted ratings.
@@ -39,7 +44,8 @@ class RatingPredictor:
         An unknown id is answered with the cold fallback: the global mean and the known side's bias.
 
         Args:
-            model_input: Columns `user_id` and `movie_id`, text or integers (7 means `7`), N rows.
+            model_input: Columns `user_id` and `movie_id`, text or numbers (7 and 7.0 mean `7`, a missing id is an
+                unknown one), N rows.
             params: Not used.
 
         Returns:
@@ -48,15 +54,18 @@ class RatingPredictor:
 
         Raises:
             DataError: A column is missing.
-            VocabularyError: An id is neither text nor an integer.
+            VocabularyError: An id is neither text nor a number.
 
         Warns:
-            UserWarning: No id of a column is known, so they are probably of the wrong kind.
+            UserWarning: No id of the request is known, or none of `MANY` in a column, so they are
+                probably of the wrong kind.
         """
         _check_columns(model_input)
-        users = _encode(model_input, USER_ID, self.recommender.users)
-        movies = _encode(model_input, MOVIE_ID, self.recommender.movies)
-        return pd.Series(self.recommender.predict_rows(users, movies), index=model_input.index, name=PREDICTION)
+        known = {USER_ID: self.recommender.users, MOVIE_ID: self.recommender.movies}
+        rows = {column: vocabulary.encode(model_input[column]) for column, vocabulary in known.items()}
+        _warn_if_of_the_wrong_kind(model_input, rows, known)
+        predictions = self.recommender.predict_rows(rows[USER_ID], rows[MOVIE_ID])
+        return pd.Series(predictions, index=model_input.index, name=PREDICTION)
 
 
 def _load_pyfunc(path: str) -> RatingPredictor:
@@ -73,14 +82,15 @@ def _check_columns(table: pd.DataFrame) -> None:
         )
 
 
-def _encode(table: pd.DataFrame, column: str, vocabulary: Vocabulary) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
-    rows = vocabulary.encode(table[column])
-    if len(rows) and (rows < 0).all():
+def _warn_if_of_the_wrong_kind(table: pd.DataFrame, rows: "dict[str, Rows]", known: dict[str, Vocabulary]) -> None:
+    unknown = [column for column, found in rows.items() if len(found) and (found < 0).all()]
+    # One new user is no sign of anything; many ids of which none is known are.
+    many = [column for column in unknown if table[column].nunique() >= MANY]
+    for column in unknown if len(unknown) == len(rows) else many:
         warnings.warn(
-            f"none of the {len(rows):,} ids in {column} is known to the model (such as {table[column].iloc[0]!r}; it "
-            f"knows such as {vocabulary.ids[0].as_py()!r}); the ids are probably of the wrong kind, and the answers "
+            f"none of the {len(table):,} ids in {column} is known to the model (such as {table[column].iloc[0]!r}; it "
+            f"knows such as {known[column].ids[0].as_py()!r}); the ids are probably of the wrong kind, and the answers "
             "are fallbacks",
             UserWarning,
             stacklevel=3,
         )
-    return rows

@@ -6,6 +6,7 @@ from prefect import flow
 
 from cfmodel.config import (
     EvaluationSettings,
+    HealthSettings,
     IngestSettings,
     MonitorSettings,
     PipelineSettings,
@@ -31,6 +32,7 @@ def pipeline(
     split: SplitSettings = SplitSettings(),
     train: TrainSettings = TrainSettings(),
     monitor: MonitorSettings = MonitorSettings(),
+    health: HealthSettings = HealthSettings(),
     evaluation: EvaluationSettings = EvaluationSettings(),
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
@@ -44,6 +46,7 @@ def pipeline(
         split: How ratings are divided into train, val and test.
         train: What to learn and how.
         monitor: How closely training is watched.
+        health: What follows from the verdicts on it.
         evaluation: What is measured on the test ratings.
         tracking: Where the run is recorded.
         runtime: Where to run.
@@ -56,6 +59,7 @@ def pipeline(
             "split": split,
             "train": train,
             "monitor": monitor,
+            "health": health,
             "evaluation": evaluation,
             "tracking": tracking,
             "runtime": runtime,

@@ -16,6 +16,7 @@ LAYERS = [
     {"tasks"},
     {"cfmodel.__main__"},
     {"cfmodel.cli"},
+    {"cfmodel.commands"},
     {"cfmodel.terminal", "cfmodel.reference"},
     {"cfmodel.tracking"},
     {"cfmodel.recorder", "cfmodel.plots", "cfmodel.provenance"},
@@ -31,7 +32,7 @@ LAYERS = [
 ]
 WITHIN = {("cfmodel.digests", "cfmodel.refs"), ("cfmodel.recommend", "cfmodel.recommender")}
 #: `cfmodel run` is the one place in the library that reaches outward, when it is called.
-EXCEPTIONS = {("cfmodel.cli", "flows")}
+EXCEPTIONS = {("cfmodel.commands", "flows")}
 
 SOURCES = sorted(path for folder in ("flows", "tasks", "cfmodel") for path in (ROOT / folder).rglob("*.py"))
 

@@ -50,14 +50,20 @@ def test_unknown_ids_beside_known_ones_are_answered_without_a_warning(predictor:
     assert predictor.predict(request(["1", "who"], ["what", "10"])).tolist() == [3.0, 3.0]
 
 
-@pytest.mark.parametrize(
-    ("users", "movies", "column"), [(["u1", "u2"], ["x", "10"], "user_id"), (["1"], [7], "movie_id")]
-)
-def test_a_request_of_unknown_ids_alone_is_answered_with_a_warning(
-    predictor: RatingPredictor, users: list[object], movies: list[object], column: str
-) -> None:
-    with pytest.warns(UserWarning, match=rf"none of the \d ids in {column} .* probably of the wrong kind"):
-        assert predictor.predict(request(users, movies)).tolist() == [3.0] * len(users)
+def test_one_new_user_is_answered_without_a_warning(predictor: RatingPredictor) -> None:
+    assert predictor.predict(request(["who", "who"], ["x", "10"])).tolist() == [3.0, 3.0]
+
+
+def test_a_request_of_unknown_ids_alone_is_answered_with_a_warning(predictor: RatingPredictor) -> None:
+    with pytest.warns(UserWarning, match=r"none of the 2 ids in (user|movie)_id .* probably of the wrong kind") as told:
+        assert predictor.predict(request(["u1", "u2"], ["y", "z"])).tolist() == [3.0, 3.0]
+    assert len(told) == 2
+
+
+def test_a_column_of_many_ids_of_which_none_is_known_is_answered_with_a_warning(predictor: RatingPredictor) -> None:
+    users = [f"user-{n}" for n in range(10)]
+    with pytest.warns(UserWarning, match=r"none of the 10 ids in user_id"):
+        predictor.predict(request(users, ["10"] * 10))
 
 
 def test_an_empty_request_has_an_empty_answer(predictor: RatingPredictor) -> None:

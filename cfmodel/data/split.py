@@ -198,14 +198,7 @@ def _existing(final: Path, data: DatasetRef) -> SplitRef | None:
         return None
     # Equal ratings may come from another source, as generated or as a copy of them in a file.
     ref = ref.model_copy(update={"path": final, "source": data.source, "noise_floor": data.noise_floor})
-    return ref if is_whole(ref) and _has_vocabularies(final, manifest) else None
-
-
-def _has_vocabularies(folder: Path, manifest: dict[str, Any]) -> bool:
-    try:
-        return all(sha256_of_file(folder / name) == manifest["sha256"][name] for name in manifest["sha256"])
-    except OSError:
-        return False
+    return ref if is_whole(ref) else None
 
 
 def _manifest(ref: SplitRef, settings: SplitSettings, folder: Path) -> str:

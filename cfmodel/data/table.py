@@ -78,21 +78,24 @@ class Ratings:
 
     def write(self, path: Path) -> None:
         """Write the ratings as Parquet, in the schema of `RATINGS`."""
-        fields = [RATINGS.field(name).with_type(pa.dictionary(pa.int32(), pa.string())) for name in (USER_ID, MOVIE_ID)]
-        schema = pa.schema([*fields, RATINGS.field(RATING), RATINGS.field(TIMESTAMP)])
-        with ratings_writer(path, schema) as writer:
+        with ratings_writer(path, RATINGS) as writer:
             for first in range(0, len(self), _ROW_GROUP_ROWS):
-                writer.write_batch(self._batch(slice(first, first + _ROW_GROUP_ROWS), schema))
+                writer.write_batch(self._batch(slice(first, first + _ROW_GROUP_ROWS)))
 
-    def _batch(self, rows: slice, schema: pa.Schema) -> pa.RecordBatch:
+    def _batch(self, rows: slice) -> pa.RecordBatch:
         rating = pa.array(self.rating[rows])
         columns = [
-            pa.DictionaryArray.from_arrays(self.user_idx[rows], self.users.ids),
-            pa.DictionaryArray.from_arrays(self.movie_idx[rows], self.movies.ids),
+            _text(self.user_idx[rows], self.users),
+            _text(self.movie_idx[rows], self.movies),
             rating,
             pa.nulls(len(rating), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
         ]
-        return pa.record_batch(columns, schema=schema)
+        return pa.record_batch(columns, schema=RATINGS)
+
+
+def _text(rows: npt.NDArray[np.int32], vocabulary: Vocabulary) -> pa.StringArray:
+    # As text, not as a dictionary: Parquet would keep all of its ids, those of other parts too.
+    return pa.DictionaryArray.from_arrays(rows, vocabulary.ids).cast(pa.string())
 
 
 def _read(ref: DatasetRef) -> pa.Table:

@@ -203,6 +203,22 @@ def test_parts_are_joined_and_their_vocabularies_too(tmp_path):
     assert joined.timestamp is not None
 
 
+def test_a_part_carries_no_id_of_another_part(tmp_path):
+    rows = [(f"u{n // 4}", f"m{n % 4}-{n // 40}", 3.0, n) for n in range(200)]
+    ref, parts = divided(rows, tmp_path, strategy="temporal")
+    users, movies = load_vocabularies(ref, parts=("train", "val"))
+    assert set(users.ids.to_pylist()) == {row[0] for row in parts["train"] + parts["val"]}
+    assert set(movies.ids.to_pylist()) == {row[1] for row in parts["train"] + parts["val"]}
+    assert (load_part(ref, "test", users=users, movies=movies).user_idx == -1).any()
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test", "users", "movies"])
+def test_a_split_that_lost_a_file_is_not_whole(tmp_path, name):
+    ref, _ = divided(planted(), tmp_path)
+    (ref.path / f"{name}.parquet").unlink()
+    assert not is_whole(ref)
+
+
 def test_without_timestamps_a_part_has_none(tmp_path):
     ref, _ = divided([row[:3] for row in planted()], tmp_path)
     users, movies = load_vocabularies(ref)

@@ -114,6 +114,28 @@ def test_an_option_without_a_value_is_refused(home: Path) -> None:
     assert "expected NAME=VALUE" in command("run", "--set", "train.epochs", home=home).stderr
 
 
+def test_a_typo_is_told_before_anything_is_started(home: Path) -> None:
+    for arguments in (["absent.csv"], ["--set", "split.strategy=predefined", "--set", "split.test_source=absent.csv"]):
+        refused = command("run", *arguments, home=home)
+        assert "absent.csv" in refused.stderr
+        assert refused.stdout == ""
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: Path) -> None:
+    refused = command("run", "--set", "runtime.device=cuda", home=home, CUDA_VISIBLE_DEVICES="")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: runtime.device: 'cuda' is asked for")
+    assert refused.stdout == ""
+
+
+def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path) -> None:
+    (home / "untimed.csv").write_text("user_id,movie_id,rating\n" + "\n".join(f"{n},{n},3" for n in range(30)))
+    refused = command("run", "untimed.csv", "--set", "split.strategy=temporal", home=home)
+    assert refused.returncode == 1
+    assert "split.strategy" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
 def test_outside_a_checkout_it_says_so_in_one_sentence(home: Path) -> None:
     code = (
         "import sys; sys.modules['flows'] = None; sys.argv = ['cfmodel', 'run']; from cfmodel.cli import main; main()"

@@ -50,7 +50,7 @@ def prefect(api: str, clone: Path) -> Prefect:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prefect", *arguments]
-        environment = os.environ | {"PREFECT_API_URL": api, "COLUMNS": "400"}
+        environment = os.environ | {"PREFECT_API_URL": api, "COLUMNS": "400", "PWD": str(clone)}
         return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
 
     return run

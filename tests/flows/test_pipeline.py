@@ -123,6 +123,23 @@ def test_predefined_files_are_ingested_both(run: Run, tmp_path: Path) -> None:
     assert "ingest-test" in states_of(finished)
 
 
+def test_users_who_came_after_training_are_cold_and_none_of_their_rows_is_dropped(run: Run, tmp_path: Path) -> None:
+    rows = [f"u{n // 10},m{n % 10},{1 + n % 5},{n}" for n in range(1000)]
+    (tmp_path / "ratings.csv").write_text("\n".join(["user_id,movie_id,rating,timestamp", *rows]))
+    finished = run(str(tmp_path / "ratings.csv"), split__strategy="temporal")
+    metrics = MlflowClient(finished.tracking_uri).get_run(finished.run_id).data.metrics
+    assert metrics["test/rows"] == 100
+    assert metrics["test/rows_cold_user"] == 100
+
+
+def test_ids_of_the_wrong_kind_are_refused_and_no_number_is_reported(run: Run, tmp_path: Path) -> None:
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    write_ratings(train, movies=range(15))
+    test.write_text("user_id,movie_id,rating\n" + "\n".join(f"{user},m{user % 15},3" for user in range(40)))
+    with pytest.raises(DataError, match="column user_id: 40 of 40 distinct ids"):
+        run(str(train), split__strategy="predefined", split__test_source=str(test))
+
+
 def test_a_misspelt_override_is_refused_before_anything_runs(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"train\.epoch is not a setting; did you mean train\.epochs\?"):
         run(train__epoch=5)

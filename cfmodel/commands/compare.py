@@ -1,0 +1,36 @@
+"""`cfmodel compare`: runs held against each other."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cfmodel import tracking
+from cfmodel.config import TrackingSettings
+from cfmodel.gradients.comparison import Comparison, summary_rows
+
+
+def compare(settings: TrackingSettings, runs: Sequence[str], *, console: Console) -> None:
+    """Compare runs, record the comparison in their store, and print a short table of it.
+
+    Raises:
+        ConfigError: Fewer than two runs, too many, or one named twice.
+        DigestError: A run's archive of gradients is damaged.
+        TrackingError: There is no such run, or the store is away.
+    """
+    comparison, run = tracking.compare_runs(settings, runs)
+    console.print(short_table(comparison))
+    console.print(f"The whole comparison: {tracking.run_url(run)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def short_table(comparison: Comparison) -> Table:
+    """Return settings that differ, errors and gradient distances, one column a run."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for compared in comparison.runs:
+        table.add_column(Text(compared.label), justify="right", overflow="fold")
+    for row in summary_rows(comparison):
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,61 @@
+"""`cfmodel explain`: a gradient told with a run's own numbers."""
+
+from rich.console import Console
+from rich.text import Text
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.data.parts import read_split
+from cfmodel.gradients.lesson_records import Lesson
+from cfmodel.gradients.lesson_text import as_text
+from cfmodel.recommender import Recommender
+from cfmodel.tracking import RunSummary
+from cfmodel.training.explain import explain
+from cfmodel.training.memory import AdamMemory, memory_path
+
+_STYLES = (("●", "bold red"), ("○", "green"), ("▾", "bold"), ("Error decreased!", "green"), ("Error increased!", "red"))
+
+
+def explain_run(
+    settings: PipelineSettings, *, run: str | None, user_id: str | None, movie_id: str | None, console: Console
+) -> Lesson:
+    """Show the lesson of a run, by default of the newest finished one, and return it.
+
+    Raises:
+        TrackingError: There is no such run.
+        DigestError: What the run left on disk is gone or changed.
+        VocabularyError: An id is unknown to the model.
+        DataError: The user has not rated the movie.
+    """
+    found = tracking.find_run(settings.tracking, run)
+    split_folder, model_folder = tracking.data_folders(found)
+    lesson = explain(
+        Recommender.load(model_folder),
+        read_split(split_folder),
+        tracking.train_settings_of(found).train,
+        memory=AdamMemory.load(memory_path(model_folder)),
+        user_id=user_id,
+        movie_id=movie_id,
+    )
+    show(lesson, found, chosen=user_id is None, console=console)
+    return lesson
+
+
+def show(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> None:
+    """Print a lesson, section by section."""
+    source = run.params.get("source", "")
+    _print(console, f"Run {run.run.name} ({run.run.run_id}) on {source}", style="bold")
+    picked = ", picked as typical: its absolute error is the median" if chosen else ""
+    _print(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{picked}")
+    for title, lines in as_text(lesson):
+        console.print()
+        _print(console, title, style="bold cyan")
+        for line in lines:
+            _print(console, line)
+
+
+def _print(console: Console, line: str, *, style: str = "") -> None:
+    text = Text(line, style=style)
+    for words, look in _STYLES:
+        text.highlight_words([words], look)
+    console.print(text, soft_wrap=True, highlight=False)

@@ -1,0 +1,112 @@
+"""`cfmodel find-lr`: a learning-rate range test, drawn."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+
+from cfmodel import plots
+from cfmodel.config import PipelineSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.data.parts import load_part, load_vocabularies
+from cfmodel.data.split import split
+from cfmodel.gradients.chart import Mark, draw, scale
+from cfmodel.refs import SplitRef
+from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.range_test import STEPS, RangeTest, judge, range_test
+
+_WIDTH = 60
+
+
+def find_learning_rate(source: str, settings: PipelineSettings, *, console: Console) -> RangeTest:
+    """Test rates on a source's training part, draw what came out, and return it.
+
+    The source is ingested and split as `cfmodel run` does it, or taken from there. The picture goes
+    to `find-lr/` in the folder for data.
+
+    Raises:
+        CFModelError: The source, a setting or the device is refused.
+    """
+    made = _split(source, settings)
+    found = _test(made, settings, console=console)
+    picture = settings.runtime.data_dir / "find-lr" / f"{made.digest[:12]}-seed{settings.train.seed}.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    plots.learning_rate_range(found, title=f"Learning-rate range test: {source}").savefig(picture)
+    show(found, source, settings.train.learning_rate, picture, console=console)
+    return found
+
+
+def show(found: RangeTest, source: str, learning_rate: float, picture: Path, *, console: Console) -> None:
+    """Print the curve, the three zones below it and the suggestion."""
+    console.print(Text(f"Learning-rate range test of {source}: {len(found.steps):,} steps", "bold"), soft_wrap=True)
+    console.print()
+    for line in chart(found):
+        console.print(Text(line), soft_wrap=True)
+    console.print()
+    zones = (
+        ("too low", f"below {found.too_low:.2g}", "slow training: the loss hardly moves", "blue"),
+        ("just right", f"{found.too_low:.2g} to {found.too_high:.2g}", "steady improvement", "green"),
+        ("too high", f"from {found.too_high:.2g}", "unstable training: the loss rises", "red"),
+    )
+    for name, rates, meaning, style in zones:
+        console.print(Text(f"{name:<11}", style=style).append(f"{rates:<18}{meaning}", style="default"))
+    console.print()
+    console.print(f"Suggestion: learning_rate = {found.suggestion:.2g}", highlight=False, style="bold")
+    console.print(
+        f"A tenth of the rate with the lowest loss. The setting train.learning_rate, {learning_rate:g}, "
+        f"is {found.zone_of(learning_rate)}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    use = f"cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}"
+    console.print(f"Use it with: {use}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"Picture: {picture}", highlight=False, soft_wrap=True, markup=False)
+
+
+def chart(found: RangeTest) -> list[str]:
+    """Draw the smoothed loss over the logarithm of the rate, and the zones below."""
+    rates = [math.log10(step.learning_rate) for step in found.steps]
+    # Drawn up to the four times at which the test ends, everything below would be one flat line.
+    ceiling = 1.3 * found.steps[0].smoothed_loss
+    losses = [min(step.smoothed_loss, ceiling) for step in found.steps]
+    suggested = min(found.steps, key=lambda step: abs(step.learning_rate - found.suggestion))
+    mark = Mark(math.log10(suggested.learning_rate), suggested.smoothed_loss, "●")
+    lines = draw(rates, losses, marks=[mark], width=_WIDTH)
+    margin, place = len(lines[0]) - _WIDTH, {"margin": len(lines[0]) - _WIDTH, "width": _WIDTH}
+    left, right = rates[0], rates[-1]
+    powers = range(math.ceil(left), math.floor(right) + 1)
+    ticks = scale([(power, f"{10.0**power:g}") for power in powers], left=left, right=right, **place)
+    edges = [left, math.log10(found.too_low), math.log10(found.too_high), right]
+    names = ("too low", "just right", "too high")
+    columns = [round((edge - left) / (right - left) * _WIDTH) for edge in edges]
+    strip = "".join(
+        f"{f' {name} ' if len(name) + 2 <= end - start else '':{fill}^{end - start}}"
+        for name, fill, start, end in zip(names, "░█▒", columns[:-1], columns[1:], strict=True)
+    )
+    title = "mean squared error on the watched ratings"
+    return [title, *lines, ticks, f"{'':{margin}}{strip}", f"{'':{margin}}{'learning_rate':^{_WIDTH}}".rstrip()]
+
+
+def _split(source: str, settings: PipelineSettings) -> SplitRef:
+    folder, tested = settings.runtime.data_dir, settings.split.test_source
+    ratings = ingest(source, settings.ingest, folder=folder)
+    held_out = ingest(tested, settings.ingest, folder=folder) if tested else None
+    return split(ratings, settings.split, folder=folder, test=held_out)
+
+
+def _test(made: SplitRef, settings: PipelineSettings, *, console: Console) -> RangeTest:
+    limit_threads(settings.runtime.threads)
+    users, movies = load_vocabularies(made)
+    train, val = (load_part(made, part, users=users, movies=movies) for part in ("train", "val"))
+    steps = range_test(
+        train,
+        val,
+        num_users=len(users),
+        num_movies=len(movies),
+        settings=settings.train,
+        device=resolve_device(settings.runtime.device),
+    )
+    bar = track(steps, "range test", total=STEPS, console=console, transient=True, disable=not console.is_terminal)
+    return judge(tuple(bar))
