@@ -60,7 +60,7 @@ class Recommender:
         An unknown id is answered with the cold fallback: the global mean and the known side's bias.
 
         Args:
-            user_ids: Ids of the users, text or integers (7 means `7`), shape (N,).
+            user_ids: Ids of the users, text or numbers (7 and 7.0 mean `7`), shape (N,).
             movie_ids: Ids of the movies, likewise, shape (N,).
 
         Returns:
@@ -68,7 +68,7 @@ class Recommender:
 
         Raises:
             DataError: There are not as many users as movies.
-            VocabularyError: An id is neither text nor an integer.
+            VocabularyError: An id is neither text nor a number.
         """
         return self.predict_rows(self.users.encode(user_ids), self.movies.encode(movie_ids))
 

@@ -18,7 +18,7 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
     source: str = parameters["source"]
     folder = settings.runtime.data_dir
     try:
-        digest = source_digest(source, settings.ingest, folder=folder)
+        digest = source_digest(source, folder=folder)
     except CFModelError:
         return None  # the task itself says what is wrong with the source
     return cache_key(folder, "ingest", source, digest, settings.ingest.model_dump_json())

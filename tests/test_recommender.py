@@ -69,9 +69,9 @@ def test_an_integer_means_its_decimal_text(recommender: Recommender) -> None:
     assert recommender.predict([7], ["007"]).tolist() != recommender.predict([7], [7]).tolist()
 
 
-def test_ids_that_are_neither_text_nor_integers_are_refused(recommender: Recommender) -> None:
+def test_ids_that_are_neither_text_nor_numbers_are_refused(recommender: Recommender) -> None:
     with pytest.raises(VocabularyError, match="text or integers"):
-        recommender.predict([1.5], ["1"])
+        recommender.predict([True], ["1"])
 
 
 def test_a_user_without_a_movie_is_refused(recommender: Recommender) -> None:

@@ -46,6 +46,20 @@ def test_integers_mean_their_decimal_text(predictor: RatingPredictor) -> None:
     assert next(answers) == next(answers)
 
 
+@pytest.mark.parametrize(
+    "users", [[1.0, 2.0], pd.array([1, 2], dtype="Int64"), pd.array([1, 2], dtype="Float64"), [1.0, "2"]]
+)
+def test_whole_numbers_of_any_type_mean_their_decimal_text(predictor: RatingPredictor, users: list[object]) -> None:
+    expected = predictor.predict(request(["1", "2"], ["10", "11"]))
+    assert predictor.predict(request(users, [10.0, 11.0])).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("users", [[None, 1], [None, "1"], pd.array([None, 1], dtype="Int64"), [float("nan"), 1.0]])
+def test_a_missing_id_is_an_unknown_one(predictor: RatingPredictor, users: list[object]) -> None:
+    expected = predictor.predict(request(["who", "1"], ["10", "10"]))
+    assert predictor.predict(request(users, [10, 10])).tolist() == expected.tolist()
+
+
 def test_unknown_ids_beside_known_ones_are_answered_without_a_warning(predictor: RatingPredictor) -> None:
     assert predictor.predict(request(["1", "who"], ["what", "10"])).tolist() == [3.0, 3.0]
 

@@ -1,6 +1,7 @@
 """Public rating sets by name: fetched once, checked by digest, one file unpacked."""
 
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from cfmodel.errors import DataError
 BASE_URL = "https://files.grouplens.org/datasets/movielens/"
 
 _TIMEOUT_SECONDS = 30
+#: Waits before a failed transfer is tried again: a hiccup passes, and no network is still told within seconds.
+_PAUSES_SECONDS = (1, 2)
 _MOST_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 1024 * 1024
 
@@ -79,12 +82,8 @@ def fetch(name: str, *, folder: Path) -> Path:
 
 def _download(name: str, archive: Path, md5: str | None) -> None:
     url = f"{BASE_URL}{archive.name}"
-    # A redirect could lead away from TLS.
-    downloader = pooch.HTTPDownloader(progressbar=False, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
     try:
-        known = f"md5:{md5 or _published_md5(url)}"
-        with _quiet_pooch():
-            pooch.retrieve(url, known, fname=archive.name, path=archive.parent, downloader=downloader)
+        _transfer(url, archive, md5)
     except (requests.RequestException, OSError) as error:
         raise DataError(
             f"{name} cannot be downloaded from {url} ({_reason(error)}): put the archive at {archive.resolve()} "
@@ -95,6 +94,35 @@ def _download(name: str, archive: Path, md5: str | None) -> None:
             f"{url}: what came is not the published archive (its MD5 differs); try again later, or put the archive "
             f"at {archive.resolve()} by hand"
         ) from None
+
+
+def _transfer(url: str, archive: Path, md5: str | None) -> None:
+    """Download an archive, and again after a pause where what failed may pass."""
+    for pause in (*_PAUSES_SECONDS, None):
+        try:
+            _transfer_once(url, archive, md5)
+            return
+        except requests.RequestException as error:
+            if pause is None or not _may_pass(error):
+                raise
+            time.sleep(pause)
+
+
+def _transfer_once(url: str, archive: Path, md5: str | None) -> None:
+    # A redirect could lead away from TLS.
+    downloader = pooch.HTTPDownloader(progressbar=False, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+    known = f"md5:{md5 or _published_md5(url)}"
+    with _quiet_pooch():
+        pooch.retrieve(url, known, fname=archive.name, path=archive.parent, downloader=downloader)
+
+
+def _may_pass(error: requests.RequestException) -> bool:
+    """Tell whether a failure may be gone a moment later; one that already took its whole timeout is not waited for."""
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in (429, 500, 502, 503, 504)
+    if isinstance(error, requests.Timeout | requests.exceptions.SSLError):
+        return False
+    return isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError)
 
 
 def _published_md5(url: str) -> str:

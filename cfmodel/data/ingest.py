@@ -46,12 +46,11 @@ class RowsRead:
     fraction: float | None
 
 
-def source_digest(source: str, settings: IngestSettings, *, folder: Path) -> str:  # noqa: ARG001
+def source_digest(source: str, *, folder: Path) -> str:
     """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings.
 
     Args:
         source: What to read, as for `ingest`.
-        settings: How to read it; the bytes are the same for all.
         folder: Folder below which downloads are kept.
     """
     return sources.digest_of(sources.resolve(source, folder=folder))
@@ -101,7 +100,7 @@ def ingest(
             seconds=time.perf_counter() - start,
         )
         # Last: a folder without a manifest is no data set.
-        (temporary / "manifest.json").write_text(_manifest(ref, settings), encoding="utf-8")
+        (temporary / "manifest.json").write_text(_manifest(ref, settings, resolved), encoding="utf-8")
     return ref
 
 
@@ -160,6 +159,10 @@ def _batches(resolved: SyntheticSource | sources.FilesSource, settings: IngestSe
     return _from_files(resolved, settings)
 
 
+def _names(resolved: SyntheticSource | sources.FilesSource) -> list[str]:
+    return [path.name for path in resolved.paths] if isinstance(resolved, sources.FilesSource) else []
+
+
 def _planted(source: SyntheticSource) -> Batches:
     rows = 0
     for batch in source.batches():
@@ -170,14 +173,22 @@ def _planted(source: SyntheticSource) -> Batches:
 def _from_files(source: sources.FilesSource, settings: IngestSettings) -> Batches:
     sizes = [path.stat().st_size for path in source.paths]
     for place, path in enumerate(source.paths):
-        first_row = 1
-        for batch, share in read(path, settings):
-            done = sum(sizes[:place]) + share * sizes[place]
-            yield (
-                typed(batch, settings.rating_range, file=path.name, first_row=first_row),
-                done / max(sum(sizes), 1),
-            )
-            first_row += batch.num_rows
+        try:
+            for batch, share in _typed_batches(path, settings):
+                yield batch, (sum(sizes[:place]) + share * sizes[place]) / max(sum(sizes), 1)
+        except DataError as error:
+            if len(source.paths) == 1:
+                raise
+            # A folder or glob may have taken in a file that is not one of ratings.
+            named = ", ".join(_names(source)[:8]) + (", ..." if len(source.paths) > 8 else "")
+            raise DataError(f"{error} (read together: {len(source.paths):,} files, {named})") from None
+
+
+def _typed_batches(path: Path, settings: IngestSettings) -> Iterator[tuple[pa.RecordBatch, float]]:
+    first_row = 1
+    for batch, share in read(path, settings):
+        yield typed(batch, settings.rating_range, file=path.name, first_row=first_row), share
+        first_row += batch.num_rows
 
 
 def _existing(final: Path, source: str) -> DatasetRef | None:
@@ -191,12 +202,13 @@ def _existing(final: Path, source: str) -> DatasetRef | None:
     return ref if is_whole(ref) else None
 
 
-def _manifest(ref: DatasetRef, settings: IngestSettings) -> str:
+def _manifest(ref: DatasetRef, settings: IngestSettings, resolved: SyntheticSource | sources.FilesSource) -> str:
     manifest = {
         "format_version": FORMAT_VERSION,
         "cfmodel_version": cfmodel.__version__,
         "pyarrow_version": pa.__version__,
         "dataset": ref.model_dump(mode="json"),
+        "files": _names(resolved),
         "settings": settings.model_dump(mode="json"),
     }
     return json.dumps(manifest, indent=2) + "\n"

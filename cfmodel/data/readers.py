@@ -3,10 +3,12 @@
 import io
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
@@ -14,6 +16,7 @@ from cfmodel.config import ColumnNames, IngestSettings
 from cfmodel.data.columns import map_named
 from cfmodel.data.sniff import Shape, decompressed, open_bytes, sniff
 from cfmodel.errors import DataError
+from cfmodel.schema import MOVIE_ID, USER_ID
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _BATCH_ROWS = 262_144
@@ -48,7 +51,10 @@ def read(path: Path, settings: IngestSettings) -> Iterator[tuple[pa.RecordBatch,
 
 
 def _read_text(stream: pa.NativeFile, file: str, shape: Shape) -> Iterator[pa.RecordBatch]:
-    """Read CSV, TSV and their like: every column as text, so that no id is taken for a number."""
+    """Read CSV, TSV and their like: every column as text, so that no id is taken for a number.
+
+    Blanks around a field are not part of it, as in the header.
+    """
     assert shape.places is not None
     names = [str(place) for place in range(shape.num_columns)]
     included = {str(place): role for role, place in shape.places.items()}
@@ -75,7 +81,8 @@ def _read_text(stream: pa.NativeFile, file: str, shape: Shape) -> Iterator[pa.Re
             ),
         )
         for batch in reader:
-            yield batch.rename_columns(list(included.values()))
+            fields = [pc.utf8_trim_whitespace(column) for column in batch.columns]
+            yield pa.record_batch(fields, names=list(included.values()))
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(_csv_refusal(file, shape, invalid, str(error))) from None
 
@@ -96,7 +103,10 @@ def _csv_refusal(file: str, shape: Shape, invalid: list[csv.InvalidRow], error: 
 
 
 def _read_jsonl(stream: pa.NativeFile, file: str, columns: ColumnNames) -> Iterator[pa.RecordBatch]:
-    """Read one JSON object per line; numbers stay the text they are, so that no id loses a digit."""
+    """Read one JSON object per line; numbers stay the text they are, so that no id loses a digit.
+
+    The columns are those of the first block's objects together: an object may leave one out.
+    """
     # Arrow's own reader guesses one type per column and rejects an id that is a number in one
     # line and text in another; parsing a block as one array stays in C for all but the fields.
     keys: dict[str, str] | None = None
@@ -104,7 +114,7 @@ def _read_jsonl(stream: pa.NativeFile, file: str, columns: ColumnNames) -> Itera
     for lines in _line_blocks(stream):
         rows = _objects(lines, file, first_row)
         if keys is None:
-            names = list(rows[0])
+            names = list(dict.fromkeys(chain.from_iterable(rows)))
             keys = {role: names[place] for role, place in map_named(names, columns, file=file).items()}
         fields = {role: _texts([row.get(key) for row in rows], file, first_row, role) for role, key in keys.items()}
         yield pa.record_batch(fields)
@@ -145,11 +155,30 @@ def _objects(lines: list[bytes], file: str, first_row: int) -> list[dict[str, An
     raise AssertionError("lines that parse one by one parse together")
 
 
+class _Fraction(str):
+    """The text of a JSON number that is not whole: a rating or a timestamp, but no id."""
+
+    __slots__ = ()
+
+
 def _parse_json(text: bytes) -> Any:
-    return json.loads(text, parse_int=str, parse_float=lambda number: number.removesuffix(".0"), parse_constant=str)
+    return json.loads(text, parse_int=str, parse_float=_whole_or_fraction, parse_constant=_Fraction)
+
+
+def _whole_or_fraction(number: str) -> str:
+    if number.endswith(".0"):
+        return number.removesuffix(".0")
+    # Beyond 2^53 a float no longer tells whole numbers apart.
+    return f"{float(number):.0f}" if float(number).is_integer() and abs(float(number)) < 2**53 else _Fraction(number)
 
 
 def _texts(values: list[Any], file: str, first_row: int, role: str) -> pa.Array:
+    if role in (USER_ID, MOVIE_ID) and _Fraction in (kinds := list(map(type, values))):
+        place = kinds.index(_Fraction)
+        raise DataError(
+            f"{file}, row {first_row + place:,}: {role} {values[place]} is not a whole number; "
+            f"correct or remove the row"
+        )
     try:
         return pa.array(values, pa.string())
     except (pa.ArrowTypeError, pa.ArrowInvalid):

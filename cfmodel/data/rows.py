@@ -12,9 +12,9 @@ _REMEDY = "correct or remove the row"
 
 
 class _Refused(Exception):
-    """A row of the batch cannot be a rating: its place in the batch, and why."""
+    """A row of the batch cannot be a rating, or, without a place, none can: its place in the batch, and why."""
 
-    def __init__(self, place: int, problem: str) -> None:
+    def __init__(self, place: int | None, problem: str) -> None:
         super().__init__(problem)
         self.place = place
 
@@ -31,8 +31,8 @@ def typed(
         first_row: The batch's first data row in that file, 1-based.
 
     Raises:
-        DataError: A row has an empty id, a rating or a timestamp that is no finite number, or a
-            rating outside the range.
+        DataError: A column cannot hold ids, or a row has an empty or blank id, a rating or a timestamp
+            that is no finite number, or a rating outside the range.
     """
     try:
         columns = [
@@ -42,21 +42,26 @@ def typed(
             _timestamps(batch.column(TIMESTAMP)) if TIMESTAMP in batch.schema.names else _no_timestamps(batch),
         ]
     except _Refused as refused:
-        raise DataError(f"{file}, row {first_row + refused.place:,}: {refused}") from None
+        where = file if refused.place is None else f"{file}, row {first_row + refused.place:,}"
+        raise DataError(f"{where}: {refused}") from None
     return pa.record_batch(columns, schema=RATINGS)
 
 
 def _ids(column: pa.Array, role: str) -> pa.Array:
     """Return ids as text: whole numbers as their decimal text, text as it is."""
     column = _plain(column)
+    if pa.types.is_boolean(column.type) or pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+        problem = f"{role} is of type {column.type}, not text or a whole number"
+        raise _Refused(None, f"{problem}; name another column in ingest.columns.{role}")
     _refuse_where(pc.is_null(column), column, lambda _: f"{role} is empty; {_REMEDY}")
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         # A whole number in a column that can hold missing values is often stored as a float.
         column = _cast(column, pa.int64(), lambda value: f"{role} {value} is not a whole number; {_REMEDY}")
-    if pa.types.is_boolean(column.type) or pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
-        raise DataError(f"{role} is of type {column.type}, not text or a whole number; name another column")
+    if pa.types.is_string(column.type):
+        column = column.cast(pa.binary())  # the cast back checks it: Parquet's text may be no UTF-8
     ids = _cast(column, pa.string(), lambda value: f"{role} {value!r} is not UTF-8 text; {_REMEDY}")
-    _refuse_where(pc.equal(pc.binary_length(ids), 0), ids, lambda _: f"{role} is empty; {_REMEDY}")
+    blank = pc.or_(pc.equal(pc.binary_length(ids), 0), pc.utf8_is_space(ids))
+    _refuse_where(blank, ids, lambda _: f"{role} is empty; {_REMEDY}")
     return ids
 
 

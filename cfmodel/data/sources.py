@@ -3,7 +3,7 @@
 import glob
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cfmodel.data.downloads import PUBLIC_SETS, fetch
 from cfmodel.data.synthetic import NAME as SYNTHETIC
@@ -11,11 +11,15 @@ from cfmodel.data.synthetic import SyntheticSource
 from cfmodel.digests import sha256_of_file, sha256_of_text
 from cfmodel.errors import DataError
 
-#: Folder of sets already unpacked, each in a folder of its name.
+#: Folder of sets already unpacked, each in its archive's own folder or in one of its name.
 DATA_DIR_VARIABLE = "CFMODEL_DATA_DIR"
 
-#: Files that hold the ratings of a folder whose other files are something else.
-_RATINGS_FILES = ("ratings.parquet", "ratings.csv", "ratings.dat", "u.data")
+#: The file of ratings in MovieLens' layouts, and the files beside one of which it is known to be that.
+_LAYOUTS = {
+    "ratings.csv": ("movies.csv", "links.csv", "tags.csv"),
+    "ratings.dat": ("movies.dat",),
+    "u.data": ("u.item",),
+}
 _PACKED = ("", ".gz", ".zst")
 _READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".json", ".jsonl", ".ndjson", ".parquet")
 
@@ -45,6 +49,17 @@ def resolve(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
     return FilesSource(_files(Path(source).expanduser()))
 
 
+def check(source: str) -> None:
+    """Refuse a source that cannot be there, without reading or downloading anything.
+
+    Raises:
+        ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
+        DataError: There is no such file, folder or glob.
+    """
+    if source not in PUBLIC_SETS:
+        resolve(source, folder=Path())
+
+
 def digest_of(resolved: SyntheticSource | FilesSource) -> str:
     """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings."""
     if isinstance(resolved, SyntheticSource):
@@ -57,9 +72,11 @@ def digest_of(resolved: SyntheticSource | FilesSource) -> str:
 
 
 def _public_set(name: str, folder: Path) -> tuple[Path, ...]:
-    unpacked = os.environ.get(DATA_DIR_VARIABLE)
-    if unpacked and (Path(unpacked) / name).is_dir():
-        return _files(Path(unpacked) / name)
+    member = PurePosixPath(PUBLIC_SETS[name].member)
+    if unpacked := os.environ.get(DATA_DIR_VARIABLE):
+        for path in (Path(unpacked) / member, Path(unpacked) / name / member.name):
+            if path.is_file():
+                return (path,)
     return (fetch(name, folder=folder / "downloads"),)
 
 
@@ -77,13 +94,17 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def _in_folder(folder: Path) -> tuple[Path, ...]:
-    for name in _RATINGS_FILES:
-        for packed in _PACKED:
-            if (folder / f"{name}{packed}").is_file():
-                return (folder / f"{name}{packed}",)
+    """Return the ratings file of a known layout alone, and else every file that can be read, by name."""
+    for name, others in _LAYOUTS.items():
+        if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
+            return (ratings,)
     present = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     endings = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
     if files := tuple(path for path in present if path.name.lower().endswith(endings)):
         return files
     found = ", ".join(path.name for path in present[:8]) or "nothing"
     raise DataError(f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}")
+
+
+def _plain_or_packed(folder: Path, name: str) -> Path | None:
+    return next((path for packed in _PACKED if (path := folder / f"{name}{packed}").is_file()), None)

@@ -39,7 +39,8 @@ class Vocabulary:
     def encode(self, ids: Any) -> npt.NDArray[np.int32]:
         """Return the row of each id, -1 where it is unknown, shape (N,).
 
-        An integer means its decimal text: 7 is `7`, never `007`.
+        An integer means its decimal text: 7 is `7`, never `007`. So does a whole float, which is what
+        pandas makes of integers beside a missing one; a missing id (None, NaN, NA) is unknown.
         """
         rows = pc.index_in(_as_text(ids), value_set=self.ids).fill_null(-1)
         return np.asarray(rows, dtype=np.int32)
@@ -91,7 +92,7 @@ class Vocabulary:
 
 
 def _as_text(ids: Any) -> pa.StringArray:
-    """Return ids as one Arrow array of text; integers become their decimal text."""
+    """Return ids as one Arrow array of text; whole numbers become their decimal text, missing ids null."""
     if isinstance(ids, pa.ChunkedArray):
         array = ids.combine_chunks()
     elif isinstance(ids, pa.Array):
@@ -100,19 +101,37 @@ def _as_text(ids: Any) -> pa.StringArray:
         array = _from_python(ids)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
+    if pa.types.is_floating(array.type):
+        return _text_of_floats(array.cast(pa.float64()))
     if not _is_text_or_integer(array.type):
         raise VocabularyError(f"ids must be text or integers, not {array.type}; turn them into text first")
     return array.cast(pa.string())
 
 
 def _from_python(ids: Any) -> pa.Array:
-    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iuf":
         return pa.array(ids)
-    values = [str(id) if isinstance(id, int | np.integer) and not isinstance(id, bool) else id for id in ids]
+    values = [_plain(id) for id in ids]
     try:
-        return pa.array(values) if values else pa.array(values, pa.string())
+        # As pandas has it: NaN and NA are missing.
+        return pa.array(values, from_pandas=True) if values else pa.array(values, pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise VocabularyError(f"ids must be text or integers: {error}") from None
+
+
+def _plain(id: Any) -> Any:
+    """Return the decimal text of a whole number, the text of any other; what is no number as it is."""
+    if isinstance(id, float | np.floating):
+        return str(int(id)) if float(id).is_integer() else None if np.isnan(id) else str(id)
+    return str(id) if isinstance(id, int | np.integer) and not isinstance(id, bool) else id
+
+
+def _text_of_floats(ids: pa.Array) -> pa.StringArray:
+    """Return the decimal text of whole numbers, the text of others, null for NaN."""
+    ids = pc.if_else(pc.is_nan(ids), None, ids)
+    whole = pc.and_(pc.equal(pc.floor(ids), ids), pc.less(pc.abs(ids), 2.0**63))
+    # Arrow writes 123456789012.0 as 1.23456789012e+11, so whole ones go by way of integers.
+    return pc.if_else(whole, pc.if_else(whole, ids, 0.0).cast(pa.int64()).cast(pa.string()), ids.cast(pa.string()))
 
 
 def _is_text_or_integer(type: pa.DataType) -> bool:

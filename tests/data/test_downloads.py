@@ -5,6 +5,8 @@ import threading
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -45,6 +47,16 @@ def published(monkeypatch):
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    failures: ClassVar[list[int]] = []
+
+    def do_GET(self):
+        if not self.failures:
+            super().do_GET()
+        elif failure := self.failures.pop():
+            self.send_error(failure)
+        else:
+            self.connection.close()  # in the middle of an answer
+
     def log_message(self, *args):
         pass
 
@@ -62,6 +74,14 @@ def site(tmp_path, monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """Record the pauses between tries in place of making them."""
+    made = []
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=made.append))
+    return made
 
 
 @pytest.fixture
@@ -117,8 +137,25 @@ def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(site, 
     assert list((tmp_path / "downloads").glob("*")) == []
 
 
+@pytest.mark.parametrize("failures", [[503], [0], [429, 0]])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_failure_that_passes_is_tried_again(failures, known, site, published, tmp_path, pauses, monkeypatch):
+    monkeypatch.setattr(Quiet, "failures", failures.copy())
+    published("ml-1m", ARCHIVE, known=known)
+    (site / "ml-1m.zip").write_bytes(ARCHIVE)
+    (site / "ml-1m.zip.md5").write_text(f"{hashlib.md5(ARCHIVE).hexdigest()}  ml-1m.zip\n")
+    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads").read_bytes() == RATINGS
+    assert pauses == [1, 2][: len(failures)]
+
+
+def test_a_failure_that_stays_is_not_tried_again(site, tmp_path, pauses):
+    with pytest.raises(DataError, match=r"ml-1m cannot be downloaded from .*404 Client Error"):
+        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+    assert pauses == []
+
+
 @pytest.mark.parametrize("name", ["ml-100k", "ml-latest-small"])
-def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path, caplog, capfd):
+def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path, caplog, capfd, pauses):
     with caplog.at_level(logging.DEBUG, "pooch"), pytest.raises(DataError) as refusal:
         ingest(name, IngestSettings(), folder=tmp_path)
     message = str(refusal.value)
@@ -129,6 +166,7 @@ def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path,
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
     assert capfd.readouterr() == ("", "")
+    assert sum(pauses) <= 3
 
 
 def test_an_archive_put_there_by_hand_is_used(offline, published, tmp_path):
@@ -168,8 +206,26 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, mon
     assert not (tmp_path / "ml-1m").exists()
 
 
-def test_a_set_already_unpacked_needs_no_network(offline, tmp_path, monkeypatch):
-    (tmp_path / "sets" / "ml-100k").mkdir(parents=True)
-    (tmp_path / "sets" / "ml-100k" / "u.data").write_text("1\t2\t3\t4\n")
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("ml-100k", "ml-100k/u.data"),
+        ("ml-1m", "ml-1m/ratings.dat"),
+        ("ml-10m", "ml-10M100K/ratings.dat"),
+        ("ml-10m", "ml-10m/ratings.dat"),
+    ],
+)
+def test_a_set_already_unpacked_needs_no_network(name, file, offline, tmp_path, monkeypatch):
+    path = tmp_path / "sets" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("1\t2\t3\t4\n")
     monkeypatch.setenv("CFMODEL_DATA_DIR", str(tmp_path / "sets"))
-    assert ingest("ml-100k", IngestSettings(), folder=tmp_path).rows == 1
+    assert ingest(name, IngestSettings(), folder=tmp_path).rows == 1
+
+
+def test_a_folder_of_a_sets_name_without_its_ratings_is_not_taken_for_it(offline, tmp_path, monkeypatch):
+    (tmp_path / "sets" / "ml-1m").mkdir(parents=True)
+    (tmp_path / "sets" / "ml-1m" / "movies.csv").write_text("1,2,3\n")
+    monkeypatch.setenv("CFMODEL_DATA_DIR", str(tmp_path / "sets"))
+    with pytest.raises(DataError, match="ml-1m cannot be downloaded"):
+        ingest("ml-1m", IngestSettings(), folder=tmp_path)

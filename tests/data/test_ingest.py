@@ -179,6 +179,43 @@ def test_json_ids_may_be_numbers_in_one_line_and_text_in_another(read, write):
     assert read(path)[1] == [("7", str(2**70), 1.0, None), ("007", "3", 2.5, None)]
 
 
+def test_a_json_field_may_first_appear_in_a_later_object_of_the_first_block(read, write):
+    path = write("x.jsonl", '{"user":1,"item":2,"rating":3}\n{"user":1,"item":3,"rating":4,"timestamp":5}\n')
+    with pytest.raises(DataError, match=r"^x.jsonl, row 1: timestamp is missing; .* ingest.columns.timestamp = ''"):
+        read(path)
+    assert len(read(path, columns=ColumnNames(timestamp=""))[1]) == 2
+
+
+@pytest.mark.parametrize("number", ["7", "7.0", "7.00", "7e0", '"7"'])
+def test_a_whole_json_number_is_its_decimal_text(number, read, write):
+    path = write("x.jsonl", f'{{"user":{number},"item":"2.5","rating":3.5}}\n')
+    assert read(path)[1] == [("7", "2.5", 3.5, None)]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "::", "\t"])
+def test_blanks_around_a_field_of_text_are_not_part_of_it(separator, read, write):
+    rows = [("userId", "movieId", "rating", "timestamp"), (7, "a b", 3, "2009-12-14"), (7, "a b", 4, "2009-12-14")]
+    content = "".join(separator.join(f" {field} " for field in row) + "\n" for row in rows)
+    midnight = SECONDS // 86400 * 86400
+    assert read(write("x.csv", content))[1] == [("7", "a b", 3.0, midnight), ("7", "a b", 4.0, midnight)]
+
+
+@pytest.mark.parametrize("blank", [" ", "\t ", "\u00a0"])
+def test_an_id_of_nothing_but_blanks_is_empty_in_every_format(blank, read, write, tmp_path):
+    columns = {"user": ["1", " 1 ", blank], "item": ["2", "2", "2"], "rating": [3, 3, 3]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    write("x.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write("x.csv", "".join(f"{row['user']},{row['item']},{row['rating']}\n" for row in rows))
+    for name in ("x.parquet", "x.jsonl", "x.csv"):
+        with pytest.raises(DataError, match=rf"^{name}, row 3: user_id is empty; correct or remove the row"):
+            read(tmp_path / name)
+
+
+def test_blanks_are_part_of_an_id_where_no_separator_cuts_it(read, write):
+    assert read(write("x.jsonl", '{"user":" 7","item":"a b","rating":3}\n'))[1] == [(" 7", "a b", 3.0, None)]
+
+
 def test_files_packed_one_behind_the_other_are_read_to_the_end(read, write):
     path = write("x.csv.gz", gzip.compress(b"user,item,rating\n1,2,3\n") + gzip.compress(b"4,5,6\n"))
     assert len(read(path)[1]) == 2
@@ -194,12 +231,51 @@ def test_a_glob_and_a_folder_are_read_in_order_of_names(pattern, read, write, tm
     assert [row[0] for row in rows] == ["2", "3"]
 
 
-@pytest.mark.parametrize("name", ["ratings.csv", "ratings.dat", "u.data", "ratings.csv.gz"])
-def test_in_a_folder_with_a_known_layout_the_ratings_file_is_read_alone(name, read, write, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("ratings.csv", "movies.csv"),
+        ("ratings.csv", "links.csv"),
+        ("ratings.csv.gz", "tags.csv"),
+        ("ratings.dat", "movies.dat"),
+        ("u.data", "u.item"),
+        ("u.data.gz", "u.item.gz"),
+    ],
+)
+def test_in_a_folder_with_a_known_layout_the_ratings_file_is_read_alone(name, other, read, write, tmp_path):
     content = b"1::2::3\n"
     write(f"set/{name}", gzip.compress(content) if name.endswith(".gz") else content)
-    write("set/movies.csv", "movieId,title\n1,x\n")
-    assert read(tmp_path / "set")[1] == [("1", "2", 3.0, None)]
+    write(f"set/{other}", "movieId,title\n1,x\n")
+    write("set/README.txt", "x")
+    ref, rows = read(tmp_path / "set")
+    assert rows == [("1", "2", 3.0, None)]
+    assert files_of(ref) == [name]
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.dat", "u.data", "ratings.parquet"])
+def test_in_any_other_folder_every_file_is_read_and_named(name, read, write, tmp_path):
+    if name.endswith("parquet"):
+        (tmp_path / "set").mkdir()
+        pq.write_table(pa.table({"user": ["1"], "item": ["2"], "rating": [3]}), tmp_path / "set" / name)
+    else:
+        write(f"set/{name}", "1::2::3\n")
+    write("set/ratings-2024.csv", "3,4,5\n")
+    ref, rows = read(tmp_path / "set")
+    assert sorted(row[0] for row in rows) == ["1", "3"]
+    assert files_of(ref) == sorted([name, "ratings-2024.csv"])
+
+
+def test_a_refused_file_among_several_is_named_with_those_read_together(read, write):
+    write("set/ratings.csv", "1,2,3\n")
+    path = write("set/notes.txt", "only words here\n")
+    with pytest.raises(
+        DataError, match=r"^notes.txt: no separator .*\(read together: 2 files, notes.txt, ratings.csv\)"
+    ):
+        read(path.parent)
+
+
+def files_of(ref):
+    return json.loads((ref.path / "manifest.json").read_text())["files"]
 
 
 HEAD = "userId,movieId,rating,timestamp\n"
@@ -255,6 +331,9 @@ def test_a_bad_first_row_is_not_taken_for_a_header(read, write):
         ('{"user":1,"rating":3}', "movie_id is empty"),
         ('{"user":{"id":1},"item":2,"rating":3}', "user_id {'id': '1'} is neither text nor a number"),
         ('{"user":1,"item":2,"rating":NaN}', "rating nan is not finite"),
+        ('{"user":2.5,"item":2,"rating":3}', "user_id 2.5 is not a whole number; correct or remove the row"),
+        ('{"user":1,"item":NaN,"rating":3}', "movie_id NaN is not a whole number"),
+        ('{"user":1,"item":9007199254740993.5,"rating":3}', "movie_id 9007199254740993.5 is not a whole number"),
         ('{"user":1,"item":2}', "rating None is not a number"),
     ],
 )
@@ -267,7 +346,8 @@ def test_a_bad_json_line_stops_with_its_row(line, problem, read, write):
     ("column", "values", "problem"),
     [
         ("user", pa.array([1, None]), "user_id is empty"),
-        ("user", pa.array([1.0, 1.5]), "user_id 1.5 is not a whole number"),
+        ("user", pa.array([1.0, 2.5]), "user_id 2.5 is not a whole number; correct or remove the row"),
+        ("user", pa.array([b"a", b"\xff"]).view(pa.string()), r"user_id b'\\xff' is not UTF-8 text"),
         ("rating", pa.array([1.0, None]), "rating None is not a number"),
         ("time", pa.array([1, None]), "timestamp is missing"),
     ],
@@ -276,6 +356,18 @@ def test_a_bad_parquet_row_stops_with_its_row(column, values, problem, read, tmp
     columns = {"user": [1, 2], "item": [1, 2], "rating": [1.0, 2.0], "time": [1, 2]} | {column: values}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     with pytest.raises(DataError, match=rf"^x.parquet, row 2: {problem}"):
+        read(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("users", "type"), [([True, None], "bool"), ([date(2009, 12, 14)] * 2, "date32"), ([[1], [2]], "list")]
+)
+def test_a_parquet_column_that_cannot_hold_ids_is_refused_with_its_file(users, type, read, tmp_path):
+    pq.write_table(pa.table({"user": users, "item": [1, 2], "rating": [1.0, 2.0]}), tmp_path / "x.parquet")
+    with pytest.raises(
+        DataError,
+        match=rf"^x.parquet: user_id is of type {type}.*, not text .*; name another column in ingest.columns.user_id",
+    ):
         read(tmp_path / "x.parquet")
 
 
@@ -344,7 +436,7 @@ def test_an_equal_data_set_is_used_again_and_a_damaged_one_made_anew(read, write
 
 def test_the_source_digest_is_over_bytes_and_not_over_names(write, tmp_path):
     def digest(source):
-        return source_digest(str(source), IngestSettings(), folder=tmp_path)
+        return source_digest(str(source), folder=tmp_path)
 
     one, same, other = write("a.csv", "1,2,3\n"), write("b.csv", "1,2,3\n"), write("c.csv", "1,2,4\n")
     assert digest(one) == digest(same) != digest(other)

@@ -47,11 +47,45 @@ def test_no_ids_encode_to_no_rows():
     assert len(Vocabulary.of([])) == 0
 
 
-def test_a_missing_id_is_unknown():
-    assert Vocabulary.of(["a"]).encode(["a", None]).tolist() == [0, -1]
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["a", None],
+        ["a", float("nan")],
+        ["a", pd.NA],
+        pd.Series(["a", None]),
+        pd.Series(["a", pd.NA], dtype="string"),
+        pd.Series(["a", None], dtype="category"),
+        pa.array(["a", None]),
+    ],
+)
+def test_a_missing_id_is_unknown(ids):
+    assert Vocabulary.of(["a", "nan", "None"]).encode(ids).tolist() == [1, -1]
 
 
-@pytest.mark.parametrize("ids", [[1.5], [True, "a"], pa.array([1.0]), [["a"]]])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1.0, None, 2.5, 123456789012.0, 1e300],
+        np.array([1.0, np.nan, 2.5, 123456789012.0, -np.inf]),
+        np.array([1, None, np.float32(2.5), 123456789012.0, 1e300], dtype=object),
+        pa.array([1.0, float("nan"), 2.5, 123456789012.0, 1e300]),
+        pa.chunked_array([[1.0, None, 2.5], [123456789012.0, 1e300]]),
+        pd.Series([1, None, 2.5, 123456789012, 1e300]),
+        pd.Series([1, None, 2.5, 123456789012, 1e300], dtype="Float64"),
+    ],
+)
+def test_a_whole_float_means_its_integers_decimal_text_and_any_other_its_own(ids):
+    assert Vocabulary.of(["1", "2.5", "123456789012", "nan"]).encode(ids).tolist() == [0, -1, 2, 1, -1]
+
+
+def test_integers_beside_a_missing_one_are_encoded_whatever_pandas_makes_of_them():
+    vocabulary = Vocabulary.of(["1", "2"])
+    for ids in (pd.Series([None, 2]), pd.Series([None, 2], dtype="Int64"), pd.Series([None, 2], dtype=object)):
+        assert vocabulary.encode(ids).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("ids", [[True, "a"], [True, False], np.array([True]), pa.array([True]), [["a"]]])
 def test_what_is_neither_text_nor_an_integer_is_refused(ids):
     with pytest.raises(VocabularyError, match="text or integers"):
         Vocabulary.of(["a"]).encode(ids)
