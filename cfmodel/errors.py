@@ -7,7 +7,8 @@ CFModelError
 ├── DigestError      a file is not the one its ref names
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
-└── DivergedError    loss or gradient is no longer finite
+├── DivergedError    loss or gradient is no longer finite
+└── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
 A message says where, what, what was expected and what to do. Commands print it and exit
 with status 1; a traceback reaches a user only for a bug.
@@ -44,3 +45,7 @@ class TrackingError(CFModelError):
 
 class DivergedError(CFModelError):
     """Loss or gradient is no longer finite."""
+
+
+class UnhealthyError(CFModelError):
+    """Training is finite, but its gradients say that it will come to nothing, and it was to stop then."""

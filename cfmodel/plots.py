@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.evaluation.slices import ErrorByPopularity, PredictedAgainstTrue
+from cfmodel.training.range_test import RangeTest
 from cfmodel.training.records import TABLES
 
 if TYPE_CHECKING:
@@ -91,6 +92,30 @@ def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popul
     bottom.bar(place, data.rows[shown], color=_BLUE, alpha=0.35, width=0.7)
     bottom.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     bottom.set_xticks(place, [_group_name(data, group) for group in shown], fontsize=8)
+    return figure
+
+
+def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range test") -> "Figure":
+    """Draw the loss over the learning rate, the zones too low, just right and too high, and the suggestion."""
+    rates, losses = (
+        np.array([getattr(step, name) for step in test.steps]) for name in ("learning_rate", "smoothed_loss")
+    )
+    figure = _figure(9, 5)
+    axes = figure.subplots()
+    _style(axes, title=title, xlabel="learning rate (weight units a step)", ylabel="mean squared error, smoothed")
+    low, high = float(losses.min()), float(losses[0])
+    edges = (rates[0], test.too_low, test.too_high, rates[-1])
+    zones = (("too low", _BLUE), ("just right", _GREEN), ("too high", _ORANGE))
+    for (name, colour), start, end in zip(zones, edges[:-1], edges[1:], strict=True):
+        axes.axvspan(start, end, color=colour, alpha=0.12, linewidth=0)
+        axes.text(np.sqrt(start * end), 0.03, name, ha="center", color=_INK, transform=axes.get_xaxis_transform())
+    axes.plot(rates, losses, color=_BLUE, linewidth=1.8)
+    label = f"suggestion {test.suggestion:.2g}"
+    axes.axvline(test.suggestion, color=_INK, linestyle="--", linewidth=1.4, label=label)
+    axes.set_xscale("log")
+    axes.set_xlim(rates[0], rates[-1])
+    axes.set_ylim(low - 0.1 * (high - low), high + 0.6 * (high - low))
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 

@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from cfmodel.errors import TrackingError
+from cfmodel.gradients.metrics import EpochMetrics, cost_metrics, initial_metrics
+from cfmodel.gradients.records import InitialRecord, MonitorCost
 from cfmodel.training.records import EpochRecord
 
 _log = logging.getLogger(__name__)
@@ -20,7 +22,7 @@ class Point:
     Attributes:
         key: Name of the metric.
         value: Its value, in the unit its name says.
-        step: Epoch it belongs to, from 1.
+        step: Epoch it belongs to, from 1; 0 before training.
         milliseconds: When it was made, since 1970-01-01 UTC. Sending a point again with the same
             key, step and time leaves one point, so that a batch may safely be sent twice.
     """
@@ -57,6 +59,8 @@ class Recorder:
         self._retry_seconds = retry_seconds
         self._next_flush = 0.0
         self._pending: list[Point] = []
+        self._gradients = EpochMetrics()
+        self._epoch = 0
         self._best: EpochRecord | None = None
         self._failure: str | None = None
 
@@ -67,13 +71,27 @@ class Recorder:
 
     def __call__(self, record: object) -> None:
         """Take one record; send what is buffered if that is due."""
-        if not isinstance(record, EpochRecord):
-            return
-        self._pending.extend(_points_of(record))
+        self._gradients.take(record)
+        if isinstance(record, InitialRecord):
+            self._add(record.phase, 0, initial_metrics(record))
+        elif isinstance(record, MonitorCost):
+            self._add(record.phase, self._epoch, self._gradients.give() | cost_metrics(record))
+        elif isinstance(record, EpochRecord):
+            self._take_epoch(record)
+
+    def _take_epoch(self, record: EpochRecord) -> None:
+        self._epoch = record.epoch
+        self._add(record.phase, record.epoch, _metrics_of(record) | self._gradients.give())
         if record.phase == "fit" and record.best:
             self._best = record
         if time.monotonic() >= self._next_flush:
             self.flush()
+
+    def _add(self, phase: str, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        """Buffer one epoch's points; those of the refit under `refit/`, so that no curve is drawn twice."""
+        prefix, now = "" if phase == "fit" else f"{phase}/", _milliseconds()
+        points = {f"{prefix}{key}": value for key, value in metrics.items() if value is not None}
+        self._pending.extend(Point(key, float(value), epoch, now) for key, value in points.items())
 
     def flush(self) -> bool:
         """Send what is buffered; return whether the store has everything. Never raises."""
@@ -124,15 +142,6 @@ class Recorder:
             _log.warning("%s does not take metrics, training goes on and keeps them: %s", self._where, error)
         self._failure = str(error)
         self._next_flush = time.monotonic() + self._retry_seconds
-
-
-def _points_of(record: EpochRecord) -> Iterator[Point]:
-    """Yield an epoch's points; those of the refit under `refit/`, so that no curve is drawn twice."""
-    prefix = "" if record.phase == "fit" else f"{record.phase}/"
-    now = _milliseconds()
-    for key, value in _metrics_of(record).items():
-        if value is not None:
-            yield Point(f"{prefix}{key}", float(value), record.epoch, now)
 
 
 def _metrics_of(record: EpochRecord) -> dict[str, float | None]:

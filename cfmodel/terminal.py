@@ -115,6 +115,9 @@ class Screen(Silent):
             self._console.print()
             self._console.print(table)
         self._print(f"\nTrained {training_in_words(metrics)}.")
+        if "health.verdict" in tags:
+            first = f": {tags['health.first']}" if "health.first" in tags else ""
+            self._print(f"Gradients: {tags['health.verdict']}{first}")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

@@ -5,6 +5,8 @@ from prefect.runtime import flow_run
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
+from cfmodel.gradients.archive import archived
+from cfmodel.gradients.watch import HealthWatch
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.memory import memory_path
@@ -20,11 +22,22 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
     tags = {"device": str(device), "prefect_flow_run_id": str(flow_run.get_id())}
     run = tracking.start_run(settings.tracking, tags=tags)
     folder = settings.runtime.data_dir / "models" / run.run_id
+    archive = tracking.archive_folder(settings.runtime.data_dir, run)
     with tracking.ended_on_error(run):
         tracking.log_settings(run, settings, source=split.source)
         tracking.log_split(run, split)
-        with tracking.recorder(run) as record:
-            trained = train(split, settings.train, device=device, on_record=report(record))
+        with (
+            tracking.reported_on_error(run, archive, split),
+            archived(archive) as keep,
+            tracking.recorder(run) as record,
+        ):
+            trained = train(
+                split,
+                settings.train,
+                device=device,
+                on_record=report(record, keep, HealthWatch(settings.health)),
+                monitor=settings.monitor,
+            )
             # Saved before the last metrics are sent: a store that is away costs the record, not the model.
             digest = trained.recommender.save(folder)
             trained.memory.save(memory_path(folder))

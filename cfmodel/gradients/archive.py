@@ -23,7 +23,8 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cfmodel import atomic
 from cfmodel.errors import DigestError
-from cfmodel.gradients.histogram import BUCKETS, HALF, bucket_lower_bounds
+from cfmodel.gradients.buckets import BUCKETS, HALF, bucket_lower_bounds
 from cfmodel.gradients.notation import from_plain, to_plain
 from cfmodel.gradients.records import (
     TABLES,
@@ -43,9 +45,9 @@ from cfmodel.gradients.records import (
     GradientRecord,
     InitialRecord,
     MonitorCost,
+    Outcome,
     StepBlock,
     StepSample,
-    TableSample,
 )
 
 HISTOGRAMS, STEPS, RECORDS = FILES = ("histograms.parquet", "steps.parquet", "records.json")
@@ -67,8 +69,10 @@ HISTOGRAM_SCHEMA = pa.schema(
 #: Kind of histogram to the field of a sample that holds it.
 _KINDS = {"gradient": "gradient_counts", "row_norm": "row_norm_counts"}
 _PER_TABLE = ("grad_norms", "rows_touched")
-_SCALARS = [field.name for field in fields(StepBlock) if field.name not in {"phase", "epoch", "first_step", *_PER_TABLE}]
-_IN_JSON = {kind.__name__: kind for kind in (InitialRecord, StepSample, EpochGradients, MonitorCost)}
+_SCALARS = [
+    field.name for field in fields(StepBlock) if field.name not in {"phase", "epoch", "first_step", *_PER_TABLE}
+]
+_IN_JSON = {kind.__name__: kind for kind in (InitialRecord, StepSample, EpochGradients, Outcome, MonitorCost)}
 
 
 def bucket_bounds() -> Floats:
@@ -77,6 +81,32 @@ def bucket_bounds() -> Floats:
     positive = np.column_stack([magnitude, np.r_[magnitude[1:], np.nan]])
     positive[0, 1], positive[-2, 1], positive[-1] = magnitude[1], 2 * magnitude[-2], np.nan
     return np.concatenate([positive, -positive[:, ::-1]])
+
+
+@contextmanager
+def archived(folder: Path) -> Iterator[Callable[[object], None]]:
+    """Keep the monitor's records of a block and write them to a folder when it ends, however it ends.
+
+    A training that fails is the one whose gradients matter most.
+
+    Args:
+        folder: Appears whole, or not at all where there were no records.
+
+    Yields:
+        An `on_record`; records of other kinds pass unheeded.
+    """
+    kept: list[GradientRecord] = []
+
+    def keep(record: object) -> None:
+        if isinstance(record, GradientRecord):
+            kept.append(record)
+
+    try:
+        yield keep
+    finally:
+        if kept:
+            with atomic.folder(folder, replace=True) as temporary:
+                write_archive(temporary, kept)
 
 
 def write_archive(folder: Path, records: Iterable[GradientRecord]) -> None:
@@ -118,8 +148,16 @@ def _filled(sample: StepSample, table: str, kind: str, edges: Floats) -> pa.Tabl
     counts = getattr(sample.tables[table], _KINDS[kind])
     filled = np.flatnonzero(counts)
     same = {"phase": sample.phase, "epoch": sample.epoch, "step": sample.step, "table": table, "kind": kind}
-    columns = {name: pa.repeat(pa.scalar(value, HISTOGRAM_SCHEMA.field(name).type), len(filled)) for name, value in same.items()}
-    columns |= {"bucket": filled.astype(np.int16), "low": edges[filled, 0], "high": edges[filled, 1], "count": counts[filled]}
+    columns = {
+        name: pa.repeat(pa.scalar(value, HISTOGRAM_SCHEMA.field(name).type), len(filled))
+        for name, value in same.items()
+    }
+    columns |= {
+        "bucket": filled.astype(np.int16),
+        "low": edges[filled, 0],
+        "high": edges[filled, 1],
+        "count": counts[filled],
+    }
     return pa.table(columns, schema=HISTOGRAM_SCHEMA)
 
 

@@ -1,47 +1,49 @@
-"""Which steps are looked at closely, and how often the time allows it."""
+"""Which steps are looked at closely: nested grids, so that runs with different intervals share steps."""
 
-#: Steps before the interval is chosen; every power of two up to here is sampled whatever it will be.
+#: Step after which the interval is chosen; the powers of two up to here are sampled whatever it will be.
 CALIBRATION_STEPS = 16
-#: Most intervals in a phase: more snapshots than this show nothing more.
+#: Most multiples of the interval in a phase: more snapshots than this show nothing more.
 MOST_SAMPLES = 256
 
 
-def on_grid(position: int, every: int | None) -> bool:
+def on_grid(position: int, every: int | None, *, dense: int = CALIBRATION_STEPS) -> bool:
     """Say whether a step (or epoch), counted from 1, is on the grid.
 
-    The grid of K holds the multiples of K and the powers of two below K, so that the start, where
-    most happens, is seen at any K. Grids are nested: that of 2K is a part of that of K, so that two
-    runs with different intervals share the steps of the coarser one.
+    The grid of K holds the multiples of K and the first powers of two, so that the start, where most
+    happens, is seen at any K. Grids are nested: that of 2K is a part of that of K.
 
     Args:
         position: Number of the step, from 1.
-        every: K, a power of two; None, not chosen yet: the powers of two alone.
+        every: K, a power of two; None, not chosen yet: the first powers of two alone.
+        dense: Last of those powers.
     """
     if every is not None and position % every == 0:
         return True
-    return position & (position - 1) == 0 and (every is None or position < every)
+    return position <= dense and position & (position - 1) == 0
 
 
-def samples_in(positions: int, every: int) -> int:
-    """Return how many of the positions 1, 2, ..., `positions` are on the grid of `every`."""
-    return positions // every + min(every - 1, positions).bit_length()
+def next_on_grid(position: int, every: int | None) -> int | None:
+    """Return the first position after this one that is on the grid; None where there is none."""
+    power = 1 << position.bit_length()
+    later = [power] if power <= CALIBRATION_STEPS else []
+    if every is not None:
+        later.append((position // every + 1) * every)
+    return min(later, default=None)
 
 
 def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 1) -> int:
-    """Return the smallest interval whose samples fit the budget.
+    """Return the smallest interval whose multiples fit the budget.
 
     Args:
         positions: Steps (or epochs) planned.
-        cost: Seconds one sample takes.
+        cost: Seconds one look takes.
         budget: Seconds all of them may take.
         smallest: Power of two to start from.
 
     Returns:
-        A power of two; the first above `positions`, which leaves the powers of two alone, if none fits.
+        A power of two; the first above `positions`, which has no multiple there, if none fits.
     """
     every = smallest
-    while every <= positions and (
-        samples_in(positions, every) * cost > budget or positions // every > MOST_SAMPLES
-    ):
+    while every <= positions and (positions // every > MOST_SAMPLES or positions // every * cost > budget):
         every *= 2
     return every

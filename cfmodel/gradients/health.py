@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cfmodel.gradients.history import GradientHistory, Outcome
+from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.rules.catalogue import RULES, Rule
 from cfmodel.gradients.thresholds import Thresholds
 from cfmodel.gradients.verdicts import SEVERITIES, Finding, HealthReport, Verdict
@@ -17,7 +17,6 @@ IdOf = Callable[[str, int], str]
 
 def judge(
     history: GradientHistory,
-    outcome: Outcome | None = None,
     *,
     ids: IdOf | None = None,
     thresholds: Thresholds = THRESHOLDS,
@@ -31,7 +30,6 @@ def judge(
 
     Args:
         history: What the monitor saw, from the first step on.
-        outcome: RMSE on val beside the floors; without it the rules on val are passed over.
         ids: Turns rows into ids; without it rows are shown by number.
         thresholds: What the measurements are held against.
         early: Use only the rules that can be told while training goes on.
@@ -39,7 +37,7 @@ def judge(
     found = [
         (rule, finding)
         for rule in RULES
-        if (rule.early or not early) and (finding := rule.check(history, outcome, thresholds)) is not None
+        if (rule.early or not early) and (finding := rule.check(history, thresholds)) is not None
     ]
     verdicts = [_verdict(rule, finding, ids or _row_number) for rule, finding in _first_of_each(_raised(found))]
     # Sorting is stable: within a severity the order of RULES stays.

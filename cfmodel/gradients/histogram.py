@@ -1,29 +1,13 @@
-"""Histograms whose buckets are the same for every step, run and machine.
+"""Counting a tensor's values by bucket; see `buckets` for what a bucket is."""
 
-A float32 is one sign bit, eight exponent bits and 23 more. The bucket of a value is its sign and
-exponent, a number from 0 to 511:
-
-    bucket = (bits >> 23) & 511
-
-Bucket b from 1 to 254 holds the values in [2^(b - 127), 2^(b - 126)), bucket b + 256 the same below
-zero. Buckets 0 and 256 hold zeros and denormals, 255 and 511 infinities and NaN. Nothing depends on
-the data, so counts of two steps, runs or machines add and subtract bucket by bucket, exactly.
-"""
-
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-#: Number of buckets; the second half is the negative one.
-BUCKETS, HALF = 512, 256
-#: Buckets that hold infinities and NaN, and those that hold zeros and denormals.
-NOT_FINITE, TINY = (255, 511), (0, 256)
+from cfmodel.gradients.buckets import BUCKETS, MANTISSA_BITS, NOT_FINITE, TINY
 
-_MANTISSA_BITS = 23
 _MAGNITUDE, _INFINITY = 0x7FFF_FFFF, 0x7F80_0000
 
 
@@ -42,58 +26,29 @@ def bucket_counts(values: Tensor, *, kept: Tensor | None = None) -> Histogram:
         values: Values of any shape, float32.
         kept: Which of the values' first dimension to count, bool; None: all.
     """
-    bits = values.contiguous().view(torch.int32)
+    values = values.detach().contiguous()
+    if values.device.type == "cpu":
+        return _counted_on_host(values if kept is None else values[kept])
+    if kept is None:
+        kept = torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return _counted_on_device(values, kept.view(-1, *[1] * (values.dim() - 1)))
+
+
+def _counted_on_host(values: Tensor) -> Histogram:
+    """Count with NumPy, which needs fewer and cheaper calls for a few thousand values."""
+    bits = values.numpy().view(np.uint32).ravel()
+    counts = np.bincount(bits >> MANTISSA_BITS, minlength=BUCKETS)
+    zeros = np.count_nonzero(bits << 1 == 0) if counts[TINY[0]] or counts[TINY[1]] else 0
+    infinities = np.count_nonzero(bits << 1 == _INFINITY << 1) if counts[NOT_FINITE[0]] or counts[NOT_FINITE[1]] else 0
+    return Histogram(torch.from_numpy(counts), torch.tensor(zeros), torch.tensor(infinities))
+
+
+def _counted_on_device(values: Tensor, kept: Tensor) -> Histogram:
+    """Count in fixed shapes: neither `bincount` nor a mask that selects, which wait for a GPU."""
+    bits = values.view(torch.int32)
     magnitude = bits & _MAGNITUDE
-    zero, infinite = magnitude == 0, magnitude == _INFINITY
-    buckets = (bits >> _MANTISSA_BITS) & (BUCKETS - 1)
-    if kept is not None:
-        kept = kept.view(-1, *[1] * (values.dim() - 1))
-        zero, infinite = zero & kept, infinite & kept
-        buckets = torch.where(kept, buckets, BUCKETS)
-    return Histogram(_count(buckets.view(-1))[:BUCKETS], zero.sum(), infinite.sum())
-
-
-def _count(buckets: Tensor) -> Tensor:
-    """Count integers in [0, 512]; `bincount` would wait for a GPU to learn the largest of them."""
-    if buckets.device.type == "cpu":
-        return torch.bincount(buckets, minlength=BUCKETS + 1)
-    counts = torch.zeros(BUCKETS + 1, dtype=torch.int64, device=buckets.device)
-    return counts.index_add_(0, buckets, torch.ones((), dtype=torch.int64, device=buckets.device).expand(len(buckets)))
-
-
-def bucket_lower_bounds() -> npt.NDArray[np.float64]:
-    """Return the smallest magnitude of each bucket, sign left out, shape (512,); 0 and inf at the ends."""
-    exponents = np.arange(HALF)
-    bounds = np.ldexp(1.0, exponents - 127)
-    bounds[0], bounds[HALF - 1] = 0.0, np.inf
-    return np.tile(bounds, 2)
-
-
-def magnitude_counts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Add up both signs: from shape (..., 512) to (..., 256)."""
-    folded: npt.NDArray[np.int64] = counts[..., :HALF] + counts[..., HALF:]
-    return folded
-
-
-def magnitude_quantiles(counts: npt.NDArray[np.int64], quantiles: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Estimate quantiles of the finite values' magnitudes from their buckets.
-
-    Within a bucket values are taken to lie evenly on a logarithmic scale, so an estimate is right to
-    a factor of 2 at worst. Zeros and denormals count as 0.
-
-    Args:
-        counts: Counts by bucket, shape (512,).
-        quantiles: Q shares in [0, 1].
-
-    Returns:
-        Magnitudes in the unit of the values, shape (Q,); NaN where nothing was counted.
-    """
-    finite = magnitude_counts(counts)[: HALF - 1]
-    below = np.cumsum(finite)
-    if below[-1] == 0:
-        return np.full(len(quantiles), np.nan)
-    ranks = np.asarray(quantiles) * below[-1]
-    bucket = np.minimum(np.searchsorted(below, ranks), np.flatnonzero(finite)[-1])
-    share = (ranks - (below[bucket] - finite[bucket])) / np.maximum(finite[bucket], 1)
-    estimates: npt.NDArray[np.float64] = np.where(bucket == 0, 0.0, np.exp2(bucket - 127.0 + share))
-    return estimates
+    buckets = torch.where(kept, (bits >> MANTISSA_BITS) & (BUCKETS - 1), BUCKETS).view(-1)
+    ones = torch.ones((), dtype=torch.int64, device=values.device).expand(len(buckets))
+    counts = torch.zeros(BUCKETS + 1, dtype=torch.int64, device=values.device).index_add_(0, buckets, ones)
+    zeros, infinities = ((kept & (magnitude == special)).sum() for special in (0, _INFINITY))
+    return Histogram(counts[:BUCKETS], zeros, infinities)

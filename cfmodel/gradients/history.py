@@ -14,6 +14,7 @@ from cfmodel.gradients.records import (
     Floats,
     InitialRecord,
     MonitorCost,
+    Outcome,
     StepBlock,
     StepSample,
 )
@@ -28,6 +29,7 @@ class GradientHistory:
         blocks: Every step, a block an epoch.
         samples: The steps looked at closely.
         epochs: The tables at the ends of epochs.
+        outcome: How the model did on val; None while training goes on, and without val.
         cost: What watching cost; None while training goes on.
     """
 
@@ -35,6 +37,7 @@ class GradientHistory:
     blocks: tuple[StepBlock, ...]
     samples: tuple[StepSample, ...]
     epochs: tuple[EpochGradients, ...]
+    outcome: Outcome | None
     cost: MonitorCost | None
 
     @classmethod
@@ -45,12 +48,13 @@ class GradientHistory:
         def every(kind: type) -> tuple[Any, ...]:
             return tuple(record for record in own if isinstance(record, kind))
 
-        initial, cost = every(InitialRecord), every(MonitorCost)
+        initial, outcome, cost = every(InitialRecord), every(Outcome), every(MonitorCost)
         return cls(
             initial=initial[-1] if initial else None,
             blocks=every(StepBlock),
             samples=every(StepSample),
             epochs=every(EpochGradients),
+            outcome=outcome[-1] if outcome else None,
             cost=cost[-1] if cost else None,
         )
 
@@ -62,51 +66,63 @@ class GradientHistory:
     @cached_property
     def steps(self) -> Counts:
         """Number of each step, shape (S,)."""
-        return _joined([block.first_step + np.arange(len(block.loss)) for block in self.blocks], np.int64)
+        return _counts([block.first_step + np.arange(len(block.loss)) for block in self.blocks])
 
     @cached_property
     def epoch_of_step(self) -> Counts:
         """Number of the epoch of each step, shape (S,)."""
-        return _joined([np.full(len(block.loss), block.epoch) for block in self.blocks], np.int64)
+        return _counts([np.full(len(block.loss), block.epoch) for block in self.blocks])
 
     @cached_property
     def loss(self) -> Floats:
         """Loss of each batch before its update, penalty included, shape (S,)."""
-        return _joined([block.loss for block in self.blocks])
+        return _floats([block.loss for block in self.blocks])
 
     @cached_property
     def mean_squared_error(self) -> Floats:
         """Data term of the loss of each step, in rating units squared, shape (S,)."""
-        return _joined([block.mean_squared_error for block in self.blocks])
+        return _floats([block.mean_squared_error for block in self.blocks])
 
     @cached_property
     def largest_error(self) -> Floats:
         """Largest absolute error of each step, in rating units, shape (S,)."""
-        return _joined([block.largest_error for block in self.blocks])
+        return _floats([block.largest_error for block in self.blocks])
 
     @cached_property
     def clip_coefficient(self) -> Floats:
         """What each step's gradients were multiplied by, shape (S,)."""
-        return _joined([block.clip_coefficient for block in self.blocks])
+        return _floats([block.clip_coefficient for block in self.blocks])
 
     @cached_property
     def total_norm(self) -> Floats:
         """Gradient norm over all tables before clipping, shape (S,)."""
-        return _joined([block.total_norm for block in self.blocks])
+        return _floats([block.total_norm for block in self.blocks])
 
     @cached_property
     def finite(self) -> Flags:
         """Whether each step's loss, errors and norms are all finite, shape (S,)."""
-        return _joined([block.finite for block in self.blocks], np.bool_)
+        return np.array([finite for block in self.blocks for finite in block.finite], np.bool_)
+
+    @cached_property
+    def reach(self) -> float | None:
+        """Sum of the learning rate over all steps, in spreads of the ratings; None where it is not known.
+
+        Adam moves a weight by at most about the learning rate a step: this is how far a bias can go.
+        """
+        if self.initial is None or not self.initial.rating_std > 0 or not self.samples or not self.num_steps:
+            return None
+        sampled = [sample.step for sample in self.samples]
+        rates = np.interp(self.steps, sampled, [sample.learning_rate for sample in self.samples])
+        return float(rates.sum()) / self.initial.rating_std
 
     def largest_error_rows(self) -> tuple[Counts, Counts]:
         """Return the user and movie row of the rating with each step's largest error, shapes (S,)."""
-        users = _joined([block.largest_error_user for block in self.blocks], np.int64)
-        return users, _joined([block.largest_error_movie for block in self.blocks], np.int64)
+        users = _counts([block.largest_error_user for block in self.blocks])
+        return users, _counts([block.largest_error_movie for block in self.blocks])
 
     def grad_norm(self, table: str) -> Floats:
         """Return the gradient norm of a table before clipping at each step, shape (S,)."""
-        return _joined([block.grad_norms[table] for block in self.blocks])
+        return _floats([block.grad_norms[table] for block in self.blocks])
 
     def sampled(self, table: str, name: str) -> Floats:
         """Return one field of `TableSample` at each sampled step, shape (number of samples,)."""
@@ -126,27 +142,9 @@ class GradientHistory:
         return next((block.first_step for block in self.blocks if block.epoch == epoch), 1)
 
 
-def _joined(parts: list[Any], kind: Any = np.float64) -> Any:
-    return np.concatenate(parts).astype(kind, copy=False) if parts else np.empty(0, kind)
+def _floats(parts: list[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.empty(0, np.float64)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How the model did on val, beside the floors it must beat there.
-
-    Attributes:
-        val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
-        val_rows: Ratings in val.
-        global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
-        damped_bias_rmse: RMSE on val of damped biases, clamped likewise.
-    """
-
-    val_rmse: tuple[float, ...]
-    val_rows: int
-    global_mean_rmse: float
-    damped_bias_rmse: float
-
-    @property
-    def best(self) -> float:
-        """The lowest RMSE on val."""
-        return min(self.val_rmse)
+def _counts(parts: list[Counts]) -> Counts:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)

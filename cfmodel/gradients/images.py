@@ -15,8 +15,8 @@ from cfmodel.gradients.pictures import OctaveAxis
 from cfmodel.gradients.records import StepSample, TableSample
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patches import Rectangle
     from matplotlib.text import Text
 
 #: From 1e-9 to some 64 on either side of zero; larger ones are counted in the outermost octave.
@@ -35,21 +35,21 @@ def shown_epochs(epochs: Sequence[int]) -> list[int]:
     return sorted({epoch for epoch in epochs if epoch & (epoch - 1) == 0} | set(epochs[-1:]))
 
 
-def epoch_images(samples: Sequence[StepSample], table: str) -> Iterator[tuple[int, Image]]:
-    """Yield (epoch, picture) of a table at the last sampled step of every epoch worth one.
+def epoch_images(samples: Sequence[StepSample]) -> Iterator[tuple[str, int, Image]]:
+    """Yield a picture of every table at the last sampled step of every epoch worth one.
 
     Yields:
-        The epoch, from 1, and the picture as RGB, shape (height, width, 3).
+        The table, the epoch, from 1, and the picture as RGB, shape (height, width, 3).
     """
     last = {sample.epoch: sample for sample in samples}
     canvas, bars, words = _empty_picture()
     for epoch in shown_epochs(sorted(last)):
-        seen = last[epoch].tables[table]
-        for bar, share in zip(bars, shares(seen.gradient_counts), strict=True):
-            bar.set_height(share)
-        words.set_text(_words(last[epoch], seen, table))
-        canvas.draw()
-        yield epoch, np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        for table, seen in last[epoch].tables.items():
+            for bar, share in zip(bars, shares(seen.gradient_counts), strict=True):
+                bar.set_height(share)
+            words.set_text(_words(last[epoch], seen, table))
+            canvas.draw()  # type: ignore[no-untyped-call]
+            yield table, epoch, np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 def shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -63,7 +63,7 @@ def shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return share
 
 
-def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Artist], Text]":
+def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Rectangle], Text]":
     # On its first use on a machine matplotlib may log that it builds its font cache.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -74,7 +74,9 @@ def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Artist], Text]":
     cells = 2 * AXIS.octaves + 1
     colours = [_GREY if cell == AXIS.octaves else _BLUE for cell in range(cells)]
     bars = axes.bar(np.arange(cells) + 0.5, np.zeros(cells), width=0.9, color=colours)
-    places = [(_place(sign * 10.0**power), f"${'-' * (sign < 0)}10^{{{power}}}$") for power in _POWERS for sign in (-1, 1)]
+    places = [
+        (_place(sign * 10.0**power), f"{'−' * (sign < 0)}10{_raised(power)}") for power in _POWERS for sign in (-1, 1)
+    ]
     places.append((AXIS.octaves + 0.5, "0"))
     axes.set_xticks([place for place, _ in places], [text for _, text in places], fontsize=8)
     axes.set(xlim=(0, cells), ylim=(0, HIGHEST_SHARE))
@@ -86,6 +88,10 @@ def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Artist], Text]":
     axes.grid(visible=True, axis="y", color=_PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     return FigureCanvasAgg(figure), bars.patches, figure.text(0.02, 0.88, "", fontsize=10, color=_INK)
+
+
+def _raised(power: int) -> str:
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _place(value: float) -> float:

@@ -4,10 +4,8 @@ It reads and never writes, so what is learned is bit for bit the same with and w
 step it never waits for the device: what it sees there is reduced in blocks, and read once an epoch.
 """
 
-import itertools
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +13,8 @@ from torch import Tensor
 
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS
-from cfmodel.gradients.pace import Costs, Pace, Plan
+from cfmodel.gradients.pace import Pace, Plan
+from cfmodel.gradients.population import Population, Ratings
 from cfmodel.gradients.records import (
     EpochGradients,
     Floats,
@@ -23,31 +22,18 @@ from cfmodel.gradients.records import (
     InitialRecord,
     MonitorCost,
     StepBlock,
+    StepSample,
 )
 from cfmodel.gradients.sampling import Position, Probe, Surroundings
 from cfmodel.gradients.scalars import StepReducer
-from cfmodel.gradients.stopwatch import Stopwatch
+from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.gradients.tables import TableWatch
-from cfmodel.gradients.touched import DECILES, SIDES, popularity_deciles, side_of
-
-#: Training ratings whose predictions are spread-checked.
-PREDICTIONS = 4096
+from cfmodel.gradients.touched import SIDES, side_of
 
 #: A sample read costs as much again as a half of taking it.
 READING = 1.5
 
 _FORMAT = 1
-
-
-class Ratings(Protocol):
-    """Ratings as tensors of one device, each of shape (N,)."""
-
-    @property
-    def user_idx(self) -> Tensor: ...
-    @property
-    def movie_idx(self) -> Tensor: ...
-    @property
-    def rating(self) -> Tensor: ...
 
 
 class Monitor:
@@ -77,41 +63,37 @@ class Monitor:
     ) -> None:
         self._tables, self._ratings, self._plan, self._emit = tables, ratings, plan, emit
         self._second_moments = second_moments
-        self._recording = Stopwatch()
+        self._clock = clock_of(ratings.rating.device)
+        self._recording = Stopwatch(self._clock)
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
-            counts = {side: _counts(ratings, side, len(tables[f"{side}_biases"])) for side in SIDES}
-            deciles = {side: popularity_deciles(counts[side]) for side in SIDES}
-            self._watches = {name: TableWatch(name, table, counts[side_of(name)]) for name, table in tables.items()}
+            num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
+            self._population = population = Population(ratings, num_rows)
+            self._watches = {
+                name: TableWatch(name, table, population.counts[side_of(name)]) for name, table in tables.items()
+            }
             copies = {name: torch.empty_like(table, requires_grad=False) for name, table in tables.items()}
-            self._ratings_by_decile = {side: _shares(counts[side], deciles[side]) for side in SIDES}
-            sample = torch.linspace(0, len(ratings.rating) - 1, min(PREDICTIONS, len(ratings.rating))).long()
-            self._pairs = {side: _column(ratings, side)[sample.to(ratings.rating.device)] for side in SIDES}
-        self._around = Surroundings(tables, deciles, plan.regularization, copies, self._recording)
-        self._reducer = StepReducer({side: len(counts[side]) for side in SIDES}, plan.batch_size)
+        self._around = Surroundings(tables, population.deciles, plan.regularization, copies, self._recording)
+        self._reducer = StepReducer(num_rows, plan.batch_size)
         self._probes: list[Probe] = []
         self._had_gradient = dict.fromkeys(tables, False)
-        self._epoch = self._step = self._first_step = self._samples = 0
+        self._epoch = self._step = self._first_step = self._samples = self._looked = 0
         self._trained = self._epoch_began = self._recorded_before = 0.0
-        self._epoch_cost = 0.0
-        self._next_sample = 1
+        self._rows_cost = 0.0
+        self._next_sample: int | None = 1
 
     def start(self) -> None:
         """Look at the model before its first update."""
         with self._recording:
             record = self._initial()
-        began = self._recording.seconds
-        with self._recording:
-            # Thrown away: it says what a look at the tables costs.
-            self._tables_now()
-        self._epoch_cost = self._recording.seconds - began
         self._emit(record)
 
     def begin_epoch(self, epoch: int, user_idx: Tensor, movie_idx: Tensor) -> None:
         """Begin an epoch that goes over the training ratings in this order, each of shape (N,)."""
         self._epoch, self._first_step = epoch, self._step + 1
+        self._rows_cost = 0.0
         self._reducer.begin({"user": user_idx, "movie": movie_idx}, count_rows=self._pace.looks_after(epoch))
-        self._epoch_began, self._recorded_before = time.perf_counter(), self._recording.seconds
+        self._epoch_began, self._recorded_before = self._clock(), self._recording.seconds
 
     def probe(self, learning_rate: float) -> Probe | None:
         """Begin a step; return what is to look at it, or None where it is not sampled.
@@ -124,7 +106,7 @@ class Monitor:
             return None
         probe = Probe(Position(self._plan.phase, self._epoch, self._step, learning_rate), self._around)
         self._probes.append(probe)
-        self._next_sample = self._after(self._step)
+        self._next_sample = self._pace.next_sample(self._step)
         return probe
 
     def add(self, error: Tensor) -> None:
@@ -162,27 +144,31 @@ class Monitor:
                 total_norm=total_norm,
                 clip_coefficient=clip_coefficient,
                 rows_touched={name: seen.rows_touched[side_of(name)] for name in self._tables},
-                finite=np.isfinite(numbers).all(axis=0),
+                finite=np.asarray(np.isfinite(numbers).all(axis=0)),
             )
-            samples = [probe.read() for probe in self._probes]
+            samples: list[StepSample] = [probe.read() for probe in self._probes]
             for name, norms in grad_norms.items():
                 self._had_gradient[name] |= bool((norms > 0).any())
         self._samples += len(samples)
         self._probes = []
-        for record in (block, *samples):
-            self._emit(record)
+        self._emit(block)
+        for sample in samples:
+            self._emit(sample)
 
     def end_epoch(self) -> None:
         """End an epoch: look at the tables, if that is due."""
         if not self._pace.looks_after(self._epoch):
             return
-        with self._recording:
-            record = self._tables_now()
-        self._had_gradient = dict.fromkeys(self._tables, False)
-        self._emit(record)
+        before = self._recording.seconds
+        self._look()
+        if self._pace.epoch_every is None:
+            self._pace.costs.epoch = self._recording.seconds - before + self._rows_cost
+            self._pace.choose_epochs(spent=self._recording.seconds, step=self._step)
 
     def finish(self) -> None:
-        """End the phase: hand on what watching it cost."""
+        """End the phase: look at the tables as they are left, and hand on what watching cost."""
+        if self._epoch and self._looked != self._epoch:
+            self._look()
         training = max(self._trained, 1e-9)
         self._emit(
             MonitorCost(
@@ -191,7 +177,7 @@ class Monitor:
                 training_seconds=training,
                 overhead_fraction=self._recording.seconds / training,
                 sample_every=self._pace.sample_every or CALIBRATION_STEPS,
-                epoch_every=self._pace.epoch_every,
+                epoch_every=self._pace.epoch_every or 1,
                 samples=self._samples,
             )
         )
@@ -203,12 +189,12 @@ class Monitor:
             "sample_every": self._pace.sample_every,
             "epoch_every": self._pace.epoch_every,
             "epoch": self._epoch,
+            "looked": self._looked,
             "step": self._step,
             "samples": self._samples,
             "had_gradient": dict(self._had_gradient),
             "recording_seconds": self._recording.seconds,
             "training_seconds": self._trained,
-            "epoch_cost": self._epoch_cost,
             "tables": {name: watch.state() for name, watch in self._watches.items()},
         }
 
@@ -216,51 +202,53 @@ class Monitor:
         """Take up a state in place of `start`: the same steps are sampled as without a break."""
         self._pace.sample_every, self._pace.epoch_every = state["sample_every"], state["epoch_every"]
         self._epoch, self._step, self._samples = state["epoch"], state["step"], state["samples"]
-        self._had_gradient = dict(state["had_gradient"])
+        self._looked, self._had_gradient = state["looked"], dict(state["had_gradient"])
         self._recording.seconds += state["recording_seconds"]
-        self._trained, self._epoch_cost = state["training_seconds"], state["epoch_cost"]
+        self._trained = state["training_seconds"]
         for name, watch in self._watches.items():
             watch.restore(state["tables"][name])
-        self._next_sample = self._after(self._step)
-
-    def _after(self, step: int) -> int:
-        """Return the next step on the grid."""
-        return next(later for later in itertools.count(step + 1) if self._pace.samples(later))
+        self._next_sample = self._pace.next_sample(self._step)
 
     def _training_seconds(self) -> float:
         """Return the seconds spent on updates so far, recording not included."""
         if not self._epoch_began:
             return self._trained
         recorded = self._recording.seconds - self._recorded_before
-        return self._trained + time.perf_counter() - self._epoch_began - recorded
+        return self._trained + self._clock() - self._epoch_began - recorded
 
     def _reduce(self) -> None:
-        """Reduce what waits; where it is time to, choose how often to look from what this took."""
-        steps, before = max(self._reducer.waiting, 1), self._recording.seconds
+        """Reduce what waits; where it is time to, choose how often to sample from what this took."""
+        steps, before = self._reducer.waiting, self._recording.seconds
         with self._recording:
             self._reducer.reduce_errors()
-        errors = self._recording.seconds - before
+        if steps:
+            self._pace.costs.step = (self._recording.seconds - before) / steps
+        before = self._recording.seconds
         with self._recording:
             self._reducer.count_rows()
-        rows = self._recording.seconds - before - errors
+        self._rows_cost += self._recording.seconds - before
         if self._pace.is_open(self._step):
-            self._choose(step=errors / steps, rows=rows / steps)
+            self._choose_samples()
 
-    def _choose(self, *, step: float, rows: float) -> None:
-        sample = READING * float(np.median([probe.seconds for probe in self._probes[1:]] or [0.0]))
-        training = self._training_seconds() / self._step
-        spent = self._recording.seconds
-        self._pace.choose(
-            Costs(spent=spent, step=step, rows=rows, sample=sample, epoch=self._epoch_cost, training=training)
-        )
-        self._next_sample = self._after(self._step)
+    def _choose_samples(self) -> None:
+        costs, taken = self._pace.costs, [probe.seconds for probe in self._probes[1:]]
+        costs.sample = READING * float(np.median(taken)) if taken else 0.0
+        costs.training = self._training_seconds() / self._step
+        self._pace.choose_samples(spent=self._recording.seconds)
+        self._next_sample = self._pace.next_sample(self._step)
+
+    def _look(self) -> None:
+        with self._recording:
+            record = self._tables_now()
+        self._had_gradient, self._looked = dict.fromkeys(self._tables, False), self._epoch
+        self._emit(record)
 
     def _initial(self) -> InitialRecord:
         rating, plan = self._ratings.rating, self._plan
         return InitialRecord(
             phase=plan.phase,
-            prediction_std=self._spreads()[0],
-            rating_std=float(rating.double().std(correction=0)),
+            prediction_std=self._population.spreads(self._tables)[0],
+            rating_std=float(rating.std(correction=0)),
             rating_min=float(rating.min()),
             rating_max=float(rating.max()),
             num_ratings=len(rating),
@@ -271,7 +259,7 @@ class Monitor:
             planned_steps=self._pace.planned_steps,
             rows={name: len(table) for name, table in self._tables.items()},
             cold_rows={name: watch.cold_rows for name, watch in self._watches.items()},
-            ratings_by_decile={name: self._ratings_by_decile[side_of(name)] for name in self._tables},
+            ratings_by_decile={name: self._population.shares[side_of(name)] for name in self._tables},
         )
 
     def _tables_now(self) -> EpochGradients:
@@ -283,7 +271,7 @@ class Monitor:
             )
             for name, watch in self._watches.items()
         }
-        prediction_std, dot_std = self._spreads()
+        prediction_std, dot_std = self._population.spreads(self._tables)
         return EpochGradients(
             phase=self._plan.phase,
             epoch=self._epoch,
@@ -292,24 +280,3 @@ class Monitor:
             prediction_std=prediction_std,
             dot_std=dot_std,
         )
-
-    @torch.no_grad()
-    def _spreads(self) -> tuple[float, float]:
-        """Return the standard deviations of the predictions and of their dot products."""
-        rows = {name: table[self._pairs[side_of(name)]] for name, table in self._tables.items()}
-        dot = (rows["user_embeddings"] * rows["movie_embeddings"]).sum(dim=1)
-        predictions = dot + (rows["user_biases"] + rows["movie_biases"]).squeeze(1)
-        return float(predictions.std(correction=0)), float(dot.std(correction=0))
-
-
-def _column(ratings: Ratings, side: str) -> Tensor:
-    return ratings.user_idx if side == "user" else ratings.movie_idx
-
-
-def _counts(ratings: Ratings, side: str, num_rows: int) -> Tensor:
-    return torch.bincount(_column(ratings, side), minlength=num_rows)
-
-
-def _shares(counts: Tensor, deciles: Tensor) -> Floats:
-    by_decile = torch.zeros(DECILES, dtype=torch.int64, device=counts.device).index_add_(0, deciles, counts)
-    return (by_decile.double() / counts.sum()).cpu().numpy()

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, on_grid
+from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, next_on_grid, on_grid
 
 #: Ratings from which a share of the training time is the budget, and below which a fixed time is.
 LARGE = 1_000_000
-#: Share of the budget that is planned for; the rest is for a machine that is busier later.
-PLANNED = 0.7
-#: Share of what the steps leave that the epochs' looks may take.
-EPOCHS_SHARE = 0.5
+#: Share of the budget that is planned for; the rest is for what the first steps did not show.
+PLANNED = 0.85
+#: The fit's share of a fixed budget where a refit, over the same ground, takes the rest.
+FIT_SHARE = 0.6
+#: Share for samples of what the steps leave; the epochs' looks have the rest.
+SAMPLES_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,21 @@ class Plan:
     phases: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Costs:
-    """Seconds, as measured in the first steps.
+    """Seconds, as measured on the way.
 
     Attributes:
-        spent: On recording so far.
         step: To record one step's scalars.
-        rows: To count one step's rows.
         sample: To look at one step closely.
-        epoch: To look at the tables once.
+        epoch: To look at the tables once and to count the rows of an epoch's steps.
         training: On one step's update, recording not included.
     """
 
-    spent: float
-    step: float
-    rows: float
-    sample: float
-    epoch: float
-    training: float
+    step: float = 0.0
+    sample: float = 0.0
+    epoch: float = 0.0
+    training: float = 0.0
 
 
 class Pace:
@@ -68,35 +66,52 @@ class Pace:
 
     def __init__(self, num_ratings: int, plan: Plan, settings: MonitorSettings) -> None:
         self._large, self._plan, self._settings = num_ratings >= LARGE, plan, settings
-        self.steps_per_epoch = -(-num_ratings // plan.batch_size)
-        self.planned_steps = self.steps_per_epoch * plan.epochs
+        self.planned_steps = -(-num_ratings // plan.batch_size) * plan.epochs
+        self.costs = Costs()
         self.sample_every = settings.sample_every
-        self.epoch_every = 1
+        self.epoch_every = 1 if settings.sample_every else None
 
-    def samples(self, step: int) -> bool:
-        """Say whether a step is looked at closely."""
-        return on_grid(step, self.sample_every)
+    def next_sample(self, step: int) -> int | None:
+        """Return the first step after this one that is looked at closely; None: there is none yet."""
+        return next_on_grid(step, self.sample_every)
 
     def looks_after(self, epoch: int) -> bool:
         """Say whether the tables are looked at, and rows counted, in an epoch."""
-        return on_grid(epoch, self.epoch_every)
+        return on_grid(epoch, self.epoch_every, dense=1)
 
     def is_open(self, step: int) -> bool:
-        """Say whether the interval is to be chosen after this step."""
+        """Say whether the interval between samples is to be chosen after this step."""
         return self.sample_every is None and step >= CALIBRATION_STEPS
 
-    def choose(self, costs: Costs) -> None:
-        """Choose both intervals, for good: first the epochs', then the steps' with what is left."""
-        left = PLANNED * self.budget(costs) - costs.spent - self.planned_steps * costs.step
-        epoch = costs.epoch + self.steps_per_epoch * costs.rows
-        self.epoch_every = choose_every(self._plan.epochs, cost=epoch, budget=EPOCHS_SHARE * left)
-        left -= sum(self.looks_after(number) for number in range(1, self._plan.epochs + 1)) * epoch
+    def choose_samples(self, *, spent: float) -> None:
+        """Choose the interval between samples, for good, leaving the epochs' looks their share.
+
+        Args:
+            spent: Seconds spent on recording so far.
+        """
+        left = self._left(spent, steps=self.planned_steps)
         self.sample_every = choose_every(
-            self.planned_steps, cost=costs.sample, budget=left, smallest=CALIBRATION_STEPS
+            self.planned_steps, cost=self.costs.sample, budget=SAMPLES_SHARE * left, smallest=CALIBRATION_STEPS
         )
 
-    def budget(self, costs: Costs) -> float:
+    def choose_epochs(self, *, spent: float, step: int) -> None:
+        """Choose the interval between looks at the tables, for good, from what the samples leave.
+
+        Args:
+            spent: Seconds spent on recording so far.
+            step: Updates done.
+        """
+        steps = self.planned_steps - step
+        samples = steps // self.sample_every if self.sample_every else 0
+        left = self._left(spent, steps=steps) - samples * self.costs.sample
+        self.epoch_every = choose_every(self._plan.epochs, cost=self.costs.epoch, budget=left)
+
+    def _left(self, spent: float, *, steps: int) -> float:
+        return PLANNED * self._budget() - spent - steps * self.costs.step
+
+    def _budget(self) -> float:
         """Return the seconds that recording this phase may take."""
         if self._large:
-            return self._settings.budget_fraction * self.planned_steps * costs.training
-        return self._settings.budget_seconds / self._plan.phases
+            return self._settings.budget_fraction * self.planned_steps * self.costs.training
+        shares = {"fit": FIT_SHARE, "refit": 1 - FIT_SHARE}
+        return self._settings.budget_seconds * (shares[self._plan.phase] if self._plan.phases > 1 else 1.0)

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Any
@@ -29,7 +29,9 @@ def page(title: str, body: str, *, data: Mapping[str, Any], scripts: Sequence[st
         data: What the scripts draw, as plain values; finite numbers alone.
         scripts: Files of `pages/`, run one after another as one script.
     """
-    script = "\n".join(source(name).replace('"use strict";\n', "", 1 if number else 0) for number, name in enumerate(scripts))
+    script = "\n".join(
+        source(name).replace('"use strict";\n', "", 1 if number else 0) for number, name in enumerate(scripts)
+    )
     return Template(source("page.html")).substitute(
         title=escape(title),
         style=source("page.css"),
@@ -66,12 +68,31 @@ def fact_list(facts: Mapping[str, str]) -> str:
     return "".join(f"<li>{escape(name)} <b>{escape(value)}</b></li>" for name, value in facts.items())
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str) -> str:
-    """Return an HTML table, its first column as row headers, that scrolls sideways where it is wide."""
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    caption: str,
+    best: Collection[tuple[int, int]] = (),
+) -> str:
+    """Return an HTML table, its first column as row headers, that scrolls sideways where it is wide.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells by row, the first of each its header.
+        caption: What the table holds, for those who hear it.
+        best: Cells to set off, as (row, column) from 0.
+    """
+
+    def cell(row: int, column: int, text: object) -> str:
+        if column == 0:
+            return f'<th scope="row">{escape(text)}</th>'
+        return f"<td{' class=best' if (row, column) in best else ''}>{escape(text)}</td>"
+
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
+        f"<tr>{''.join(cell(number, column, text) for column, text in enumerate(row))}</tr>"
+        for number, row in enumerate(rows)
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><thead><tr>{head}'

@@ -97,7 +97,7 @@ def curve(values: Array, most: int = MOST_POINTS) -> dict[str, list[float | None
     stretches = [part[np.isfinite(part)] for part in np.array_split(finite, most)]
 
     def over(reduce: Callable[[Array], Any]) -> list[float | None]:
-        return rounded(np.array([reduce(part) if len(part) else np.nan for part in stretches]))
+        return [rounded(reduce(part)) if len(part) else None for part in stretches]
 
     return {"middle": over(np.median), "low": over(np.min), "high": over(np.max)}
 
@@ -168,7 +168,10 @@ def noise_scale(samples: Sequence[StepSample], window: int = 8) -> Array:
 
     NaN where noise hides the signal.
     """
-    trace, signal = (_moving_mean(np.array([getattr(sample, part) for sample in samples]), window) for part in ("noise_trace", "signal_square"))
+    trace, signal = (
+        _moving_mean(np.array([getattr(sample, part) for sample in samples]), window)
+        for part in ("noise_trace", "signal_square")
+    )
     scale: Array = np.divide(trace, signal, out=np.full(len(samples), np.nan), where=signal > 0)
     return scale
 

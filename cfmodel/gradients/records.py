@@ -4,7 +4,7 @@
     every step           StepBlock, one an epoch with an entry a step
     every K-th step      StepSample
     every epoch          EpochGradients
-    at the end           MonitorCost
+    at the end           Outcome, MonitorCost
 
 Steps are counted from 1 since the phase began: step s is the s-th update. Tables are named as the
 model names them; a row number becomes an id only at the edge, through the recommender's vocabularies.
@@ -37,7 +37,7 @@ class InitialRecord:
     Attributes:
         phase: `fit` or `refit`.
         prediction_std: Standard deviation of the initial predictions, in rating units, over at most
-            4,096 training ratings evenly spaced.
+            1,024 training ratings evenly spaced.
         rating_std: Standard deviation of all training ratings, in rating units.
         rating_min: Lowest training rating, in rating units.
         rating_max: Highest training rating, in rating units.
@@ -87,7 +87,8 @@ class StepBlock:
         grad_norms: L2 norm of each table's gradient before clipping, by table.
         total_norm: The same over all tables together.
         clip_coefficient: What the gradients were multiplied by; below 1 where they were clipped.
-        rows_touched: Rows of each table that the batch looked up, each counted once, by table.
+        rows_touched: Rows of each table that the batch looked up, each counted once, by table; -1 in
+            epochs the budget leaves out, those without `EpochGradients`.
         finite: Whether loss, errors and norms are all finite.
     """
 
@@ -111,7 +112,7 @@ class TableSample:
     """One table at one sampled step. Touched rows are those the batch looked up.
 
     Attributes:
-        gradient_counts: Elements of the touched rows' gradients by bucket (see `histogram`), shape (512,).
+        gradient_counts: Elements of the touched rows' gradients by bucket (see `buckets`), shape (512,).
         row_norm_counts: L2 norms of the touched rows' gradients by bucket, shape (512,).
         rows_touched: How many rows that is.
         zeros: Elements of the touched rows' gradients that are exactly zero.
@@ -231,7 +232,7 @@ class TableHealth:
 
 @dataclass(frozen=True, eq=False)
 class EpochGradients:
-    """The tables at the end of an epoch.
+    """The tables at the end of an epoch; of every epoch, or of those the budget allows.
 
     Attributes:
         phase: `fit` or `refit`.
@@ -252,16 +253,49 @@ class EpochGradients:
 
 
 @dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a trained model did on val, beside the floors it must beat there.
+
+    The taste part of a prediction is <p - mean p, q - mean q>, the means over the training ratings:
+    what no bias could say.
+
+    Attributes:
+        phase: `fit` or `refit`.
+        val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
+        val_rows: Ratings in val.
+        global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
+        damped_bias_rmse: RMSE on val of damped biases, clamped likewise.
+        taste_score: Correlation on val, where both sides are warm, of the taste part with what the rest
+            of the prediction leaves over, in standard errors: about normal with spread 1 where tastes
+            are noise. 0 where the taste part is constant.
+    """
+
+    phase: str
+    val_rmse: tuple[float, ...]
+    val_rows: int
+    global_mean_rmse: float
+    damped_bias_rmse: float
+    taste_score: float
+
+    @property
+    def best(self) -> float:
+        """The lowest RMSE on val."""
+        return min(self.val_rmse)
+
+
+@dataclass(frozen=True, eq=False)
 class MonitorCost:
     """What watching cost, measured by the monitor itself.
 
     Attributes:
         phase: `fit` or `refit`.
-        seconds: Time spent recording, epoch blocks included; on CUDA the host's part of it.
-        training_seconds: Time spent on the epochs' updates, recording not included.
+        seconds: Time spent recording, epoch blocks included: the training thread's processor time on
+            the CPU, the host's part of it on the wall elsewhere.
+        training_seconds: Time spent on the epochs' updates on the same clock, recording not included.
         overhead_fraction: `seconds / training_seconds`.
-        sample_every: K: every K-th step was sampled, and before it the powers of two.
-        epoch_every: Likewise for `EpochGradients`, in epochs; 1 unless epochs are many and short.
+        sample_every: K: the multiples of K were sampled, and steps 1, 2, 4, 8 and 16.
+        epoch_every: E: `EpochGradients` were made after the multiples of E, the first epoch and the
+            last; 1 unless epochs are many or short.
         samples: Steps sampled.
     """
 
@@ -275,4 +309,4 @@ class MonitorCost:
 
 
 #: Everything the monitor hands on.
-GradientRecord = InitialRecord | StepBlock | StepSample | EpochGradients | MonitorCost
+GradientRecord = InitialRecord | StepBlock | StepSample | EpochGradients | Outcome | MonitorCost

@@ -26,6 +26,10 @@ _PARTS = {
     "about": "How it was measured",
 }
 
+
+_PICTURES = ("histograms", "norms", "loss", "updates", "popularity", "rows")
+
+
 def gradient_report(
     records: Sequence[GradientRecord],
     health: HealthReport,
@@ -47,12 +51,9 @@ def gradient_report(
     body = Template(source("report.html")).substitute(
         title=escape(title),
         facts=fact_list(facts),
-        links=_links(bool(lesson)),
+        links=_links([*(_PICTURES if phases else ()), *(["lesson"] if lesson else ())]),
         health=verdict_section(health),
-        phases=_phase_buttons(list(phases)),
-        tables="".join(Template(source("table.html")).substitute(table=name, label=words(name)) for name in TABLES),
-        deciles="".join(_decile_figure(name) for name in TABLES),
-        rows="".join(_rows_table(history.epochs[-1]) for history in phases.values() if history.epochs),
+        pictures=_pictures(list(phases.values())),
         lesson=lesson,
         about="".join(map(_about, phases.values())),
     )
@@ -60,9 +61,20 @@ def gradient_report(
     return page(title, body, data=data, scripts=SCRIPTS)
 
 
-def _links(with_lesson: bool) -> str:
-    shown = {part: words for part, words in _PARTS.items() if part != "lesson" or with_lesson}
-    return "".join(f'<a href="#{part}" data-to="{part}">{words}</a>' for part, words in shown.items())
+def _links(parts: Sequence[str]) -> str:
+    shown = {part: text for part, text in _PARTS.items() if part in ("health", "about", *parts)}
+    return "".join(f'<a href="#{part}" data-to="{part}">{text}</a>' for part, text in shown.items())
+
+
+def _pictures(phases: Sequence[GradientHistory]) -> str:
+    if not phases:
+        return "<p>The training ended before its first step was recorded: there is nothing to draw.</p>"
+    return Template(source("report-pictures.html")).substitute(
+        phases=_phase_buttons([history.initial.phase for history in phases if history.initial]),
+        tables="".join(Template(source("table.html")).substitute(table=name, label=words(name)) for name in TABLES),
+        deciles="".join(_decile_figure(name) for name in TABLES),
+        rows="".join(_rows_table(history.epochs[-1]) for history in phases if history.epochs),
+    )
 
 
 def _phase_buttons(phases: Sequence[str]) -> str:
@@ -77,9 +89,7 @@ def _phase_buttons(phases: Sequence[str]) -> str:
 
 
 def _decile_figure(name: str) -> str:
-    return (
-        f'<figure id="{name}-deciles"><div class="title">{words(name)}</div><div class="chart"></div></figure>'
-    )
+    return f'<figure id="{name}-deciles"><div class="title">{words(name)}</div><div class="chart"></div></figure>'
 
 
 # ---- tables of numbers ----
@@ -94,7 +104,9 @@ def _rows_table(record: EpochGradients) -> str:
         "movement of cold rows, over their norm": lambda one: _number(one.cold_drift),
         "frozen": lambda one: "yes" if one.frozen else "no",
         "norm of a row, median": lambda one: _number(one.row_norm_quantiles[2]),
-        "norm of a row, 5 % to 95 %": lambda one: f"{_number(one.row_norm_quantiles[0])} to {_number(one.row_norm_quantiles[4])}",
+        "norm of a row, 5 % to 95 %": lambda one: (
+            f"{_number(one.row_norm_quantiles[0])} to {_number(one.row_norm_quantiles[4])}"
+        ),
         "effective rank": lambda one: "" if one.effective_rank is None else f"{one.effective_rank:.1f}",
         "mean leak": lambda one: "" if one.mean_leak is None else f"{one.mean_leak:.1%}",
     }

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.histogram import NOT_FINITE, TINY, Histogram, bucket_counts
-from cfmodel.gradients.records import EMBEDDINGS, QUANTILES, StepSample, TableSample
+from cfmodel.gradients.buckets import NOT_FINITE, TINY
+from cfmodel.gradients.histogram import Histogram, bucket_counts
+from cfmodel.gradients.quantiles import quantiles
+from cfmodel.gradients.records import EMBEDDINGS, StepSample, TableSample
 from cfmodel.gradients.stopwatch import Stopwatch
-from cfmodel.gradients.touched import DECILES, TouchedRows, side_of
+from cfmodel.gradients.touched import DECILES, SIDES, TouchedRows, side_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class _Before:
     gradient: Histogram
     row_norms: Histogram
     energy: Tensor
-    weight_norm: Tensor
+    weight_norms: Tensor
     data_norm: Tensor
 
 
@@ -92,30 +94,27 @@ class Probe:
         """
         with self._timed():
             tables, index = self._around.tables, {"user": user_idx, "movie": movie_idx}
-            touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in index}
+            touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in SIDES}
             for name, table in tables.items():
                 rows = touched[side_of(name)]
                 gradient = table.grad if table.grad is not None else torch.zeros_like(table)
                 self.look(name, rows, rows.take(gradient), batch_size=len(error))
-            self._per_sample = per_sample_norms(
-                error, tables["user_embeddings"][user_idx], tables["movie_embeddings"][movie_idx]
-            )
+            user, movie = (self._squares(side, index[side]) for side in SIDES)
+            self._per_sample = per_sample_norms(error, user, movie)
 
     def look(self, name: str, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
         """Take in one table: the rows touched and their gradients, not clipped, shape (R, K)."""
         table = self._around.tables[name].detach()
         weight = touched.take(table)
-        norms = torch.linalg.vector_norm(gradient, dim=1)
-        strength = self._around.regularization if name in EMBEDDINGS else 0.0
-        penalty = weight * (touched.counts * (2 * strength / batch_size)).unsqueeze(1)
+        norms = _row_norms(gradient)
         deciles = self._around.deciles[side_of(name)][touched.rows]
         self._before[name] = _Before(
             touched,
             bucket_counts(gradient, kept=touched.kept),
             bucket_counts(norms, kept=touched.kept),
             torch.zeros(DECILES, device=table.device).index_add_(0, deciles, norms.square()),
-            torch.linalg.vector_norm(weight),
-            torch.linalg.vector_norm(gradient - penalty),
+            _row_norms(weight),
+            self._data_norm(name, touched, gradient, weight, batch_size=batch_size),
         )
         self._around.copies[name].copy_(table)
 
@@ -135,13 +134,10 @@ class Probe:
     def read(self) -> StepSample:
         """Bring it all to the host."""
         tables = {name: self._table(name) for name in self._around.tables}
-        squares = self._per_sample.double().square()
-        size, mean_square = len(squares), float(squares.mean())
+        norms = self._per_sample.double()
+        size, mean_square = len(norms), float(norms.square().mean())
         batch_square = sum(float(table.data_norm) ** 2 for table in self._before.values())
         trace, signal = noise_and_signal(mean_square, batch_square, size)
-        *quantiles, largest = torch.quantile(
-            self._per_sample.double(), torch.tensor([*QUANTILES, 1.0], dtype=torch.float64, device=squares.device)
-        ).tolist()
         return StepSample(
             phase=self.at.phase,
             epoch=self.at.epoch,
@@ -149,12 +145,36 @@ class Probe:
             batch_size=size,
             learning_rate=self.at.learning_rate,
             tables=tables,
-            per_sample_norm=torch.tensor(quantiles, dtype=torch.float64).numpy(),
-            per_sample_norm_max=largest,
+            per_sample_norm=quantiles(norms),
+            per_sample_norm_max=float(norms.max()),
             noise_trace=trace,
             signal_square=signal,
             noise_scale=_ratio(trace, signal),
         )
+
+    def _data_norm(
+        self, name: str, touched: TouchedRows, gradient: Tensor, weight: Tensor, *, batch_size: int
+    ) -> Tensor:
+        """Return the norm of a table's gradient less the penalty's part, 2 * strength / B a lookup."""
+        strength = self._around.regularization if name in EMBEDDINGS else 0.0
+        if not strength:
+            whole: Tensor = torch.linalg.vector_norm(gradient)
+            return whole
+        pull = touched.counts * (2 * strength / batch_size)
+        data: Tensor = torch.linalg.vector_norm(torch.addcmul(gradient, weight, pull.unsqueeze(1), value=-1))
+        return data
+
+    def _squares(self, side: str, index: Tensor) -> Tensor:
+        """Return the squared norm of the embedding that each rating looks up, shape (B,)."""
+        seen = self._before[f"{side}_embeddings"]
+        squares = torch.zeros(len(self._around.tables[f"{side}_embeddings"]), device=index.device)
+        if seen.touched.kept is None:
+            squares[seen.touched.rows] = seen.weight_norms.square()
+        else:
+            # Repeats are zero: adding, unlike setting, leaves the one that counts.
+            squares.index_add_(0, seen.touched.rows, seen.weight_norms.square())
+        found: Tensor = squares[index]
+        return found
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -167,7 +187,11 @@ class Probe:
         before, table = self._before[name], self._around.tables[name]
         gradient, norms = before.gradient.counts.cpu().numpy(), before.row_norms.counts.cpu().numpy()
         size, ghost, absolute = self._moved[name].tolist()
-        zeros, infinities, number = int(before.gradient.zeros), int(before.gradient.infinities), int(before.touched.number)
+        zeros, infinities, number = (
+            int(before.gradient.zeros),
+            int(before.gradient.infinities),
+            int(before.touched.number),
+        )
         energy = before.energy.double().cpu()
         elements = number * (table.numel() // len(table))
         moved = size**2 + ghost**2
@@ -176,11 +200,11 @@ class Probe:
             row_norm_counts=norms,
             rows_touched=number,
             zeros=zeros,
-            denormals=int(gradient[list(TINY)].sum()) - zeros,
+            denormals=int(gradient[TINY[0]] + gradient[TINY[1]]) - zeros,
             infinities=infinities,
-            nans=int(gradient[list(NOT_FINITE)].sum()) - infinities,
+            nans=int(gradient[NOT_FINITE[0]] + gradient[NOT_FINITE[1]]) - infinities,
             structural_zero_fraction=1 - number / len(table),
-            update_to_weight=_ratio(size, float(before.weight_norm)),
+            update_to_weight=_ratio(size, float(torch.linalg.vector_norm(before.weight_norms))),
             adam_step=absolute / elements / self.at.learning_rate if self.at.learning_rate else math.nan,
             ghost_share=ghost**2 / moved if moved else 0.0,
             update_norm=math.sqrt(moved),
@@ -188,7 +212,12 @@ class Probe:
         )
 
 
-def per_sample_norms(error: Tensor, user_embeddings: Tensor, movie_embeddings: Tensor) -> Tensor:
+def _row_norms(rows: Tensor) -> Tensor:
+    """Return the L2 norm of each row, shape (R,); that of a single number is its size."""
+    return rows.squeeze(1).abs() if rows.shape[1] == 1 else torch.linalg.vector_norm(rows, dim=1)
+
+
+def per_sample_norms(error: Tensor, user_squares: Tensor, movie_squares: Tensor) -> Tensor:
     """Return the norm of each rating's own gradient of its squared error, penalty left out.
 
         |g| = 2 |e| sqrt(|p|^2 + |q|^2 + 2)
@@ -197,14 +226,13 @@ def per_sample_norms(error: Tensor, user_embeddings: Tensor, movie_embeddings: T
 
     Args:
         error: Rating less prediction, in rating units, shape (B,).
-        user_embeddings: p of each rating, shape (B, K).
-        movie_embeddings: q of each rating, shape (B, K).
+        user_squares: |p|^2 of each rating, shape (B,).
+        movie_squares: |q|^2 of each rating, shape (B,).
 
     Returns:
         Norms, shape (B,).
     """
-    squares = user_embeddings.square().sum(dim=1) + movie_embeddings.square().sum(dim=1)
-    return 2 * error.abs() * (squares + 2).sqrt()
+    return 2 * error.abs() * (user_squares + movie_squares + 2).sqrt()
 
 
 def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:

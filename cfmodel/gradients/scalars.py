@@ -13,8 +13,8 @@ from torch import Tensor
 from cfmodel.gradients.records import Counts, Floats
 from cfmodel.gradients.touched import rows_touched
 
-#: Steps reduced at a time.
-BLOCK = 64
+#: Most steps reduced at a time, and most errors, unless one step has more.
+BLOCK_STEPS, BLOCK_ERRORS = 256, 2**20
 #: What stands for a number of rows that was not counted.
 NOT_COUNTED = -1
 
@@ -38,6 +38,7 @@ class StepReducer:
 
     def __init__(self, num_rows: Mapping[str, int], batch_size: int) -> None:
         self._num_rows, self._batch_size = num_rows, batch_size
+        self._block = max(1, min(BLOCK_STEPS, BLOCK_ERRORS // batch_size))
 
     def begin(self, index: Mapping[str, Tensor], *, count_rows: bool) -> None:
         """Begin an epoch whose ratings look up these rows, each of shape (N,), in this order."""
@@ -51,7 +52,7 @@ class StepReducer:
     def add(self, error: Tensor) -> bool:
         """Keep one step's errors, shape (B,); return whether a block is full."""
         self._errors.append(error)
-        return len(self._errors) == BLOCK
+        return len(self._errors) == self._block
 
     @property
     def waiting(self) -> int:
@@ -93,5 +94,6 @@ class StepReducer:
 
     def _same_length(self) -> list[list[Tensor]]:
         """Part the short last batch of an epoch from the others: only equals can be stacked."""
-        whole = [error for error in self._errors if len(error) == self._batch_size]
-        return [part for part in (whole, self._errors[len(whole) :]) if part]
+        short = 1 if self._errors and len(self._errors[-1]) != self._batch_size else 0
+        whole = len(self._errors) - short
+        return [part for part in (self._errors[:whole], self._errors[whole:]) if part]

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.records import EMBEDDINGS, QUANTILES, TableHealth
+from cfmodel.gradients.quantiles import quantiles
+from cfmodel.gradients.records import EMBEDDINGS, TableHealth
 
 #: Touches after which a row that never had a gradient is called dead.
 TOUCHES = 5
@@ -58,7 +59,7 @@ class TableWatch:
             cold_rows=self.cold_rows,
             **self._cold_drift(),
             cold_row_examples=_examples(self._cold),
-            row_norm_quantiles=np.quantile(norms.double().cpu().numpy(), QUANTILES),
+            row_norm_quantiles=quantiles(norms),
             effective_rank=rank,
             mean_leak=leak,
             id_coverage=1 - self.cold_rows / len(self._table),
@@ -74,15 +75,18 @@ class TableWatch:
         self._cold_start, self._norms = state["cold_start"].to(device), state["norms"].to(device)
 
     def _row_norms(self) -> Tensor:
-        return torch.linalg.vector_norm(self._table, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self._table, dim=1)
+        return norms
 
     def _dead(self, epochs: int, second_moment: Tensor | None) -> Tensor:
         if second_moment is None:
             return self._cold[:0]
-        silent = second_moment.sum(dim=1) == 0
-        return (silent & (self._counts * epochs >= TOUCHES)).nonzero().squeeze(1)
+        silent = (second_moment.sum(dim=1) == 0).nonzero().squeeze(1)
+        return silent[self._counts[silent] * epochs >= TOUCHES] if len(silent) else silent
 
     def _cold_drift(self) -> dict[str, float]:
+        if not self.cold_rows:
+            return {"cold_drift": 0.0, "cold_norm_ratio": 1.0}
         now, start = self._table[self._cold], self._cold_start
         moved, size, before = (float(torch.linalg.vector_norm(part)) for part in (now - start, now, start))
         if before:
@@ -111,12 +115,12 @@ def effective_rank(table: Tensor) -> float:
 
     Source: Roy & Vetterli, "The effective rank: a measure of effective dimensionality" (2007).
     """
-    gram = (table.T @ table).double().cpu()
-    if not bool(gram.isfinite().all()) or not bool(gram.any()):
+    gram = (table.T @ table).cpu().double().numpy()
+    if not 0 < np.trace(gram) < math.inf:
         return math.nan
-    values = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    shares = values / values.sum()
-    return math.exp(float(torch.special.entr(shares).sum()))
+    values = np.sqrt(np.linalg.eigvalsh(gram).clip(min=0))
+    shares = values[values > 0] / values.sum()
+    return math.exp(-float((shares * np.log(shares)).sum()))
 
 
 def _examples(rows: Tensor) -> tuple[int, ...]:

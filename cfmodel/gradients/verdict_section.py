@@ -1,5 +1,7 @@
 """The verdicts as they stand on top of the report, each with a link to the picture that shows it."""
 
+import re
+
 from cfmodel.gradients.page import escape, words
 from cfmodel.gradients.verdicts import HealthReport, Verdict
 
@@ -66,11 +68,22 @@ def _verdict(verdict: Verdict) -> str:
     whom = f" For example: {escape(', '.join(verdict.ids))}." if verdict.ids else ""
     return (
         f'<li class="{escape(verdict.severity)}"><p><span class="badge">{escape(verdict.severity)}</span>'
-        f"<b>{escape(words(verdict.rule))}</b>{where}{textbook}: {escape(verdict.message)} {_pointer(verdict)}</p>"
-        f"<p>{escape(verdict.remedy)}{whom}</p>"
+        f"<b>{escape(words(verdict.rule))}</b>{where}{textbook}. "
+        f"{escape(_sentence(verdict.message))} {_pointer(verdict)}</p>"
+        f"<p>What to do: {_with_code(_sentence(verdict.remedy, first=False))}{whom}</p>"
         f'<p class="note">measured {verdict.value:.4g}, threshold {verdict.threshold:.4g}, first at step '
         f"{verdict.first_step:,}; rule <code>{escape(verdict.rule)}</code></p></li>"
     )
+
+
+def _sentence(text: str, *, first: bool = True) -> str:
+    begun = text[:1].upper() + text[1:] if first else text
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
+
+
+def _with_code(text: str) -> str:
+    """Escape a text and set what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _pointer(verdict: Verdict) -> str:

@@ -66,6 +66,12 @@ class Verdict:
     ids: tuple[str, ...]
     words: tuple[Word, ...]
 
+    def sentence(self) -> str:
+        """Return the verdict as one line: what it is, what was seen, where, and what to do."""
+        ids = f" ({', '.join(self.ids)})" if self.ids else ""
+        words = f" [{', '.join(self.words)}]" if self.words else ""
+        return f"{self.rule}{words}: {self.message}{ids}; {self.remedy}"
+
 
 @dataclass(frozen=True)
 class HealthReport:
@@ -83,6 +89,11 @@ class HealthReport:
     def first(self) -> Verdict | None:
         """The verdict to act on first; None where training is healthy."""
         return None if self.overall == HEALTHY else self.verdicts[0]
+
+    def as_tags(self) -> dict[str, str]:
+        """Return the report as tags of a run: the worst severity, and the verdict to act on first."""
+        first = {} if self.first is None else {"health.first": self.first.sentence()}
+        return {"health.verdict": self.overall, **first}
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values; a number that is not finite becomes text, as JSON has none."""

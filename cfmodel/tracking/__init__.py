@@ -16,8 +16,10 @@ MLflow's global state. MLflow itself, imported in `store` alone, is loaded by th
 not by importing this package.
 """
 
+from cfmodel.tracking.comparisons import compare_runs, log_comparison
 from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
+from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.models import check_model, log_model
 from cfmodel.tracking.runs import (
     Run,
@@ -42,19 +44,25 @@ __all__ = [
     "Run",
     "RunSummary",
     "TrackedRun",
+    "archive_folder",
     "check_model",
+    "compare_runs",
     "data_folders",
     "end_run",
     "ended_on_error",
     "experiment_url",
     "find_run",
+    "log_comparison",
     "log_evaluation",
+    "log_gradients",
     "log_metrics",
     "log_model",
     "log_settings",
     "log_split",
+    "read_gradients",
     "read_run",
     "recorder",
+    "reported_on_error",
     "resolve_uri",
     "run_url",
     "set_tags",

@@ -1,6 +1,6 @@
 """What an evaluation found, in the store: metrics, the metric card and plots."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cfmodel.tracking.runs import TrackedRun, log_metrics
 from cfmodel.tracking.store import client, reaching
@@ -27,14 +27,14 @@ def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
     store = client(run.tracking_uri)
     with reaching(run.tracking_uri, "recording the evaluation"):
         store.log_text(run.run_id, evaluation.metric_card, "metric_card.md")
-        for name, figure in _figures(store, run, evaluation).items():
+        for name, figure in _figures(run, evaluation).items():
             store.log_figure(run.run_id, figure, f"plots/{name}.png")
 
 
-def _figures(store: Any, run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
+def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
     from cfmodel import plots
 
-    curves = {key: _curve(store, run, key) for key in _CURVES}
+    curves = {key: curve_of(run, key) for key in _CURVES}
     return {
         "learning_curves": plots.learning_curves(curves),
         "predicted_against_true": plots.predicted_against_true(evaluation.predicted_against_true),
@@ -42,5 +42,7 @@ def _figures(store: Any, run: TrackedRun, evaluation: "Evaluation") -> dict[str,
     }
 
 
-def _curve(store: Any, run: TrackedRun, key: str) -> "Curve":
-    return sorted((metric.step, metric.value) for metric in store.get_metric_history(run.run_id, key))
+def curve_of(run: TrackedRun, key: str) -> "Curve":
+    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded."""
+    found = client(run.tracking_uri).get_metric_history(run.run_id, key)
+    return sorted((metric.step, metric.value) for metric in found)

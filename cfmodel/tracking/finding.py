@@ -19,7 +19,8 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
 
     Args:
         settings: Which store and which experiment.
-        run: Id of a run, or its name; of several with that name the newest.
+        run: Id of a run, or its name (of several with that name the newest), or a start of an id that no
+            other run shares.
 
     Raises:
         TrackingError: There is no such run, or the store is away.
@@ -85,7 +86,22 @@ def _search(uri: str, experiment: str, run: str | None) -> list[Any]:
     for query in (f"attributes.run_id = '{quoted}'", f"attributes.run_name = '{quoted}'"):
         if found := store.search_runs(ids, query, max_results=1, order_by=["attributes.start_time DESC"]):
             return list(found)
-    return []
+    return _starting_with(store, ids, quoted)
+
+
+def _starting_with(store: Any, experiments: list[str], start: str) -> list[Any]:
+    """Return the one run whose id starts so; none where there is no such run.
+
+    Raises:
+        TrackingError: There are several.
+    """
+    if not start.isalnum():
+        return []
+    found = list(store.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=6))
+    if len(found) > 1:
+        ids = ", ".join(run.info.run_id for run in found[:5])
+        raise TrackingError(f"several runs have an id that starts with {start!r} ({ids}, ...); give more of it")
+    return found
 
 
 def _value(text: str) -> Any:

@@ -9,8 +9,10 @@ import torch
 
 from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays, concatenate, load_part
-from cfmodel.errors import DataError
-from cfmodel.gradients.lesson import Example, Lesson, NextStep, teach
+from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.errors import DataError, VocabularyError
+from cfmodel.gradients.lesson import teach
+from cfmodel.gradients.lesson_records import Example, Lesson, NextStep
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
@@ -97,7 +99,7 @@ def _typical(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
 
 def _find(recommender: Recommender, parts: dict[str, RatingArrays], user_id: str, movie_id: str) -> tuple[str, int]:
     """Return the part and the place of the rating a user gave a movie; the first where there are several."""
-    user, movie = recommender.users.row_of(user_id), recommender.movies.row_of(movie_id)
+    user, movie = _row(recommender.users, user_id, "user"), _row(recommender.movies, movie_id, "movie")
     for part, ratings in parts.items():
         places = np.flatnonzero((ratings.user_idx == user) & (ratings.movie_idx == movie))
         if len(places):
@@ -108,6 +110,13 @@ def _find(recommender: Recommender, parts: dict[str, RatingArrays], user_id: str
         f"user {user_id!r} has not rated movie {movie_id!r}, and a lesson needs the true rating; "
         f"movies this user did rate: {', '.join(map(repr, known))}"
     )
+
+
+def _row(vocabulary: Vocabulary, id: str, who: str) -> int:
+    try:
+        return vocabulary.row_of(id)
+    except VocabularyError as refusal:
+        raise VocabularyError(f"{who} {refusal}") from None
 
 
 def _example(trained: _Trained, user: int, movie: int, *, rating: float, part: str) -> Example:
@@ -153,7 +162,7 @@ def _next_step(trained: _Trained, order: npt.NDArray[np.int64], *, who: str, sid
         ratings=len(places),
         in_batch=int(((places >= first) & (places < first + size)).sum()),
         batch_size=len(batch),
-        value=float(trained.model.get_parameter(f"{table}.weight")[row, 0]),
+        value=float(trained.model.get_parameter(f"{table}.weight").detach()[row, 0]),
         gradient=float(gradients[table][row, 0]),
         norm=float(torch.stack([gradient.norm() for gradient in gradients.values()]).norm()),
         first_moment=float(trained.memory.first_moments[table][row, 0]),

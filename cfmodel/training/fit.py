@@ -8,16 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfmodel.config import TrainSettings
+from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
+from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import DeviceRatings, Stream, default_batch_size, generator
 from cfmodel.training.epoch import run_epoch
+from cfmodel.training.floors import val_outcome
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
 from cfmodel.training.regularization import default_regularization
 from cfmodel.training.stopping import EarlyStopping
+from cfmodel.training.watching import monitor_of
 
 #: Ratings scored at a time; below the size from which torch splits a sum over threads, so that the
 #: result does not depend on their number.
@@ -67,6 +70,7 @@ def fit(
     phase: Phase = "fit",
     epochs: int | None = None,
     batch_size: int | None = None,
+    monitor: MonitorSettings = MonitorSettings(),
 ) -> FitResult:
     """Fit a model to ratings, stopping early on val.
 
@@ -77,10 +81,12 @@ def fit(
         num_movies: Rows of the movie tables.
         settings: What to learn and how; `settings.epochs` is the horizon of the schedule.
         device: Where to learn.
-        on_record: Takes each `EpochRecord` and `StepProgress` as it is made.
+        on_record: Takes each `EpochRecord`, `StepProgress` and the monitor's records as they are
+            made; None: nobody listens, and nothing is monitored.
         phase: What the records call this training.
         epochs: Stop after so many of `settings.epochs`; None: run them all.
         batch_size: Ratings in a step; None: as the settings say.
+        monitor: How closely to watch; it changes nothing that is learned.
 
     Raises:
         DataError: There is no training rating.
@@ -94,12 +100,21 @@ def fit(
     planned = min(epochs or settings.epochs, settings.epochs)
     model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
     fitting = Fitting(model, train, val, settings=settings, batch_size=batch_size, regularization=regularization)
+    if on_record is not None and monitor.enabled:
+        fitting.watch(monitor, phase=phase, epochs=planned, on_record=on_record)
+    val_rmse: list[float] = []
     for epoch in range(1, planned + 1):
         record = fitting.run_epoch(epoch, planned=planned, phase=phase, emit=on_record or _ignore)
+        val_rmse += [] if record.val_rmse is None else [record.val_rmse]
         if fitting.stopping.is_due:
             break
+    model = fitting.best_model()
+    if fitting.monitor is not None and on_record is not None:
+        if val is not None and val_rmse:
+            on_record(val_outcome(model, train, val, phase=phase, val_rmse=val_rmse))
+        fitting.monitor.finish()
     return FitResult(
-        model=fitting.best_model(),
+        model=model,
         best_epoch=fitting.stopping.best_epoch if fitting.val else record.epoch,
         best_val_rmse=fitting.stopping.best_val_rmse if fitting.val else None,
         epochs=record.epoch,
@@ -135,8 +150,25 @@ class Fitting:
         self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
         self.stopping = EarlyStopping(settings.patience)
         self.step = 0
+        self.monitor: Monitor | None = None
         self._best_weights: dict[str, Tensor] | None = None
         self._best_memory: AdamMemory | None = None
+
+    def watch(self, settings: MonitorSettings, *, phase: Phase, epochs: int, on_record: OnRecord) -> None:
+        """Have a monitor watch the training that is about to begin."""
+        self.monitor = monitor_of(
+            self.model,
+            self.optimizer,
+            self.train,
+            train_settings=self.settings,
+            settings=settings,
+            phase=phase,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            regularization=self.regularization,
+            on_record=on_record,
+        )
+        self.monitor.start()
 
     def run_epoch(self, epoch: int, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
         """Train for one epoch, look at val, keep the weights if they are the best, and emit the record."""
@@ -150,11 +182,14 @@ class Fitting:
             regularization=self.regularization,
             epoch=epoch,
             on_progress=lambda fraction: emit(StepProgress(phase, epoch, planned, fraction)),
+            monitor=self.monitor,
         )
         summary = log.summary(epoch=epoch, steps_before=self.step)
         self.step += len(log.sizes)
         _require_finite(self.model, epoch=epoch, step=self.step)
         trained_seconds = time.perf_counter() - began
+        if self.monitor is not None:
+            self.monitor.end_epoch()
         val_rmse = self._val_rmse()
         record = EpochRecord(
             phase=phase,
@@ -235,4 +270,4 @@ def _require_finite(model: CollaborativeFiltering, *, epoch: int, step: int) -> 
     raise DivergedError(f"epoch {epoch}: a weight is not finite after step {step:,}; lower train.learning_rate")
 
 
-def _ignore(record: EpochRecord | StepProgress) -> None: ...
+def _ignore(record: object) -> None: ...

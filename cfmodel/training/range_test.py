@@ -24,7 +24,7 @@ MEMORY = 0.5
 #: The test ends once the smoothed loss is this many times the best one, as in Lightning and fastai.
 DIVERGED = 4.0
 #: Share of the whole fall of the loss below which a rate is too low; see docs/gradients.md.
-TOO_LITTLE = 0.1
+TOO_LITTLE = 0.03
 #: The suggestion is the rate of the lowest loss over this, as in fastai; see docs/gradients.md.
 SAFETY = 10.0
 
@@ -128,7 +128,7 @@ def judge(steps: tuple[RangeStep, ...]) -> RangeTest:
     """Find the three zones of a range test and the rate to train with.
 
         too high:    from the rate of the lowest loss on
-        too low:     before the loss has fallen by a tenth of the way to its lowest
+        too low:     before the loss has fallen by 3 % of the way to its lowest
         suggestion:  a tenth of the rate of the lowest loss
 
     With Adam the best rate for a whole training lies well below the steepest descent, which a model

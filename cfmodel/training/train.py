@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from cfmodel.config import TrainSettings
+from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays, concatenate, load_part, load_vocabularies
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
@@ -57,13 +57,20 @@ class TrainingResult:
 
 
 def train(
-    split: SplitRef, settings: TrainSettings, *, device: torch.device, on_record: OnRecord | None = None
+    split: SplitRef,
+    settings: TrainSettings,
+    *,
+    device: torch.device,
+    on_record: OnRecord | None = None,
+    monitor: MonitorSettings = MonitorSettings(),
 ) -> TrainingResult:
     """Train a recommender on a split's train part, choosing the epoch on its val part.
 
     With `settings.refit` the recommender is trained once more from scratch, on train and val
     together with a vocabulary of both, for the number of epochs so chosen: same seed, same batch
     size, same schedule.
+
+    Both are watched by a monitor as `monitor` says, if there is an `on_record` to take what it sees.
 
     Raises:
         DataError: The train part is empty.
@@ -75,7 +82,7 @@ def train(
     ratings, val = (load_part(split, part, users=users, movies=movies) for part in ("train", "val"))
 
     def fitted(train: RatingArrays, val: RatingArrays | None, **how: Any) -> FitResult:
-        how |= {"num_users": len(users), "num_movies": len(movies)}
+        how |= {"num_users": len(users), "num_movies": len(movies), "monitor": monitor}
         return fit(train, val, settings=settings, device=device, on_record=on_record, **how)
 
     found = last = fitted(ratings, val)

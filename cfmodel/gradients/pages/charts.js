@@ -216,6 +216,6 @@ function limitLine(chart, { value, label }) {
   if (at < chart.box.top || at > chart.box.bottom) return;
   chart.drawing.append(
     svg("line", { class: "limit", x1: chart.box.left, x2: chart.box.right, y1: at, y2: at }),
-    svg("text", { x: chart.box.right - 4, y: at - 4, "text-anchor": "end" }, label),
+    svg("text", { x: chart.box.right - 4, y: at - chart.box.top < 16 ? at + 13 : at - 4, "text-anchor": "end" }, label),
   );
 }

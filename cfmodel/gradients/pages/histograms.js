@@ -25,7 +25,7 @@ function octaveTicks(axis, to, room) {
   const every = Math.max(1, Math.ceil(room / (pixels * Math.log2(10))));
   const found = [[to(zeroCell(axis) + 0.5), "0"]];
   for (let power = Math.ceil(axis.low / Math.log2(10)); power * Math.log2(10) < axis.low + axis.octaves; power++) {
-    if (power % every || (power * Math.log2(10) - axis.low + 1) * pixels < room * 0.7) continue;
+    if (power % every || (power * Math.log2(10) - axis.low + 1) * pixels < room * 0.9) continue;
     found.push([to(placeOf(axis, 10 ** power)), `10${raised(power)}`]);
     if (axis.signed) found.push([to(placeOf(axis, -(10 ** power))), `−10${raised(power)}`]);
   }

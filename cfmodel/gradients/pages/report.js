@@ -174,10 +174,10 @@ function follow(event) {
   const { to, step, phase: name } = link.dataset;
   const wanted = DATA.phases.findIndex((one) => one.name === name);
   if (wanted >= 0 && wanted !== state.phase) choose("phase", wanted);
-  if (step) goToStep(Number(step));
+  if (step && DATA.phases.length) goToStep(Number(step));
   const target = byId(to);
-  target.scrollIntoView();
-  target.focus({ preventScroll: true });
+  target?.scrollIntoView();
+  target?.focus({ preventScroll: true });
 }
 
 function onKey(event) {
@@ -192,6 +192,7 @@ function onKey(event) {
 
 function start() {
   document.addEventListener("click", follow);
+  if (!DATA.phases.length) return;
   document.addEventListener("keydown", onKey);
   byId("slider").addEventListener("input", (event) => { stop(); goTo(Number(event.target.value)); });
   byId("play").addEventListener("click", play);

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cfmodel.gradients.history import GradientHistory, Outcome
+from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.records import EMBEDDINGS, TABLES
 from cfmodel.gradients.thresholds import Thresholds
 from cfmodel.gradients.verdicts import Finding
 
 
-def non_finite(run: GradientHistory, _: Outcome | None, __: Thresholds) -> Finding | None:
+def non_finite(run: GradientHistory, _: Thresholds) -> Finding | None:
     """Find the first step whose loss, error or gradient is infinite or not a number."""
     if run.finite.all():
         return None
@@ -26,9 +26,14 @@ def non_finite(run: GradientHistory, _: Outcome | None, __: Thresholds) -> Findi
     )
 
 
-def initialisation_too_large(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
-    """Compare the spread of the predictions before the first update with that of the ratings."""
-    if run.initial is None or not run.initial.rating_std > 0:
+def initialisation_too_large(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Compare the spread of the predictions before the first update with that of the ratings.
+
+    A model that is trained already spreads its predictions too, but its first error is small.
+    """
+    if run.initial is None or not run.initial.rating_std > 0 or not run.num_steps:
+        return None
+    if run.mean_squared_error[0] < limits.initial_error * run.initial.rating_std**2:
         return None
     ratio = run.initial.prediction_std / run.initial.rating_std
     if not ratio > limits.initial_spread:
@@ -42,7 +47,7 @@ def initialisation_too_large(run: GradientHistory, _: Outcome | None, limits: Th
     )
 
 
-def dead_table(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def dead_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find a table whose gradient is exactly zero, step after step, from the first on."""
     for table in TABLES:
         zero = run.grad_norm(table) == 0
@@ -59,23 +64,26 @@ def dead_table(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> F
     return None
 
 
-def frozen_table(run: GradientHistory, _: Outcome | None, __: Thresholds) -> Finding | None:
-    """Find a table that has a gradient and does not move for an epoch."""
+def frozen_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find a table that has a gradient and does not move, up to the last step looked at."""
     for table in TABLES:
-        frozen = [epoch for epoch in run.epochs if epoch.tables[table].frozen]
-        if frozen:
-            return Finding(
-                "error",
-                value=float(len(frozen)),
-                threshold=0.0,
-                message=f"{table} has a gradient and did not move in epoch {frozen[0].epoch}",
-                first_step=run.first_step_of(frozen[0].epoch),
-                table=table,
-            )
+        moved = run.sampled(table, "update_norm") != 0
+        still = len(moved) if not moved.any() else int(moved[::-1].argmax())
+        steps = [sample.step for sample in run.samples[len(moved) - still :]]
+        if still < limits.frozen_samples or not run.grad_norm(table)[np.array(steps) - run.steps[0]].all():
+            continue
+        return Finding(
+            "error",
+            value=float(still),
+            threshold=limits.frozen_samples,
+            message=f"{table} has a gradient and does not move from step {steps[0]:,} on",
+            first_step=steps[0],
+            table=table,
+        )
     return None
 
 
-def dead_rows(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def dead_rows(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find rows that are looked up again and again and never have a gradient."""
     found = [(epoch, name, table) for epoch in run.epochs for name, table in epoch.tables.items()]
     alive = [(epoch, name, table) for epoch, name, table in found if run.grad_norm(name).any()]
@@ -95,7 +103,7 @@ def dead_rows(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Fi
     )
 
 
-def id_coverage(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def id_coverage(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Compare the rows that have a training rating with those declared, before the first update."""
     if run.initial is None:
         return None

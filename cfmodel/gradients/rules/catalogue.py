@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cfmodel.gradients.history import GradientHistory, Outcome
+from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.rules import beginning, outcome, steps, tables
 from cfmodel.gradients.thresholds import Thresholds
 from cfmodel.gradients.verdicts import Finding, Word
 
-Check = Callable[[GradientHistory, Outcome | None, Thresholds], Finding | None]
+Check = Callable[[GradientHistory, Thresholds], Finding | None]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,11 @@ RULES = (
         outcome.embeddings_add_nothing,
         "lower train.regularization or train longer; if that changes nothing, these ratings hold no tastes, "
         "and biases alone serve as well",
+    ),
+    Rule(
+        "embeddings_add_nothing",
+        outcome.behind_biases,
+        "train longer (train.epochs): tastes are there, and biases in closed form are still ahead",
     ),
     Rule(
         "noise_floor",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cfmodel.gradients.history import GradientHistory, Outcome
+from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.records import Counts, Flags
 from cfmodel.gradients.thresholds import Thresholds
 from cfmodel.gradients.verdicts import Finding
@@ -13,64 +13,61 @@ from cfmodel.gradients.verdicts import Finding
 _NORMAL_MEDIAN = 0.6745
 
 
-def learning_rate_too_high(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
-    """Find an epoch whose typical error is larger than that of the untrained model."""
-    if run.initial is None or not run.num_steps:
+def learning_rate_too_high(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find a stretch of steps whose typical error is larger than that of the untrained model."""
+    whole = run.num_steps // limits.rising_steps
+    if run.initial is None or not whole:
         return None
     untrained = run.initial.rating_std**2 + run.initial.prediction_std**2
     start = max(untrained, float(run.mean_squared_error[0]))
-    medians = run.epoch_medians(run.mean_squared_error)
-    if not start > 0 or not np.nanmax(medians) > limits.rising_error * start:
+    stretches = run.mean_squared_error[: whole * limits.rising_steps].reshape(whole, limits.rising_steps)
+    risen = np.median(stretches, axis=1) / start if start > 0 else np.zeros(whole)
+    if not risen.max() > limits.rising_error:
         return None
     return Finding(
         "error",
-        value=float(np.nanmax(medians)) / start,
+        value=float(risen.max()),
         threshold=limits.rising_error,
-        message=f"training raised the squared error to {np.nanmax(medians) / start:.3g} times that of no training",
+        message=f"training raised the squared error to {risen.max():.3g} times that of no training",
         first_step=int(run.steps[(run.mean_squared_error > limits.rising_error * start).argmax()]),
     )
 
 
-def learning_rate_too_low(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def learning_rate_too_low(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Compare how far Adam could carry a bias over all steps with the spread of the ratings."""
-    if run.initial is None or not run.samples or run.num_steps < limits.reach_steps:
+    if run.initial is None or run.reach is None or run.num_steps < limits.reach_steps:
         return None
-    sampled, rates = zip(*((sample.step, sample.learning_rate) for sample in run.samples), strict=True)
-    reach = float(np.interp(run.steps, sampled, rates).sum()) / run.initial.rating_std
-    medians = run.epoch_medians(run.mean_squared_error)
-    left = float(medians[-1] / run.initial.rating_std**2)
-    if reach >= limits.reach or left < limits.reach_progress:
+    left = float(run.epoch_medians(run.mean_squared_error)[-1]) / run.initial.rating_std**2
+    if not (run.reach < limits.reach and left >= limits.reach_progress):
         return None
     return Finding(
         "warning",
-        value=reach,
+        value=run.reach,
         threshold=limits.reach,
-        message=f"{run.num_steps:,} steps can move a bias by {reach:.1g} times the spread of the ratings at most, "
+        message=f"{run.num_steps:,} steps can move a bias by {run.reach:.1g} times the spread of the ratings at most, "
         f"and {left:.0%} of the squared error is left",
         first_step=int(run.steps[0]),
     )
 
 
-def clipping(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
-    """Find gradients that are cut down in most steps, or at all."""
-    coefficient = run.clip_coefficient[limits.clip_warm_up :]
-    if not len(coefficient):
+def clipping(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find gradients that are clipped in most steps, and tell whether the loss is to blame."""
+    clipped = run.clip_coefficient[limits.clip_warm_up :] < 1
+    if not len(clipped) or not clipped.mean() > limits.clip_fraction:
         return None
-    clipped = coefficient < 1
-    depth, share = float(np.median(coefficient)), float(clipped.mean())
-    deep = depth < limits.clip_depth
-    if not deep and share <= limits.clip_fraction:
-        return None
+    scale = _loss_scale(run, limits)
+    blown_up = scale is not None and scale > limits.loss_scale
+    what = f", with gradients {scale:.3g} times those of a single rating" if blown_up else ""
     return Finding(
-        "warning" if deep else "info",
-        value=depth if deep else share,
-        threshold=limits.clip_depth if deep else limits.clip_fraction,
-        message=f"{share:.0%} of the steps were clipped, the typical one to {depth:.2g} of its gradient",
+        "warning" if blown_up else "info",
+        value=scale if blown_up and scale is not None else float(clipped.mean()),
+        threshold=limits.loss_scale if blown_up else limits.clip_fraction,
+        message=f"{clipped.mean():.0%} of the steps were clipped{what}",
         first_step=int(run.steps[limits.clip_warm_up + int(clipped.argmax())]),
     )
 
 
-def outlier_labels(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def outlier_labels(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find errors far beyond the typical one that come back with the same rating every epoch."""
     typical = _typical_error(run)
     if typical is None:
@@ -92,7 +89,7 @@ def outlier_labels(run: GradientHistory, _: Outcome | None, limits: Thresholds) 
     )
 
 
-def loss_spike(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def loss_spike(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find a step whose squared error is many times its epoch's, and no single rating's doing."""
     if not run.num_steps:
         return None
@@ -113,6 +110,19 @@ def loss_spike(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> F
         first_step=int(run.steps[(spike > limits.spike).argmax()]),
         rows=(("user_embeddings", int(users[worst])), ("movie_embeddings", int(movies[worst]))),
     )
+
+
+def _loss_scale(run: GradientHistory, limits: Thresholds) -> float | None:
+    """Return the typical gradient norm over the root mean square norm of single ratings' gradients.
+
+    The norm of a mean is at most the mean of the norms, so that above 1 the loss is no mean of
+    squared errors. `noise_trace + signal_square` is the mean square, see `StepSample`.
+    """
+    samples = [sample for sample in run.samples if sample.step > limits.clip_warm_up]
+    squares = np.array([sample.noise_trace + sample.signal_square for sample in samples])
+    norms = np.array([run.total_norm[sample.step - run.steps[0]] for sample in samples])
+    known = squares > 0
+    return float(np.median(norms[known] / np.sqrt(squares[known]))) if known.any() else None
 
 
 def _typical_error(run: GradientHistory) -> float | None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cfmodel.gradients.history import GradientHistory, Outcome
+from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.records import EMBEDDINGS, TABLES
 from cfmodel.gradients.thresholds import Thresholds
 from cfmodel.gradients.verdicts import Finding
 
 
-def collapsed_embeddings(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def collapsed_embeddings(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find embeddings that say less than their random start did, or have one direction left."""
     if run.initial is None or not run.epochs or run.num_steps < limits.collapse_steps:
         return None
@@ -23,7 +23,7 @@ def carries_embeddings(run: GradientHistory, limits: Thresholds) -> bool:
     return run.initial.num_ratings >= limits.ratings_per_row * rows
 
 
-def mean_leak(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def mean_leak(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find an embedding table that is mostly one vector every row shares: a mean it had to learn."""
     leaks = {table: run.by_epoch(table, "mean_leak") for table in EMBEDDINGS} if run.epochs else {}
     last = {table: leak[-1] for table, leak in leaks.items() if leak[-1] > limits.mean_leak}
@@ -40,7 +40,7 @@ def mean_leak(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Fi
     )
 
 
-def cold_row_drift(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def cold_row_drift(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find rows that no rating touches and that move all the same."""
     for table in TABLES:
         drift = run.by_epoch(table, "cold_drift")
@@ -59,7 +59,7 @@ def cold_row_drift(run: GradientHistory, _: Outcome | None, limits: Thresholds) 
     return None
 
 
-def ghost_updates(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def ghost_updates(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Measure how much of the movement happens on rows without a gradient."""
     if not run.samples:
         return None
@@ -77,7 +77,7 @@ def ghost_updates(run: GradientHistory, _: Outcome | None, limits: Thresholds) -
     )
 
 
-def noise_floor(run: GradientHistory, _: Outcome | None, limits: Thresholds) -> Finding | None:
+def noise_floor(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find when the gradient was lost in the noise of single ratings, and stayed so to the end."""
     means = []
     for block in run.blocks:

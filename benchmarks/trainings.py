@@ -1,0 +1,196 @@
+"""One training as the health benchmark runs it: ratings, settings, and what may go wrong, as a value.
+
+Faults come in through the data, the settings, or thin wrappers around what training calls, so that the
+library itself knows nothing of them.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from cfmodel.config import TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.data.synthetic import SyntheticSource
+from cfmodel.errors import DivergedError
+from cfmodel.gradients.history import GradientHistory
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training import step
+from cfmodel.training.fit import fit
+
+#: Ratings at hand: what development may see, and what is kept for the report.
+DEVELOPMENT = {
+    "plain": "synthetic:users=400,movies=250,ratings=25000",
+    "wide": "synthetic:users=1500,movies=300,ratings=40000",
+    "ml-100k u1": "ml-100k/u1.base",
+    "ml-100k u2": "ml-100k/u2.base",
+}
+REPORTING = {
+    "tall": "synthetic:users=300,movies=900,ratings=30000,noise=0.8",
+    "rich": "synthetic:users=800,movies=500,ratings=50000,signal=0.8,factors=6",
+    "ml-100k u3": "ml-100k/u3.base",
+    "ml-100k u4": "ml-100k/u4.base",
+    "ml-latest-small": "ml-latest-small/ratings.csv",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What one run trains on and how, faults included.
+
+    Attributes:
+        train: Ratings to learn from.
+        val: Ratings to watch.
+        num_users: Rows of the user tables.
+        num_movies: Rows of the movie tables.
+        settings: What to learn and how.
+        seed: Seed of whatever a fault draws.
+        prepare: Changes the untrained model.
+        adam: Further arguments of the optimiser, such as `weight_decay`.
+        frozen: Table the optimiser does not move, and from which share of the steps on.
+        loss_scale: What the loss is multiplied by.
+        spike: At half of the steps one batch's ratings are multiplied by this.
+    """
+
+    train: RatingArrays
+    val: RatingArrays
+    num_users: int
+    num_movies: int
+    settings: TrainSettings
+    seed: int
+    prepare: Callable[[CollaborativeFiltering], None] | None = None
+    adam: tuple[tuple[str, Any], ...] = ()
+    frozen: tuple[str, float] | None = None
+    loss_scale: float = 1.0
+    spike: float = 1.0
+
+    def with_settings(self, **changes: Any) -> "Training":
+        """Return the same with some settings changed."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+    def with_ratings(self, change: Callable[[RatingArrays, np.random.Generator], RatingArrays]) -> "Training":
+        """Return the same with both parts' ratings changed, each from its own stream."""
+        streams = (np.random.default_rng((self.seed, part)) for part in (0, 1))
+        train, val = (change(part, rng) for part, rng in zip((self.train, self.val), streams, strict=True))
+        return replace(self, train=train, val=val)
+
+    @property
+    def steps(self) -> int:
+        """Updates that are planned."""
+        from cfmodel.training.batches import default_batch_size
+
+        size = self.settings.batch_size or default_batch_size(len(self.train))
+        return -(-len(self.train) // size) * self.settings.epochs
+
+
+def training_on(source: str, *, seed: int, **settings: Any) -> Training:
+    """Return a sound training: a tenth of the ratings, by seed, in val; 4 epochs where nothing else is said."""
+    user, movie, rating = _ratings(source if "synthetic" not in source else f"{source},seed={seed}")
+    order = np.random.default_rng(seed).permutation(len(rating))
+    return of_arrays(user[order], movie[order], rating[order], seed=seed, **settings)
+
+
+def of_arrays(user: np.ndarray, movie: np.ndarray, rating: np.ndarray, *, seed: int, **settings: Any) -> Training:
+    """Return a training on ratings in this order: the first tenth is val."""
+    held_out = len(rating) // 10
+    users, movies = np.unique(user[held_out:]), np.unique(movie[held_out:])
+    encoded = _rows(users, user), _rows(movies, movie), rating.astype(np.float32)
+    val, train = (
+        RatingArrays(*(column[part] for column in encoded)) for part in (slice(held_out), slice(held_out, None))
+    )
+    chosen = TrainSettings(**{"epochs": 4, "seed": seed, **settings})
+    return Training(train, val, len(users), len(movies), chosen, seed)
+
+
+def observe(training: Training) -> GradientHistory:
+    """Train, faults and all, and return what the monitor saw of it."""
+    records: list[Any] = []
+    # Where training diverges, what was recorded up to there is what is judged.
+    with _faulty(training), suppress(DivergedError):
+        fit(
+            training.train,
+            training.val,
+            num_users=training.num_users,
+            num_movies=training.num_movies,
+            settings=training.settings,
+            device=torch.device("cpu"),
+            on_record=records.append,
+        )
+    return GradientHistory.of(records)
+
+
+@contextmanager
+def _faulty(training: Training) -> Iterator[None]:
+    """Put the wrappers in place around what training calls."""
+    adam, initial, loss_of = torch.optim.Adam, CollaborativeFiltering.__init__, step.loss_of
+    calls = iter(range(10**9))
+
+    class Adam(adam):  # type: ignore[misc, valid-type]
+        """Adam that forgets to move a table."""
+
+        def __init__(self, params: Any, **how: Any) -> None:
+            self.tables = list(params)
+            self.steps = 0
+            super().__init__(self.tables, **how, **dict(training.adam))
+
+        def step(self, *args: Any, **how: Any) -> Any:
+            table = self._frozen()
+            before = None if table is None else table.detach().clone()
+            result = super().step(*args, **how)
+            if table is not None:
+                with torch.no_grad():
+                    table.copy_(before)
+            self.steps += 1
+            return result
+
+        def _frozen(self) -> Any:
+            if training.frozen is None or self.steps < training.frozen[1] * training.steps:
+                return None
+            names = ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
+            return self.tables[names.index(training.frozen[0])]
+
+    def prepared(self: Any, *args: Any, **how: Any) -> None:
+        initial(self, *args, **how)
+        if training.prepare is not None:
+            training.prepare(self)
+
+    def changed(model: Any, batch: Any, **how: Any) -> Any:
+        if next(calls) == training.steps // 2 and training.spike != 1:
+            batch = replace(batch, rating=batch.rating * training.spike)
+        loss = loss_of(model, batch, **how)
+        return replace(loss, total=loss.total * training.loss_scale) if training.loss_scale != 1 else loss
+
+    with (
+        patch("torch.optim.Adam", Adam),
+        patch.object(CollaborativeFiltering, "__init__", prepared),
+        patch.object(step, "loss_of", changed),
+    ):
+        yield
+
+
+@cache
+def _ratings(source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return user ids, movie ids and ratings as whole numbers and floats."""
+    if source.startswith("synthetic"):
+        batches = list(SyntheticSource.parse(source).batches())
+        user, movie = (
+            np.concatenate([batch[name].cast("int64").to_numpy() for batch in batches])
+            for name in ("user_id", "movie_id")
+        )
+        return user, movie, np.concatenate([batch["rating"].to_numpy() for batch in batches])
+    path = Path(os.environ["CFMODEL_DATA_DIR"], source)
+    csv = path.suffix == ".csv"
+    table = np.loadtxt(path, delimiter="," if csv else None, skiprows=int(csv), usecols=(0, 1, 2))
+    return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2]
+
+
+def _rows(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    row = np.searchsorted(known, ids).clip(max=len(known) - 1)
+    return np.where(known[row] == ids, row, -1).astype(np.int32)

@@ -1,0 +1,73 @@
+"""Runs compared: found in the store, held against each other, and recorded as a run of its own."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cfmodel.config import TrackingSettings
+from cfmodel.tracking.evaluations import curve_of
+from cfmodel.tracking.finding import find_run
+from cfmodel.tracking.gradients import read_gradients
+from cfmodel.tracking.runs import Run, RunSummary, end_run, ended_on_error, start_run
+from cfmodel.tracking.store import client, reaching
+
+if TYPE_CHECKING:
+    from cfmodel.gradients.comparison import ComparedRun, Comparison
+
+PAGE, NUMBERS = "comparison.html", "comparison.json"
+
+
+def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[Comparison, Run]":
+    """Hold runs against the first of them, and record the comparison as a run with the tag `kind=comparison`.
+
+    Args:
+        settings: Which store and which experiment.
+        runs: Two or more ids, starts of ids, or names.
+
+    Returns:
+        The comparison, and the run that holds `comparison.html` and `comparison.json`.
+
+    Raises:
+        ConfigError: Fewer than two runs, too many, or one named twice.
+        DigestError: A run's archive of gradients is damaged.
+        TrackingError: There is no such run, or the store is away.
+    """
+    from cfmodel.gradients.comparison import Comparison, require_several
+
+    require_several(runs)
+    found = [find_run(settings, name) for name in runs]
+    comparison = Comparison(tuple(map(_compared, found)))
+    return comparison, log_comparison(settings, comparison)
+
+
+def log_comparison(settings: TrackingSettings, comparison: "Comparison") -> Run:
+    """Record a comparison as a run of its own.
+
+    Raises:
+        TrackingError: The store does not take it.
+    """
+    from cfmodel.gradients.comparison import as_json
+    from cfmodel.gradients.comparison_page import comparison_page
+
+    names = " against ".join(run.name for run in comparison.runs[::-1])[:250]
+    ids = ",".join(run.run_id for run in comparison.runs)
+    run = start_run(settings, name=names, tags={"kind": "comparison", "compared_runs": ids})
+    with ended_on_error(run):
+        page = comparison_page(comparison)
+        with reaching(run.tracking_uri, "recording the comparison"):
+            store = client(run.tracking_uri)
+            store.log_text(run.run_id, page, PAGE)
+            store.log_text(run.run_id, as_json(comparison), NUMBERS)
+        end_run(run)
+    return run
+
+
+def _compared(found: RunSummary) -> "ComparedRun":
+    from cfmodel.gradients.comparison import ComparedRun
+    from cfmodel.gradients.history import GradientHistory
+
+    run = found.run
+    with reaching(run.tracking_uri, "reading the learning curves"):
+        curves = {key: curve_of(run, key) for key in ("train/rmse", "val/rmse")}
+    records = read_gradients(run)
+    history = GradientHistory.of(records) if records else None
+    return ComparedRun(run.name, run.run_id, found.params, found.metrics, curves, history)

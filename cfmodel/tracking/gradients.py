@@ -1,0 +1,152 @@
+"""What the gradients did, in the store: verdicts, the report, the archive, and pictures by epoch."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfmodel.errors import CFModelError
+from cfmodel.tracking.finding import train_settings_of
+from cfmodel.tracking.runs import RunSummary, TrackedRun, read_run, set_tags
+from cfmodel.tracking.store import client, reaching
+
+if TYPE_CHECKING:
+    from cfmodel.gradients.health import IdOf
+    from cfmodel.gradients.history import GradientHistory
+    from cfmodel.gradients.records import GradientRecord
+    from cfmodel.gradients.verdicts import HealthReport
+    from cfmodel.refs import SplitRef
+
+#: Where a run keeps all of this among its artifacts.
+FOLDER = "gradients"
+_log = logging.getLogger(__name__)
+
+REPORT, VERDICTS = "report.html", "health.json"
+
+
+def archive_folder(data_dir: Path, run: TrackedRun) -> Path:
+    """Return the folder that a run's archive is written to below the folder for data."""
+    return data_dir / FOLDER / run.run_id
+
+
+def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: Path | None = None) -> "HealthReport":
+    """Judge a training by what its monitor saw, and record the verdict and all there is to see.
+
+    That is the tag `health.verdict`, and below `gradients/` the page `report.html`, `health.json`
+    and the archive; and one picture of every table's histogram by epoch.
+
+    Args:
+        run: The run that trained.
+        archive: Folder that `archived` wrote.
+        split: What it learned from.
+        model: Folder of the saved recommender, for a lesson with its numbers; None: no lesson.
+
+    Raises:
+        DigestError: The archive or the split is damaged.
+        TrackingError: The store does not take it.
+    """
+    from cfmodel.gradients.archive import read_archive
+    from cfmodel.gradients.health import judge
+    from cfmodel.gradients.history import GradientHistory
+
+    records = read_archive(archive)
+    history = GradientHistory.of(records)
+    health = judge(history, ids=_ids(split))
+    page = _report(read_run(run.tracking_uri, run.run_id), records, health, _lesson(run, split, model))
+    set_tags(run, health.as_tags())
+    with reaching(run.tracking_uri, "recording the gradients"):
+        store = client(run.tracking_uri)
+        store.log_text(run.run_id, page, f"{FOLDER}/{REPORT}")
+        store.log_text(run.run_id, json.dumps(health.as_json(), indent=2), f"{FOLDER}/{VERDICTS}")
+        store.log_artifacts(run.run_id, str(archive), FOLDER)
+        _log_images(run, history)
+    return health
+
+
+@contextmanager
+def reported_on_error(run: TrackedRun, archive: Path, split: "SplitRef") -> Iterator[None]:
+    """Record what the gradients did up to there where a training ends in a refusal of ours.
+
+    The error goes on to the caller; what else goes wrong on the way is only logged.
+    """
+    try:
+        yield
+    except CFModelError:
+        try:
+            if archive.is_dir():
+                log_gradients(run, archive, split)
+        except CFModelError as refusal:
+            _log.warning("run %s has no report of its gradients: %s", run.run_id, refusal)
+        raise
+
+
+def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
+    """Read a run's archive back from its store; empty where the run was not watched.
+
+    Raises:
+        DigestError: The archive is damaged.
+        TrackingError: The store is away.
+    """
+    from cfmodel.gradients.archive import FILES, read_archive
+
+    store = client(run.tracking_uri)
+    with reaching(run.tracking_uri, "reading the gradients"), tempfile.TemporaryDirectory() as temporary:
+        there = {Path(entry.path).name for entry in store.list_artifacts(run.run_id, FOLDER)}
+        if not there.issuperset(FILES):
+            return []
+        fetched = [store.download_artifacts(run.run_id, f"{FOLDER}/{name}", temporary) for name in FILES]
+        return read_archive(Path(fetched[0]).parent)
+
+
+def _ids(split: "SplitRef") -> "IdOf":
+    """Return what names the rows of a fit as the source does: by the vocabularies of the training part."""
+    from cfmodel.data.parts import load_vocabularies
+
+    users, movies = load_vocabularies(split)
+    return lambda table, row: (users if table.startswith("user") else movies).decode([row])[0]
+
+
+def _report(run: RunSummary, records: "Sequence[GradientRecord]", health: "HealthReport", lesson: str) -> str:
+    from cfmodel.gradients.report import gradient_report
+
+    return gradient_report(records, health, title=f"Gradients of {run.run.name}", facts=_facts(run), lesson=lesson)
+
+
+def _facts(run: RunSummary) -> dict[str, str]:
+    """Return what a reader wants to know of a run, of what is known by now."""
+    named = {"source": "source", "learning rate": "train.learning_rate", "embedding_dim": "train.embedding_dim"}
+    found = {"run": run.run.run_id} | {name: run.params[key] for name, key in named.items() if key in run.params}
+    measured = {
+        "best val RMSE": "best_val_rmse",
+        "test RMSE": "test/rmse",
+        "RMSE of damped biases": "test/damped_bias_rmse",
+    }
+    return found | {name: f"{run.metrics[key]:.4f}" for name, key in measured.items() if key in run.metrics}
+
+
+def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
+    """Return the textbook told with the model's numbers; empty where it cannot be told."""
+    from cfmodel.gradients.lesson_html import STYLE, as_html
+    from cfmodel.recommender import Recommender
+    from cfmodel.training.explain import explain
+    from cfmodel.training.memory import AdamMemory, memory_path
+
+    if model is None:
+        return ""
+    settings = train_settings_of(read_run(run.tracking_uri, run.run_id)).train
+    try:
+        lesson = explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model)))
+    except CFModelError:
+        return ""  # a model without a typical rating or without Adam's memory has a report all the same
+    return f"<style>{STYLE}</style>{as_html(lesson)}"
+
+
+def _log_images(run: TrackedRun, history: "GradientHistory") -> None:
+    from cfmodel.gradients.images import epoch_images
+
+    store = client(run.tracking_uri)
+    for table, epoch, image in epoch_images(history.samples):
+        store.log_image(run.run_id, image, key=f"{FOLDER}/{table}", step=epoch)

@@ -1,0 +1,21 @@
+"""Runs held against each other, recorded as an MLflow run of its own."""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
+from cfmodel import tracking
+from cfmodel.config import TrackingSettings
+from cfmodel.gradients.comparison import summary_rows
+
+
+@task(name="compare")
+def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
+    """Compare runs and return the id of the MLflow run that holds the comparison."""
+    comparison, run = tracking.compare_runs(settings, runs)
+    header = ["", *(compared.label for compared in comparison.runs)]
+    rows = [dict(zip(header, row, strict=True)) for row in summary_rows(comparison)]
+    create_table_artifact(rows, key="comparison", description="What differs between these runs, and what came of it")
+    create_link_artifact(tracking.run_url(run), key="mlflow-comparison", link_text="The comparison in MLflow")
+    return run.run_id

@@ -1,0 +1,30 @@
+"""What the gradients did, judged and drawn, after training."""
+
+import logging
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.gradients.watch import require_health
+from cfmodel.refs import RunRef, SplitRef
+
+_LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
+
+
+@task(name="report")
+def report_gradients(run: RunRef, split: SplitRef, settings: PipelineSettings) -> None:
+    """Judge the training by its gradients, and record verdicts, histograms and the report in the MLflow run."""
+    if not settings.monitor.enabled:
+        return
+    with tracking.ended_on_error(run):
+        archive = tracking.archive_folder(settings.runtime.data_dir, run)
+        health = tracking.log_gradients(run, archive, split, model=run.model_path)
+        for verdict in health.verdicts:
+            get_run_logger().log(_LEVELS[verdict.severity], verdict.sentence())
+        rows = health.as_rows() or [{"severity": health.overall, "what was seen": "no rule found anything"}]
+        create_table_artifact(rows, key="health", description=f"Health of the training: {health.overall}")
+        if settings.health.on_unhealthy == "stop":
+            require_health(health, where=f"run {run.run_id}")

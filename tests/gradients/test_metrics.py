@@ -1,0 +1,57 @@
+"""The monitor's records as metrics, through the recorder that sends them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from histories import history
+
+from cfmodel.gradients.metrics import sample_metrics
+from cfmodel.gradients.records import EpochGradients, GradientRecord, StepSample
+from cfmodel.recorder import Point, Recorder
+from cfmodel.training.records import EpochRecord, Phase
+
+
+def epoch(number: int, phase: Phase) -> EpochRecord:
+    return EpochRecord(phase, number, 9, number, 0.5, 0.7, 0.9, False, 0.001, {"user_biases": 0.1}, 0.2, 0.0, 0.1, 1e6)
+
+
+def sent(records: Sequence[GradientRecord]) -> list[Point]:
+    """What a store gets of these records, an epoch's own record after what the monitor says of it."""
+    points: list[Point] = []
+    with Recorder(points.extend, where="store", flush_seconds=60) as record:
+        for each in records:
+            record(each)
+            if isinstance(each, EpochGradients):
+                record(epoch(each.epoch, "fit" if each.phase == "fit" else "refit"))
+    return points
+
+
+def steps(points: Sequence[Point], key: str) -> list[int]:
+    return [point.step for point in points if point.key == key]
+
+
+def test_what_the_monitor_saw_of_an_epoch_becomes_metrics_of_that_epoch() -> None:
+    points = sent(history(epochs=2, steps=8, every=4, refit=False))
+    for key in ("gradients/user_embeddings/p50", "ghost_share/movie_biases", "effective_rank/user_embeddings"):
+        assert steps(points, key) == [1, 2], key
+    assert steps(points, "gradients/rating_std") == [0]
+    assert steps(points, "monitor/overhead_fraction") == [2]
+    assert not steps(points, "effective_rank/user_biases")
+
+
+def test_what_the_monitor_saw_of_the_refit_is_kept_apart() -> None:
+    points = sent(history(epochs=1, steps=8, every=4))
+    assert steps(points, "monitor/sample_every") == steps(points, "refit/monitor/sample_every") == [1]
+
+
+def test_every_metric_is_a_finite_number_under_a_name_that_mlflow_takes() -> None:
+    points = sent(history(epochs=2, steps=8, every=4))
+    assert all(np.isfinite(point.value) for point in points)
+    assert all(set(point.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_/") for point in points)
+
+
+def test_parts_of_the_noise_scale_are_averaged_before_they_are_divided() -> None:
+    samples = [record for record in history(epochs=1, steps=8, every=4) if isinstance(record, StepSample)]
+    trace, signal = (np.mean([getattr(each, name) for each in samples]) for name in ("noise_trace", "signal_square"))
+    assert sample_metrics(samples)["gradients/noise_scale"] == pytest.approx(trace / signal)

@@ -1,0 +1,224 @@
+"""What watching costs, that it waits for nothing, and that it goes on where it was left."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cfmodel.config import MonitorSettings, PipelineSettings, TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.errors import ConfigError, DivergedError
+from cfmodel.gradients.records import (
+    TABLES,
+    EpochGradients,
+    InitialRecord,
+    MonitorCost,
+    StepBlock,
+    StepSample,
+)
+from cfmodel.gradients.sampling import Position, Probe, Surroundings
+from cfmodel.gradients.scalars import StepReducer
+from cfmodel.gradients.stopwatch import Stopwatch, clock_of
+from cfmodel.training.fit import Fitting, fit, initial_model
+from cfmodel.training.step import update
+
+CPU = torch.device("cpu")
+USERS, MOVIES = 50, 30
+SETTINGS = TrainSettings(embedding_dim=4, batch_size=32, epochs=6, regularization=0.1, refit=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def ratings(number: int = 640, seed: int = 0) -> RatingArrays:
+    rng = np.random.default_rng(seed)
+    user, movie = rng.integers(0, USERS, number), rng.integers(0, MOVIES, number)
+    return RatingArrays(user.astype(np.int32), movie.astype(np.int32), rng.integers(1, 6, number).astype(np.float32))
+
+
+def watched(train: RatingArrays, settings: TrainSettings = SETTINGS, **monitor: Any) -> list[Any]:
+    records: list[Any] = []
+    fit(
+        train,
+        None,
+        num_users=USERS,
+        num_movies=MOVIES,
+        settings=settings,
+        device=CPU,
+        on_record=records.append,
+        monitor=MonitorSettings(**monitor),
+    )
+    return records
+
+
+def of(kind: type, records: list[Any]) -> list[Any]:
+    return [record for record in records if isinstance(record, kind)]
+
+
+class Readings(TorchDispatchMode):
+    """Counts the operations that would wait for a device to read a number back."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "bincount", "equal")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(name in str(func) for name in self.WAITING):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
+    train = ratings()
+    model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=SETTINGS)
+    fitting = Fitting(model, train, None, settings=SETTINGS, batch_size=32, regularization=0.1)
+    fitting.watch(MonitorSettings(sample_every=64), phase="fit", epochs=6, on_record=[].append)
+    monitor = fitting.monitor
+    assert monitor is not None
+    monitor.begin_epoch(1, fitting.train.user_idx, fitting.train.movie_idx)
+    readings, sampled = Readings(), 0
+    for batch in fitting.train.batches(32):
+        probe = monitor.probe(0.003)
+        sampled += probe is not None
+        with readings:
+            loss, _ = update(model, fitting.optimizer, batch, regularization=0.1, max_grad_norm=1.0)
+            monitor.add(loss.error.detach())
+    assert readings.seen == []
+    assert sampled == 5
+
+
+def test_a_sampled_step_reads_nothing_back_where_that_would_mean_to_wait() -> None:
+    # Tensors of the meta device have shapes and no values: whatever needs a value fails.
+    meta = torch.device("meta")
+    rows = {"user": 50, "movie": 30}
+    tables: dict[str, Tensor] = {}
+    for name in TABLES:
+        shape = rows[name.split("_")[0]], 4 if name.endswith("embeddings") else 1
+        tables[name] = torch.empty(shape, device=meta)
+        tables[name].grad = torch.empty(shape, device=meta)
+    copies = {name: torch.empty_like(table) for name, table in tables.items()}
+    deciles = {side: torch.zeros(number, dtype=torch.int64, device=meta) for side, number in rows.items()}
+    around = Surroundings(tables, deciles, 0.1, copies, Stopwatch(clock_of(meta)))
+    index = torch.zeros(32, dtype=torch.int32, device=meta)
+    probe = Probe(Position("fit", 1, 1, 0.003), around)
+    probe.before(index, index, torch.empty(32, device=meta))
+    probe.after()
+    reducer = StepReducer(rows, 32)
+    reducer.begin({"user": index, "movie": index}, count_rows=True)
+    reducer.add(torch.empty(32, device=meta))
+    reducer.reduce_errors()
+    reducer.count_rows()
+
+
+def test_one_cost_record_ends_the_phase_and_says_how_often_was_sampled() -> None:
+    records = watched(ratings())
+    (cost,) = of(MonitorCost, records)
+    assert records.index(cost) == len(records) - 1
+    assert cost.overhead_fraction == pytest.approx(cost.seconds / cost.training_seconds)
+    assert cost.samples == len(of(StepSample, records))
+    assert cost.sample_every & (cost.sample_every - 1) == 0
+
+
+def test_the_first_and_the_last_epoch_are_looked_at_whatever_the_budget() -> None:
+    records = watched(ratings(), budget_seconds=1e-6)
+    assert [record.epoch for record in of(EpochGradients, records)] == [1, 6]
+    assert [record.step for record in of(StepSample, records)] == [1, 2, 4, 8, 16]
+    touched = [int(block.rows_touched["user_biases"].min()) for block in of(StepBlock, records)]
+    assert touched[0] > 0
+    assert touched[1:] == [-1] * 5
+
+
+def test_every_epoch_is_looked_at_where_the_budget_allows() -> None:
+    records = watched(ratings(), budget_seconds=60.0)
+    assert [record.epoch for record in of(EpochGradients, records)] == [1, 2, 3, 4, 5, 6]
+    assert [record.step for record in of(StepSample, records)] == [1, 2, 4, 8, *range(16, 121, 16)]
+
+
+def test_before_the_first_step_the_spreads_of_predictions_and_ratings_are_known() -> None:
+    train = ratings()
+    record = watched(train)[0]
+    assert isinstance(record, InitialRecord)
+    assert record.rating_std == pytest.approx(float(np.std(train.rating)), rel=1e-5)
+    assert 0 < record.prediction_std < 0.01
+    assert record.planned_steps == 120
+    assert record.rows == {"user_embeddings": 50, "user_biases": 50, "movie_embeddings": 30, "movie_biases": 30}
+    assert all(shares.sum() == pytest.approx(1) for shares in record.ratings_by_decile.values())
+
+
+def test_a_training_that_diverges_is_recorded_before_it_is_refused() -> None:
+    train = ratings()
+    # Its square is beyond float32; that of the mean it shifts is not.
+    train.rating[100] = 3e20
+    records: list[Any] = []
+    with pytest.raises(DivergedError):
+        fit(train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU, on_record=records.append)
+    (block,) = of(StepBlock, records)
+    first = int(block.finite.argmin())
+    assert not block.finite[first]
+    assert block.largest_error_user[first] == train.user_idx[100]
+    assert block.largest_error_movie[first] == train.movie_idx[100]
+
+
+def test_a_resumed_phase_samples_the_same_steps_and_says_the_same_of_the_tables() -> None:
+    train, records, resumed = ratings(), [], []
+
+    def fitting_of(into: list[Any]) -> Fitting:
+        model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=SETTINGS)
+        fitting = Fitting(model, train, None, settings=SETTINGS, batch_size=32, regularization=0.1)
+        fitting.watch(MonitorSettings(), phase="fit", epochs=6, on_record=into.append)
+        return fitting
+
+    def run(fitting: Fitting, epochs: range, into: list[Any]) -> None:
+        for epoch in epochs:
+            fitting.run_epoch(epoch, planned=6, phase="fit", emit=into.append)
+
+    whole, other = fitting_of(records), fitting_of(resumed)
+    assert whole.monitor is not None
+    assert other.monitor is not None
+    run(whole, range(1, 3), records)
+    other.model.load_state_dict(copy.deepcopy(whole.model.state_dict()))
+    other.optimizer.load_state_dict(copy.deepcopy(whole.optimizer.state_dict()))
+    other.monitor.load_state_dict(copy.deepcopy(whole.monitor.state_dict()))
+    assert other.monitor.state_dict()["sample_every"] == whole.monitor.state_dict()["sample_every"]
+    run(whole, range(3, 7), records)
+    run(other, range(3, 7), resumed)
+    later = [record for record in records if getattr(record, "epoch", 0) > 2]
+    ours, theirs = of(StepSample, later), of(StepSample, resumed)
+    assert [sample.step for sample in theirs] == [sample.step for sample in ours]
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.noise_scale == two.noise_scale
+        for table in TABLES:
+            np.testing.assert_array_equal(one.tables[table].gradient_counts, two.tables[table].gradient_counts)
+    for one, two in zip(of(EpochGradients, later), of(EpochGradients, resumed), strict=True):
+        assert (one.epoch, one.step, one.dot_std) == (two.epoch, two.step, two.dot_std)
+        assert not two.tables["user_biases"].frozen
+
+
+def test_recording_a_small_training_costs_little() -> None:
+    # Loose: the machine may be busy. benchmarks/monitor.py measures it.
+    settings = SETTINGS.model_copy(update={"batch_size": 512, "embedding_dim": 50})
+    costs = [of(MonitorCost, watched(ratings(20_000), settings))[0] for _ in range(3)]
+    assert min(cost.seconds for cost in costs) < 0.2
+
+
+def test_an_interval_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"monitor: sample_every must be a power of two, not 50"):
+        PipelineSettings.of(overrides={"monitor.sample_every": 50})
+
+
+def test_nothing_is_recorded_where_it_is_turned_off() -> None:
+    records = watched(ratings(), enabled=False)
+    assert not of(InitialRecord, records)
+    assert not of(MonitorCost, records)

@@ -1,0 +1,147 @@
+"""What is said of a table at the end of an epoch, by construction."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cfmodel.gradients.population import Population
+from cfmodel.gradients.quantiles import quantiles
+from cfmodel.gradients.records import QUANTILES, TableHealth
+from cfmodel.gradients.tables import TableWatch, effective_rank
+from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
+from cfmodel.training.batches import DeviceRatings
+
+rows = st.lists(st.integers(0, 19), min_size=1, max_size=40)
+
+
+def watch(table: Tensor, counts: list[int], name: str = "user_embeddings") -> TableWatch:
+    return TableWatch(name, table, torch.tensor(counts))
+
+
+def look(watched: TableWatch, *, epochs: int = 1, moment: Tensor | None = None, gradient: bool = True) -> TableHealth:
+    return watched.look(epochs, second_moment=moment, had_gradient=gradient)
+
+
+def test_a_row_touched_five_times_without_ever_a_gradient_is_dead() -> None:
+    watched = watch(torch.randn(4, 3), [5, 4, 5, 0])
+    moment = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1e-12, 0.0], [0.0, 0.0, 0.0]])
+    assert look(watched, moment=moment).dead_row_examples == (0,)
+    assert look(watched, epochs=2, moment=moment).dead_row_examples == (0, 1)
+    assert look(watched, epochs=2, moment=moment).dead_rows == 2
+
+
+def test_a_table_that_had_a_gradient_and_did_not_move_is_frozen() -> None:
+    table = torch.randn(4, 3)
+    watched = watch(table, [1, 1, 1, 1])
+    assert look(watched).frozen
+    assert not look(watched, gradient=False).frozen
+    table[2] += 0.1
+    assert not look(watched).frozen
+    assert look(watched).frozen
+
+
+def test_cold_rows_and_their_drift_are_those_without_a_rating() -> None:
+    table = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 0.0]])
+    watched = watch(table, [7, 0, 2])
+    before = look(watched)
+    assert (before.cold_rows, before.cold_row_examples, before.cold_drift, before.cold_norm_ratio) == (1, (1,), 0, 1)
+    table[0] += 5
+    table[1] *= 0.9
+    after = look(watched)
+    assert after.cold_drift == pytest.approx(0.1)
+    assert after.cold_norm_ratio == pytest.approx(0.9)
+    assert after.id_coverage == pytest.approx(2 / 3)
+
+
+def test_a_table_without_cold_rows_has_no_drift() -> None:
+    found = look(watch(torch.randn(3, 2), [1, 1, 1]))
+    assert (found.cold_rows, found.cold_drift, found.cold_norm_ratio, found.id_coverage) == (0, 0.0, 1.0, 1.0)
+
+
+def test_the_effective_rank_is_that_of_the_singular_values() -> None:
+    rng = np.random.default_rng(0)
+    for table in (rng.standard_normal((200, 8)), rng.standard_normal((50, 2)) @ rng.standard_normal((2, 8))):
+        values = np.linalg.svd(table, compute_uv=False)
+        shares = values[values > 1e-9] / values.sum()
+        expected = math.exp(-(shares * np.log(shares)).sum())
+        assert effective_rank(torch.tensor(table, dtype=torch.float32)) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_table_of_one_direction_has_rank_one_and_one_of_equal_directions_full_rank() -> None:
+    assert effective_rank(torch.ones(10, 4)) == pytest.approx(1.0, abs=0.01)
+    assert effective_rank(torch.eye(4)) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("table", [torch.zeros(3, 2), torch.full((3, 2), math.nan), torch.full((3, 2), math.inf)])
+def test_a_table_that_is_zero_or_not_finite_has_no_rank(table: Tensor) -> None:
+    assert math.isnan(effective_rank(table))
+
+
+def test_the_mean_leak_is_the_share_of_the_squared_norm_in_the_mean_row() -> None:
+    table = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    # mean row (1, 1/2), squared 5/4; mean squared norm 5/2.
+    assert look(watch(table, [1, 1])).mean_leak == pytest.approx(0.5)
+    assert look(watch(torch.ones(5, 3), [1] * 5)).mean_leak == pytest.approx(1.0)
+
+
+def test_biases_have_neither_rank_nor_leak() -> None:
+    found = look(watch(torch.ones(3, 1), [1, 1, 1], name="movie_biases"))
+    assert (found.effective_rank, found.mean_leak) == (None, None)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=50))
+def test_quantiles_are_those_of_numpy(values: list[float]) -> None:
+    expected = np.quantile(np.array(values, dtype=np.float64), QUANTILES)
+    np.testing.assert_allclose(quantiles(torch.tensor(values)), expected, rtol=1e-6, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(rows)
+def test_the_rows_a_batch_touches_are_the_same_with_and_without_waiting(index: list[int]) -> None:
+    batch, table = torch.tensor(index, dtype=torch.int32), torch.randn(20, 3)
+    expected, counts = np.unique(index, return_counts=True)
+    compact, padded = (make(batch, 20) for make in (TouchedRows.compact, TouchedRows.padded))
+    assert compact.rows.tolist() == expected.tolist()
+    assert compact.counts.tolist() == counts.tolist()
+    assert int(compact.number) == int(padded.number) == len(expected)
+    assert padded.kept is not None
+    assert padded.rows[padded.kept].tolist() == expected.tolist()
+    torch.testing.assert_close(padded.take(table)[padded.kept], compact.take(table))
+    assert not padded.take(table)[~padded.kept].any()
+
+
+@settings(deadline=None)
+@given(rows, st.integers(1, 4), st.booleans())
+def test_distinct_rows_are_counted_alike_in_every_way(index: list[int], batches: int, large: bool) -> None:
+    batch = torch.tensor(index * 30 if large else index, dtype=torch.int32).repeat(batches, 1)
+    batch += torch.arange(batches, dtype=torch.int32).unsqueeze(1)
+    expected = [len(set(each.tolist())) for each in batch]
+    assert rows_touched(batch, 30).tolist() == expected
+    assert _marked(batch, 30).tolist() == expected
+
+
+def test_deciles_hold_as_many_rated_rows_each_rarest_first() -> None:
+    counts = torch.tensor([0, *range(20, 0, -1)])
+    deciles = popularity_deciles(counts)
+    assert deciles[1:].tolist() == [9 - rank // 2 for rank in range(20)]
+
+
+def test_the_spread_of_the_predictions_is_that_of_the_training_ratings() -> None:
+    rng = torch.Generator().manual_seed(0)
+    users, movies = torch.arange(20) % 5, torch.arange(20) // 5
+    tables = {
+        "user_embeddings": torch.randn(5, 3, generator=rng),
+        "user_biases": torch.randn(5, 1, generator=rng),
+        "movie_embeddings": torch.randn(4, 3, generator=rng),
+        "movie_biases": torch.randn(4, 1, generator=rng),
+    }
+    population = Population(DeviceRatings(users, movies, torch.ones(20)), {"user": 5, "movie": 4})
+    dot = tables["user_embeddings"] @ tables["movie_embeddings"].T
+    whole = dot + tables["user_biases"] + tables["movie_biases"].T
+    assert population.spreads(tables) == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
