@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY ?= passive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check ui clean
+.PHONY: help run test check bench ui clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ check: .venv/dev.stamp ## Lint, check format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and CFMODEL_DATA_DIR for all of them
+	@for table in epoch accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
 
 ui: .venv/run.stamp ## Open MLflow on the store that `make run` wrote to
 	@$(BIN)/cfmodel ui

@@ -48,6 +48,8 @@ class Thresholds:
             of 32 sound ratings reach 3, of 8 ratings 8.
         spike_warm_up: Steps not counted for that.
         mean_leak: Share of an embedding table's squared norm that may be one vector all rows share.
+        mean_left: Squared error of the first batch over that of an untrained model that knows the mean, above
+            which a mean was left to learn.
         collapse: Spread of the dot products at the end over that at random initialisation, below which
             embeddings have collapsed: they say less than when they were noise.
         collapse_steps: Fewest steps for that rule.
@@ -84,7 +86,8 @@ class Thresholds:
     outlier_error: float = 8.0
     spike: float = 20.0
     spike_warm_up: int = 5
-    mean_leak: float = 0.6
+    mean_leak: float = 0.5
+    mean_left: float = 1.5
     collapse: float = 0.5
     collapse_steps: int = 200
     rank: float = 1.01

@@ -65,22 +65,30 @@ def dead_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def frozen_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a table that has a gradient and does not move, up to the last step looked at."""
+    """Find a table that has a gradient and does not move: over an epoch, or up to the last steps looked at."""
     for table in TABLES:
-        moved = run.sampled(table, "update_norm") != 0
-        still = len(moved) if not moved.any() else int(moved[::-1].argmax())
-        steps = [sample.step for sample in run.samples[len(moved) - still :]]
-        if still < limits.frozen_samples or not run.grad_norm(table)[np.array(steps) - run.steps[0]].all():
+        since = _still_since(run, table, limits)
+        if since is None:
             continue
         return Finding(
             "error",
-            value=float(still),
-            threshold=limits.frozen_samples,
-            message=f"{table} has a gradient and does not move from step {steps[0]:,} on",
-            first_step=steps[0],
+            value=float(run.steps[-1] - since + 1),
+            threshold=0.0,
+            message=f"{table} has a gradient and does not move from step {since:,} on",
+            first_step=since,
             table=table,
         )
     return None
+
+
+def _still_since(run: GradientHistory, table: str, limits: Thresholds) -> int | None:
+    """Return the first step at which a table was seen not to move, where it is frozen."""
+    moved = run.sampled(table, "update_norm") != 0
+    still = len(moved) if not moved.any() else int(moved[::-1].argmax())
+    steps = [sample.step for sample in run.samples[len(moved) - still :]]
+    if still >= limits.frozen_samples and run.grad_norm(table)[np.array(steps) - run.steps[0]].all():
+        return steps[0]
+    return next((run.first_step_of(epoch.epoch) for epoch in run.epochs if epoch.tables[table].frozen), None)
 
 
 def dead_rows(run: GradientHistory, limits: Thresholds) -> Finding | None:

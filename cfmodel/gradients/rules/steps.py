@@ -55,7 +55,7 @@ def clipping(run: GradientHistory, limits: Thresholds) -> Finding | None:
     clipped = run.clip_coefficient[limits.clip_warm_up :] < 1
     if not len(clipped) or not clipped.mean() > limits.clip_fraction:
         return None
-    scale = _loss_scale(run, limits)
+    scale = _loss_scale(run)
     blown_up = scale is not None and scale > limits.loss_scale
     what = f", with gradients {scale:.3g} times those of a single rating" if blown_up else ""
     return Finding(
@@ -112,15 +112,14 @@ def loss_spike(run: GradientHistory, limits: Thresholds) -> Finding | None:
     )
 
 
-def _loss_scale(run: GradientHistory, limits: Thresholds) -> float | None:
+def _loss_scale(run: GradientHistory) -> float | None:
     """Return the typical gradient norm over the root mean square norm of single ratings' gradients.
 
     The norm of a mean is at most the mean of the norms, so that above 1 the loss is no mean of
     squared errors. `noise_trace + signal_square` is the mean square, see `StepSample`.
     """
-    samples = [sample for sample in run.samples if sample.step > limits.clip_warm_up]
-    squares = np.array([sample.noise_trace + sample.signal_square for sample in samples])
-    norms = np.array([run.total_norm[sample.step - run.steps[0]] for sample in samples])
+    squares = np.array([sample.noise_trace + sample.signal_square for sample in run.samples])
+    norms = np.array([run.total_norm[sample.step - run.steps[0]] for sample in run.samples])
     known = squares > 0
     return float(np.median(norms[known] / np.sqrt(squares[known]))) if known.any() else None
 

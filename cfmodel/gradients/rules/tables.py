@@ -24,14 +24,19 @@ def carries_embeddings(run: GradientHistory, limits: Thresholds) -> bool:
 
 
 def mean_leak(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find an embedding table that is mostly one vector every row shares: a mean it had to learn."""
+    """Find an embedding table that is mostly one vector every row shares.
+
+    Early in training that is normal. It is a fault where the first error was larger than the ratings
+    spread: there was a mean left to learn, and embeddings learned it.
+    """
     leaks = {table: run.by_epoch(table, "mean_leak") for table in EMBEDDINGS} if run.epochs else {}
     last = {table: leak[-1] for table, leak in leaks.items() if leak[-1] > limits.mean_leak}
-    if not last:
+    if not last or run.initial is None or not run.num_steps:
         return None
     table = max(last, key=lambda name: last[name])
+    untrained = run.initial.rating_std**2 + run.initial.prediction_std**2
     return Finding(
-        "warning",
+        "warning" if run.mean_squared_error[0] > limits.mean_left * untrained else "info",
         value=float(last[table]),
         threshold=limits.mean_leak,
         message=f"{last[table]:.0%} of {table} is one vector that all rows share",
