@@ -43,7 +43,7 @@ def weight_update_ratio(run: GradientHistory) -> bool:
 
 
 def poor_weight_initialization(run: GradientHistory) -> bool:
-    """SageMaker PoorWeightInitialization: 5th to 95th percentile of a gradient closer than 0.001 in the first 10 steps."""
+    """SageMaker PoorWeightInitialization: 5th and 95th percentile of a gradient within 0.001 in the first 10 steps."""
     return any(_spread(counts) < 0.001 for counts in _dense(run, last_step=10))
 
 

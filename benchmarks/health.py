@@ -133,19 +133,17 @@ def print_faults(faulty: list[Judged]) -> None:
 
 
 def print_rules(sound: list[Judged], faulty: list[Judged]) -> None:
-    """Print each rule's precision (first where its fault is) and recall (on clear faults of its own)."""
-    print(
-        "\n| rule | precision, ranked first | recall on its clear faults | sound runs: warned, informed |\n|---|---|---|---|"
-    )
+    """Print each rule's precision (of the runs where it stands first) and recall (on clear faults it is meant for)."""
+    print("\n| rule | precision, ranked first | recall on clear faults | sound runs: warned, informed |")
+    print("|---|---|---|---|")
     for name in dict.fromkeys(rule.name for rule in RULES):
         first = [one for one in sound + faulty if one.loud and one.loud[0] == name]
         right = [one for one in first if one.case.fault is not None and is_right(one)]
-        own = [one for one in faulty if one.case.grade in CLEAR and name in FAULTS[one.case.fault or 0].verdicts]
+        own = [one for one in faulty if one.case.grade in CLEAR and FAULTS[one.case.fault or 0].verdicts[0] == name]
         found = sum(name in one.loud for one in own)
         warned, told = (sum(name in getattr(one, how) for one in sound) for how in ("loud", "quiet"))
-        print(
-            f"| {name} | {wilson(len(right), len(first))} | {wilson(found, len(own))} | {warned}, {told} of {len(sound)} |"
-        )
+        shares = f"{wilson(len(right), len(first))} | {wilson(found, len(own))}"
+        print(f"| {name} | {shares} | {warned}, {told} of {len(sound)} |")
 
 
 def print_confusion(faulty: list[Judged]) -> None:

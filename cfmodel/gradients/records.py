@@ -4,7 +4,7 @@
     every step           StepBlock, one an epoch with an entry a step
     every K-th step      StepSample
     every epoch          EpochGradients
-    at the end           Outcome, MonitorCost
+    at the end           MonitorCost, Outcome
 
 Steps are counted from 1 since the phase began: step s is the s-th update. Tables are named as the
 model names them; a row number becomes an id only at the edge, through the recommender's vocabularies.

@@ -56,11 +56,11 @@ class Surroundings:
 class _Before:
     """One table before the update; tensors on the device."""
 
-    touched: TouchedRows
+    number: Tensor
     gradient: Histogram
     row_norms: Histogram
     energy: Tensor
-    weight_norms: Tensor
+    weight_norm: Tensor
     data_norm: Tensor
 
 
@@ -79,6 +79,9 @@ class Probe:
         self.at = at
         self._around = around
         self._before: dict[str, _Before] = {}
+        #: As large as the batch, so kept for the step alone.
+        self._touched: dict[str, TouchedRows] = {}
+        self._weight_norms: dict[str, Tensor] = {}
         self._moved: dict[str, Tensor] = {}
         self._per_sample = torch.empty(0)
         self.seconds = 0.0
@@ -106,30 +109,32 @@ class Probe:
         """Take in one table: the rows touched and their gradients, not clipped, shape (R, K)."""
         table = self._around.tables[name].detach()
         weight = touched.take(table)
-        norms = _row_norms(gradient)
+        norms, weight_norms = _row_norms(gradient), _row_norms(weight)
         deciles = self._around.deciles[side_of(name)][touched.rows]
         self._before[name] = _Before(
-            touched,
+            touched.number,
             bucket_counts(gradient, kept=touched.kept),
             bucket_counts(norms, kept=touched.kept),
             torch.zeros(DECILES, device=table.device).index_add_(0, deciles, norms.square()),
-            _row_norms(weight),
+            torch.linalg.vector_norm(weight_norms),
             self._data_norm(name, touched, gradient, weight, batch_size=batch_size),
         )
         self._around.copies[name].copy_(table)
+        self._touched[name], self._weight_norms[name] = touched, weight_norms
 
     @torch.no_grad()
     def after(self) -> None:
         """Take in how far the weights moved."""
         with self._timed():
             for name, table in self._around.tables.items():
-                rows = self._before[name].touched
+                rows = self._touched[name]
                 moved = torch.sub(table, self._around.copies[name], out=self._around.copies[name])
                 touched = rows.take(moved)
                 # What is left once the touched rows are gone is exactly the movement without a gradient.
                 ghost = torch.linalg.vector_norm(moved.index_fill_(0, rows.rows, 0.0))
                 size = torch.linalg.vector_norm(touched)
                 self._moved[name] = torch.stack([size, ghost, touched.abs().sum()])
+            self._touched, self._weight_norms = {}, {}
 
     def read(self) -> StepSample:
         """Bring it all to the host."""
@@ -166,13 +171,10 @@ class Probe:
 
     def _squares(self, side: str, index: Tensor) -> Tensor:
         """Return the squared norm of the embedding that each rating looks up, shape (B,)."""
-        seen = self._before[f"{side}_embeddings"]
-        squares = torch.zeros(len(self._around.tables[f"{side}_embeddings"]), device=index.device)
-        if seen.touched.kept is None:
-            squares[seen.touched.rows] = seen.weight_norms.square()
-        else:
-            # Repeats are zero: adding, unlike setting, leaves the one that counts.
-            squares.index_add_(0, seen.touched.rows, seen.weight_norms.square())
+        name = f"{side}_embeddings"
+        squares = torch.zeros(len(self._around.tables[name]), device=index.device)
+        # Repeats are zero: adding, unlike setting, leaves the one that counts.
+        squares.index_add_(0, self._touched[name].rows, self._weight_norms[name].square())
         found: Tensor = squares[index]
         return found
 
@@ -190,7 +192,7 @@ class Probe:
         zeros, infinities, number = (
             int(before.gradient.zeros),
             int(before.gradient.infinities),
-            int(before.touched.number),
+            int(before.number),
         )
         energy = before.energy.double().cpu()
         elements = number * (table.numel() // len(table))
@@ -204,7 +206,7 @@ class Probe:
             infinities=infinities,
             nans=int(gradient[NOT_FINITE[0]] + gradient[NOT_FINITE[1]]) - infinities,
             structural_zero_fraction=1 - number / len(table),
-            update_to_weight=_ratio(size, float(torch.linalg.vector_norm(before.weight_norms))),
+            update_to_weight=_ratio(size, float(before.weight_norm)),
             adam_step=absolute / elements / self.at.learning_rate if self.at.learning_rate else math.nan,
             ghost_share=ghost**2 / moved if moved else 0.0,
             update_norm=math.sqrt(moved),

@@ -58,7 +58,7 @@ class Thresholds:
             their absence is no fault.
         no_signal: Best val RMSE over that of the global mean, from which nothing was learned.
         taste_score: Correlation of tastes with what biases leave over on val, in standard errors, below
-            which embeddings add nothing. Noise is above 3 once in 700.
+            which embeddings add nothing. Noise is never above 5, sound runs were at 13 and more.
         taste_reach: Reach, as above, from which training had the time to find tastes.
         val_rows: Fewest val ratings for a verdict on val RMSE.
         cold_drift: How far rows without a rating may move, over their norm. Without decay it is exactly 0.
@@ -93,7 +93,7 @@ class Thresholds:
     rank: float = 1.01
     ratings_per_row: float = 5.0
     no_signal: float = 0.99
-    taste_score: float = 3.0
+    taste_score: float = 5.0
     taste_reach: float = 1.0
     val_rows: int = 200
     cold_drift: float = 0.01

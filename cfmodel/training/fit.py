@@ -108,11 +108,11 @@ def fit(
         val_rmse += [] if record.val_rmse is None else [record.val_rmse]
         if fitting.stopping.is_due:
             break
+    if fitting.monitor is not None:
+        fitting.monitor.finish()  # looks at the tables as training left them, so before the best ones come back
     model = fitting.best_model()
-    if fitting.monitor is not None and on_record is not None:
-        if val is not None and val_rmse:
-            on_record(val_outcome(model, train, val, phase=phase, val_rmse=val_rmse))
-        fitting.monitor.finish()
+    if fitting.monitor is not None and on_record is not None and val is not None and val_rmse:
+        on_record(val_outcome(model, train, val, phase=phase, val_rmse=val_rmse))
     return FitResult(
         model=model,
         best_epoch=fitting.stopping.best_epoch if fitting.val else record.epoch,

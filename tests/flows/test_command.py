@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from cfmodel.commands.ui import opening_command
 from flows.server import prefect_server
 
 SMALL = ["--set", "train.epochs=2", "--set", "train.embedding_dim=4", "--set", "runtime.device=cpu"]
@@ -55,7 +56,22 @@ def test_it_ends_with_the_table_and_the_way_to_mlflow(runs: list[subprocess.Comp
     for expected in ("model", "damped biases", "global mean", "planted noise floor", "RMSE", "MAE"):
         assert expected in runs[0].stdout
     assert re.search(r"/#/experiments/\d+/runs\?workflowType=machine_learning", runs[0].stdout)
-    assert "make ui" in runs[0].stdout
+    assert runs[0].stdout.endswith("Open it with: cfmodel ui\n")  # `make ui` in a checkout
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sqlite:///{here}/mlflow.db", "make ui"),
+        ("sqlite:///{here}/other.db", "cfmodel ui --set tracking.uri=sqlite:///{here}/other.db"),
+        ("http://127.0.0.1:5000", None),
+    ],
+)
+def test_the_command_that_opens_mlflow_fits_the_store(
+    uri: str, expected: str | None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert opening_command(uri.format(here=root)) == (expected and expected.format(here=root))
 
 
 def test_it_prints_loss_val_rmse_and_each_tables_norm_per_epoch(runs: list[subprocess.CompletedProcess[str]]) -> None:
@@ -73,7 +89,7 @@ def test_every_task_run_is_in_prefects_database_afterwards(
     runs: list[subprocess.CompletedProcess[str]], home: Path
 ) -> None:
     assert all(run.returncode == 0 for run in runs)
-    steps = ["evaluate", "finish", "ingest", "split", "train"]
+    steps = ["evaluate", "finish", "ingest", "report", "split", "train"]
     with (
         prefect_server(home / ".prefect") as url,
         temporary_settings({PREFECT_API_URL: url}),

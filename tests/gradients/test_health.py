@@ -196,9 +196,24 @@ def test_dot_products_below_their_start_have_collapsed() -> None:
     assert (verdict.severity, verdict.words) == ("error", ("vanishing",))
 
 
-def test_a_table_that_is_one_vector_leaks_the_mean() -> None:
-    verdict = found(EpochGradients, table("movie_embeddings", mean_leak=0.9), "mean_leak")
-    assert (verdict.severity, verdict.table) == ("warning", "movie_embeddings")
+@pytest.mark.parametrize(("first_error", "severity"), [(10.0, "warning"), (1.0, "info")])
+def test_a_shared_vector_is_a_fault_where_a_mean_was_left_to_learn(first_error: float, severity: str) -> None:
+    leak = table("movie_embeddings", mean_leak=0.9)
+
+    def change(one: Any) -> Any:
+        if isinstance(one, StepBlock) and one.epoch == 1:
+            return replace(one, mean_squared_error=np.r_[first_error, one.mean_squared_error[1:]])
+        return leak(one) if isinstance(one, EpochGradients) else one
+
+    verdicts = {one.rule: one for one in judge(GradientHistory.of(map(change, history(refit=False)))).verdicts}
+    assert (verdicts["mean_leak"].severity, verdicts["mean_leak"].table) == (severity, "movie_embeddings")
+
+
+def test_a_table_that_stood_still_for_an_epoch_is_frozen() -> None:
+    def freeze(record: EpochGradients) -> EpochGradients:
+        return table("user_biases", frozen=record.epoch == 2)(record)
+
+    assert found(EpochGradients, freeze, "frozen_table").first_step == 65
 
 
 def test_cold_rows_that_move_drift() -> None:

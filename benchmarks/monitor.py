@@ -1,0 +1,145 @@
+"""Measure what watching costs: training with and without the monitor, one after the other.
+
+    python benchmarks/monitor.py [SIZE ...] [--threads N]
+
+A run is a fit, with a refit where the size says so. Each pair is measured in alternating order, and
+the ratio of a pair is taken within it, so that a machine that is busy for a while slows both sides.
+`wall` is the time on the wall, `cpu` the training thread's processor time, which leaves out what
+other programs took of the machine; `own` is what the monitor says of itself, over both phases.
+"""
+
+import argparse
+import gc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import torch
+from machine import describe_machine
+
+from cfmodel.config import MonitorSettings, TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.gradients.records import MonitorCost
+from cfmodel.training.fit import fit
+from cfmodel.training.records import Phase
+
+
+@dataclass(frozen=True)
+class Size:
+    """Generated ratings and how long to train on them."""
+
+    ratings: int
+    users: int
+    movies: int
+    epochs: int
+    pairs: int
+    refit: bool
+
+
+SIZES = {
+    "100k": Size(100_000, 943, 1_682, epochs=15, pairs=7, refit=True),
+    "1m": Size(1_000_000, 6_040, 3_706, epochs=10, pairs=5, refit=False),
+    "25m": Size(25_000_000, 162_541, 59_047, epochs=1, pairs=3, refit=False),
+}
+
+
+#: Ratings of the training before those that are measured.
+WARM_UP = 100_000
+COLUMNS = ("user_idx", "movie_idx", "rating")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds that one run took, and what its monitor said of each phase."""
+
+    wall: float
+    cpu: float
+    costs: tuple[MonitorCost, ...]
+
+    @property
+    def own(self) -> float:
+        """Seconds of recording, over all phases."""
+        return sum(cost.seconds for cost in self.costs)
+
+
+def generated(size: Size) -> RatingArrays:
+    """Return ratings whose users and movies are unevenly popular, as real ones are."""
+    rng = np.random.default_rng(0)
+    user = (rng.random(size.ratings) ** 2 * size.users).astype(np.int32)
+    movie = (rng.random(size.ratings) ** 3 * size.movies).astype(np.int32)
+    return RatingArrays(user, movie, rng.integers(1, 11, size.ratings).astype(np.float32) / 2)
+
+
+def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
+    """Train once and measure."""
+    phases: Sequence[Phase] = ("fit", "refit") if size.refit else ("fit",)
+    settings = TrainSettings(epochs=size.epochs, refit=size.refit)
+    records: list[object] = []
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.thread_time()
+    for phase in phases:
+        fit(
+            ratings,
+            None,
+            num_users=size.users,
+            num_movies=size.movies,
+            settings=settings,
+            device=torch.device("cpu"),
+            on_record=records.append,
+            phase=phase,
+            monitor=MonitorSettings(enabled=watched),
+        )
+    costs = tuple(record for record in records if isinstance(record, MonitorCost))
+    return Run(time.perf_counter() - wall, time.thread_time() - cpu, costs)
+
+
+def pair(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run]:
+    """Measure on and off, in this order where the number is even."""
+    first = number % 2 == 0
+    one, other = (run(ratings, size, watched=watched) for watched in (first, not first))
+    return (one, other) if first else (other, one)
+
+
+def measure(name: str) -> str:
+    """Return one size's line."""
+    size = SIZES[name]
+    ratings = generated(size)
+    # The first training of a process pays for its memory; it is not one of those compared.
+    run(replace(ratings, **{column: getattr(ratings, column)[:WARM_UP] for column in COLUMNS}), size, watched=True)
+    pairs = [pair(ratings, size, number) for number in range(size.pairs)]
+    on, off = zip(*pairs, strict=True)
+    wall, cpu = (median(getattr(a, clock) / getattr(b, clock) - 1 for a, b in pairs) for clock in ("wall", "cpu"))
+    fraction = median(each.own / sum(cost.training_seconds for cost in each.costs) for each in on)
+    fitted = [each.costs[0] for each in on]
+    return (
+        f"{name:>5} {size.epochs:>6} {size.pairs:>5} {median(each.wall for each in off):>9.2f} "
+        f"{median(each.wall for each in on):>9.2f} {wall:>+8.2%} {cpu:>+8.2%} {fraction:>7.2%} "
+        f"{median(each.own for each in on) * 1e3:>8.1f} {_few(cost.sample_every for cost in fitted):>11} "
+        f"{_few(cost.epoch_every for cost in fitted):>6} {_few(cost.samples for cost in fitted):>8}"
+    )
+
+
+def _few(values: object) -> str:
+    return "/".join(str(value) for value in sorted(set(values)))  # type: ignore[call-overload]
+
+
+def main() -> None:
+    """Print a line per size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", metavar="SIZE", help=f"any of {', '.join(SIZES)}; none: all")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads torch may use")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print(describe_machine())
+    print(
+        f"{'size':>5} {'epochs':>6} {'pairs':>5} {'off (s)':>9} {'on (s)':>9} {'wall':>8} {'cpu':>8} {'own':>7} "
+        f"{'own (ms)':>8} {'every':>11} {'epochs':>6} {'samples':>8}"
+    )
+    for name in given.sizes or SIZES:
+        print(measure(name), flush=True)
+
+
+if __name__ == "__main__":
+    main()
