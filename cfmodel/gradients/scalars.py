@@ -39,11 +39,13 @@ class StepReducer:
     def __init__(self, num_rows: Mapping[str, int], batch_size: int) -> None:
         self._num_rows, self._batch_size = num_rows, batch_size
         self._block = max(1, min(BLOCK_STEPS, BLOCK_ERRORS // batch_size))
+        self._errors: Tensor | None = None
+        self._lengths: list[int] = []
 
     def begin(self, index: Mapping[str, Tensor], *, count_rows: bool) -> None:
         """Begin an epoch whose ratings look up these rows, each of shape (N,), in this order."""
         self._index, self._count_rows = index, count_rows
-        self._errors: list[Tensor] = []
+        self._lengths = []
         self._reduced = self._counted = 0
         self._largest: list[Tensor] = []
         self._positions: list[Tensor] = []
@@ -51,23 +53,28 @@ class StepReducer:
 
     def add(self, error: Tensor) -> bool:
         """Keep one step's errors, shape (B,); return whether a block is full."""
-        self._errors.append(error)
-        return len(self._errors) == self._block
+        if self._errors is None:
+            # One for all steps: tensors that outlive their step would scatter over the memory that
+            # steps allocate and free, and keep it from being used again.
+            self._errors = error.new_empty(self._block, self._batch_size)
+        self._errors[len(self._lengths), : len(error)] = error
+        self._lengths.append(len(error))
+        return len(self._lengths) == self._block
 
     @property
     def waiting(self) -> int:
         """Steps not reduced yet."""
-        return len(self._errors)
+        return len(self._lengths)
 
     def reduce_errors(self) -> None:
         """Find the largest error of each step that waits, and where in the epoch it is."""
         for errors in self._same_length():
-            largest, column = torch.stack(errors).abs_().max(dim=1)
+            largest, column = errors.abs().max(dim=1)
             first = torch.arange(self._reduced, self._reduced + len(errors), device=column.device)
             self._largest.append(largest)
             self._positions.append(column + first * self._batch_size)
             self._reduced += len(errors)
-        self._errors = []
+        self._lengths = []
 
     def count_rows(self) -> None:
         """Count the rows of each step whose errors are reduced."""
@@ -92,8 +99,10 @@ class StepReducer:
             return torch.full((len(rows),), NOT_COUNTED, device=rows.device)
         return rows_touched(rows, self._num_rows[side])
 
-    def _same_length(self) -> list[list[Tensor]]:
-        """Part the short last batch of an epoch from the others: only equals can be stacked."""
-        short = 1 if self._errors and len(self._errors[-1]) != self._batch_size else 0
-        whole = len(self._errors) - short
-        return [part for part in (self._errors[:whole], self._errors[whole:]) if part]
+    def _same_length(self) -> list[Tensor]:
+        """Part the short last batch of an epoch from the others."""
+        if self._errors is None or not self._lengths:
+            return []
+        whole = len(self._lengths) - (self._lengths[-1] != self._batch_size)
+        short = self._errors[whole : len(self._lengths), : self._lengths[-1]]
+        return [part for part in (self._errors[:whole], short) if len(part)]

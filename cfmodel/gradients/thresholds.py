@@ -43,9 +43,9 @@ class Thresholds:
             the loss is summed or multiplied. The norm of a mean is at most the mean of the norms, 1.
         outlier_error: Largest error over the standard deviation that the median error of the first
             epoch suggests (as of a normal distribution), above which a label is an outlier. One in
-            10^15 of a normal distribution is above 8; ratings on a scale of stars reach 5.
+            10^15 of a normal distribution is above 8; sound runs reached 6.
         spike: Mean squared error of a step over its epoch's median, above which the loss spikes. Batches
-            of 32 sound ratings reach 3, of 8 ratings 8.
+            of 32 sound ratings reached 2, of 8 ratings 5.
         spike_warm_up: Steps not counted for that.
         mean_leak: Share of an embedding table's squared norm that may be one vector all rows share.
         mean_left: Squared error of the first batch over that of an untrained model that knows the mean, above

@@ -1,12 +1,11 @@
 """One pass over the training ratings, and what its steps saw."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cfmodel.config import TrainSettings
 from cfmodel.errors import DivergedError
@@ -32,26 +31,32 @@ class EpochSummary:
     clipped_fraction: float
 
 
-@dataclass(eq=False)
 class StepLog:
-    """What the steps of an epoch saw, kept on the device until the epoch is over."""
+    """What the steps of an epoch saw, kept on the device until the epoch is over.
 
-    sizes: list[int] = field(default_factory=list)
-    _scalars: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
-    _tables: list[Tensor] = field(default_factory=list)
-    _read: np.ndarray | None = None
+    In one tensor for the whole epoch: small ones that outlive their step would lie between the large
+    ones that each step allocates and frees, and keep that memory from being used again.
+
+    Args:
+        steps: Steps in the epoch, S.
+        device: Where they are done.
+    """
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.sizes: list[int] = []
+        self._rows = torch.empty(steps, 4 + len(TABLES), device=device)
+        self._read: np.ndarray | None = None
 
     def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
-        """Keep one step's tensors; nothing is computed or read back yet."""
+        """Keep one step's numbers; nothing is read back yet."""
+        scalars = (loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient)
+        torch.cat([*(scalar.view(1) for scalar in scalars), norms.tables], out=self._rows[len(self.sizes)])
         self.sizes.append(size)
-        self._scalars.append((loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient))
-        self._tables.append(norms.tables)
 
     def read(self) -> np.ndarray:
         """Read everything back at once, float64: loss, squared error, total norm, coefficient, tables' norms."""
         if self._read is None:
-            columns = [torch.stack(column) for column in zip(*self._scalars, strict=True)]
-            self._read = torch.column_stack([*columns, torch.stack(self._tables)]).cpu().numpy().astype(np.float64)
+            self._read = self._rows.cpu().numpy().astype(np.float64)
         return self._read
 
     def columns(self) -> dict[str, Any]:
@@ -121,7 +126,8 @@ def run_epoch(
         monitor: Watches; None: nobody does.
     """
     order = epoch_order(len(ratings), seed=settings.seed, epoch=epoch).to(ratings.rating.device)
-    steps, log, ordered = -(-len(ratings) // batch_size), StepLog(), ratings[order]
+    steps, ordered = -(-len(ratings) // batch_size), ratings[order]
+    log = StepLog(steps, ratings.rating.device)
     if monitor is not None:
         monitor.begin_epoch(epoch, ordered.user_idx, ordered.movie_idx)
     for step, batch in enumerate(ordered.batches(batch_size)):
