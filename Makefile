@@ -9,8 +9,9 @@ BIN := .venv/bin
 export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
-# Idle threads sleep: spinning ones make training crawl on cores that others use too.
+# Idle threads soon sleep: spinning ones make training crawl on cores that others use too.
 export OMP_WAIT_POLICY ?= passive
+export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

@@ -8,8 +8,9 @@ its permutation to its record, val and monitoring included; the first is left ou
 
 import os
 
-# As the `cfmodel` command does: idle threads sleep.
+# As the `cfmodel` command does: idle threads soon sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import numpy as np
 import torch
