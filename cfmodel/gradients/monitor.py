@@ -32,6 +32,8 @@ from cfmodel.gradients.touched import SIDES, side_of
 
 #: A sample read costs as much again as a half of taking it.
 READING = 1.5
+#: One step in so many times how long keeping its errors takes, for all of them.
+TIMED = 16
 
 _FORMAT = 1
 
@@ -79,7 +81,7 @@ class Monitor:
         self._had_gradient = dict.fromkeys(tables, False)
         self._epoch = self._step = self._first_step = self._samples = self._looked = 0
         self._trained = self._epoch_began = self._recorded_before = 0.0
-        self._rows_cost = 0.0
+        self._rows_cost = self._keeping = 0.0
         self._next_sample: int | None = 1
 
     def start(self) -> None:
@@ -111,7 +113,14 @@ class Monitor:
 
     def add(self, error: Tensor) -> None:
         """End a step; keep its errors, shape (B,), to be reduced together with others'."""
-        full = self._reducer.add(error)
+        if self._step % TIMED:
+            full = self._reducer.add(error)
+        else:
+            before = self._recording.seconds
+            with self._recording:
+                full = self._reducer.add(error)
+            self._keeping = self._recording.seconds - before
+            self._recording.seconds += (TIMED - 1) * self._keeping
         if full or self._pace.is_open(self._step):
             self._reduce()
 
@@ -222,7 +231,7 @@ class Monitor:
         with self._recording:
             self._reducer.reduce_errors()
         if steps:
-            self._pace.costs.step = (self._recording.seconds - before) / steps
+            self._pace.costs.step = self._keeping + (self._recording.seconds - before) / steps
         before = self._recording.seconds
         with self._recording:
             self._reducer.count_rows()

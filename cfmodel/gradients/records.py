@@ -290,8 +290,8 @@ class MonitorCost:
     Attributes:
         phase: `fit` or `refit`.
         seconds: Time spent recording, epoch blocks included: the training thread's processor time on
-            the CPU, the host's part of it on the wall elsewhere. The microsecond or two a step of
-            keeping its errors is left out: reading the clock would take as long.
+            the CPU, the host's part of it on the wall elsewhere. Keeping a step's errors is timed
+            once in 16 steps and counted 16 times: reading the clock takes about as long.
         training_seconds: Time spent on the epochs' updates on the same clock, recording not included.
         overhead_fraction: `seconds / training_seconds`.
         sample_every: K: the multiples of K were sampled, and steps 1, 2, 4, 8 and 16.

@@ -59,7 +59,8 @@ class StepReducer:
             self._errors = error.new_empty(self._block, self._batch_size)
             # A row found beforehand costs a third of one looked up in the step.
             self._rows = self._errors.unbind(0)
-        self._rows[len(self._lengths)][: len(error)].copy_(error)
+        row = self._rows[len(self._lengths)]
+        (row if len(error) == self._batch_size else row[: len(error)]).copy_(error)
         self._lengths.append(len(error))
         return len(self._lengths) == self._block
 
