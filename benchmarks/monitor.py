@@ -2,10 +2,11 @@
 
     python benchmarks/monitor.py [SIZE ...] [--threads N]
 
-A run is a fit, with a refit where the size says so. Each pair is measured in alternating order, and
-the ratio of a pair is taken within it, so that a machine that is busy for a while slows both sides.
-`wall` is the time on the wall, `cpu` the training thread's processor time, which leaves out what
-other programs took of the machine; `own` is what the monitor says of itself, over both phases.
+A run is a fit, with a refit where the size says so. One on and two off are measured in turning order
+and compared with each other, so that a machine that is busy for a while slows all of them: `on` is on
+over off, `noise` off over off, how far apart two equal trainings are, as a range of the middle half.
+Both are of the training thread's processor time, which leaves out what other programs took of the
+machine; seconds are on the wall. `own` is what the monitor says of itself, over all phases.
 """
 
 import argparse
@@ -34,14 +35,14 @@ class Size:
     users: int
     movies: int
     epochs: int
-    pairs: int
+    rounds: int
     refit: bool
 
 
 SIZES = {
-    "100k": Size(100_000, 943, 1_682, epochs=15, pairs=7, refit=True),
-    "1m": Size(1_000_000, 6_040, 3_706, epochs=10, pairs=5, refit=False),
-    "25m": Size(25_000_000, 162_541, 59_047, epochs=1, pairs=3, refit=False),
+    "100k": Size(100_000, 943, 1_682, epochs=15, rounds=7, refit=True),
+    "1m": Size(1_000_000, 6_040, 3_706, epochs=10, rounds=5, refit=False),
+    "25m": Size(25_000_000, 162_541, 59_047, epochs=1, rounds=1, refit=False),
 }
 
 
@@ -95,11 +96,11 @@ def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
     return Run(time.perf_counter() - wall, time.thread_time() - cpu, costs)
 
 
-def pair(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run]:
-    """Measure on and off, in this order where the number is even."""
-    first = number % 2 == 0
-    one, other = (run(ratings, size, watched=watched) for watched in (first, not first))
-    return (one, other) if first else (other, one)
+def round_of(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run, Run]:
+    """Measure on, off and off once more, beginning with another one each time."""
+    order = [(number + place) % 3 for place in range(3)]
+    runs = {which: run(ratings, size, watched=which == 0) for which in order}
+    return runs[0], runs[1], runs[2]
 
 
 def measure(name: str) -> str:
@@ -108,14 +109,14 @@ def measure(name: str) -> str:
     ratings = generated(size)
     # The first training of a process pays for its memory; it is not one of those compared.
     run(replace(ratings, **{column: getattr(ratings, column)[:WARM_UP] for column in COLUMNS}), size, watched=True)
-    pairs = [pair(ratings, size, number) for number in range(size.pairs)]
-    on, off = zip(*pairs, strict=True)
-    wall, cpu = (median(getattr(a, clock) / getattr(b, clock) - 1 for a, b in pairs) for clock in ("wall", "cpu"))
+    on, off, again = zip(*(round_of(ratings, size, number) for number in range(size.rounds)), strict=True)
+    ratios = [2 * a.cpu / (b.cpu + c.cpu) - 1 for a, b, c in zip(on, off, again, strict=True)]
+    low, high = np.quantile([c.cpu / b.cpu - 1 for b, c in zip(off, again, strict=True)], (0.25, 0.75))
     fraction = median(each.own / sum(cost.training_seconds for cost in each.costs) for each in on)
     fitted = [each.costs[0] for each in on]
     return (
-        f"{name:>5} {size.epochs:>6} {size.pairs:>5} {median(each.wall for each in off):>9.2f} "
-        f"{median(each.wall for each in on):>9.2f} {wall:>+8.2%} {cpu:>+8.2%} {fraction:>7.2%} "
+        f"{name:>5} {size.epochs:>6} {size.rounds:>6} {median(each.wall for each in off):>9.2f} "
+        f"{median(each.wall for each in on):>9.2f} {median(ratios):>+7.2%} {low:>+7.2%}..{high:<+7.2%} {fraction:>7.2%} "
         f"{median(each.own for each in on) * 1e3:>8.1f} {_few(cost.sample_every for cost in fitted):>11} "
         f"{_few(cost.epoch_every for cost in fitted):>6} {_few(cost.samples for cost in fitted):>8}"
     )
@@ -134,7 +135,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     print(describe_machine())
     print(
-        f"{'size':>5} {'epochs':>6} {'pairs':>5} {'off (s)':>9} {'on (s)':>9} {'wall':>8} {'cpu':>8} {'own':>7} "
+        f"{'size':>5} {'epochs':>6} {'rounds':>6} {'off (s)':>9} {'on (s)':>9} {'on':>7} {'noise':>16} {'own':>7} "
         f"{'own (ms)':>8} {'every':>11} {'epochs':>6} {'samples':>8}"
     )
     for name in given.sizes or SIZES:

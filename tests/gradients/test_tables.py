@@ -12,6 +12,7 @@ from torch import Tensor
 from cfmodel.gradients.population import Population
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import QUANTILES, TableHealth
+from cfmodel.gradients.scalars import StepReducer
 from cfmodel.gradients.tables import TableWatch, effective_rank
 from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
 from cfmodel.training.batches import DeviceRatings
@@ -145,3 +146,24 @@ def test_the_spread_of_the_predictions_is_that_of_the_training_ratings() -> None
     dot = tables["user_embeddings"] @ tables["movie_embeddings"].T
     whole = dot + tables["user_biases"] + tables["movie_biases"].T
     assert population.spreads(tables) == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
+
+
+@pytest.mark.parametrize("users", [20, 100_000])
+def test_the_largest_error_of_each_step_is_found_whether_errors_are_copied_or_not(users: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    index = {side: torch.randint(0, 20, (70,), generator=rng) for side in ("user", "movie")}
+    reducer, errors = StepReducer({"user": users, "movie": 20}, 16), torch.randn(70, generator=rng)
+    for _ in range(2):
+        reducer.begin(index, count_rows=True)
+        for number, step in enumerate(errors.split(16)):
+            reducer.add(step.clone())
+            if number == 1:
+                reducer.reduce_errors()
+                reducer.count_rows()
+        reducer.reduce_errors()
+        reducer.count_rows()
+        seen = reducer.read()
+        largest = [int(step.abs().argmax()) + 16 * number for number, step in enumerate(errors.split(16))]
+        assert seen.largest_error.tolist() == errors[largest].abs().double().tolist()
+        assert seen.user.tolist() == index["user"][largest].tolist()
+        assert seen.rows_touched["movie"].tolist() == [len(set(step.tolist())) for step in index["movie"].split(16)]
