@@ -116,7 +116,8 @@ def measure(name: str) -> str:
     fitted = [each.costs[0] for each in on]
     return (
         f"{name:>5} {size.epochs:>6} {size.rounds:>6} {median(each.wall for each in off):>9.2f} "
-        f"{median(each.wall for each in on):>9.2f} {median(ratios):>+7.2%} {low:>+7.2%}..{high:<+7.2%} {fraction:>7.2%} "
+        f"{median(each.wall for each in on):>9.2f} {median(ratios):>+7.2%} {low:>+7.2%}..{high:<+7.2%} "
+        f"{fraction:>7.2%} "
         f"{median(each.own for each in on) * 1e3:>8.1f} {_few(cost.sample_every for cost in fitted):>11} "
         f"{_few(cost.epoch_every for cost in fitted):>6} {_few(cost.samples for cost in fitted):>8}"
     )

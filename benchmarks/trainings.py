@@ -82,12 +82,18 @@ class Training:
         return replace(self, train=train, val=val)
 
     @property
+    def engine(self) -> str:
+        """What computes the steps: what is wrapped has to be torch's own."""
+        wrapped = self.prepare or self.adam or self.frozen or self.loss_scale != 1 or self.spike != 1
+        return "autograd" if wrapped else "auto"
+
+    @property
     def steps(self) -> int:
         """Updates that are planned."""
         from cfmodel.training.batches import default_batch_size
 
         size = self.settings.batch_size or default_batch_size(len(self.train))
-        return -(-len(self.train) // size) * self.settings.epochs
+        return max(1, round(len(self.train) / size)) * self.settings.epochs
 
 
 def training_on(source: str, *, seed: int, **settings: Any) -> Training:
@@ -119,7 +125,7 @@ def observe(training: Training) -> GradientHistory:
             training.val,
             num_users=training.num_users,
             num_movies=training.num_movies,
-            settings=training.settings,
+            settings=training.settings.model_copy(update={"engine": training.engine}),
             device=torch.device("cpu"),
             on_record=records.append,
         )

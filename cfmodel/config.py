@@ -98,6 +98,13 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
     )
+    adam: Literal["touched_rows", "all_rows"] = Field(
+        "all_rows",
+        description="Rows that Adam moves in a step: those the batch looks up, or all, by what it remembers of them.",
+    )
+    engine: Literal["auto", "fused", "autograd"] = Field(
+        "auto", description="What computes the steps; all learn the same. auto: the fastest there is for the device."
+    )
     patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")

@@ -4,7 +4,7 @@ It reads and never writes, so what is learned is bit for bit the same with and w
 step it never waits for the device: what it sees there is reduced in blocks, and read once an epoch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from cfmodel.gradients.records import (
     StepSample,
 )
 from cfmodel.gradients.sampling import Position, Probe, Surroundings
-from cfmodel.gradients.scalars import StepReducer
+from cfmodel.gradients.scalars import StepReducer, StepScalars
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.gradients.tables import TableWatch
 from cfmodel.gradients.touched import SIDES, side_of
@@ -61,7 +61,7 @@ class Monitor:
         plan: Plan,
         settings: MonitorSettings,
         emit: Callable[[GradientRecord], None],
-        second_moments: Callable[[Tensor], Tensor | None],
+        second_moments: Callable[[str], Tensor | None],
     ) -> None:
         self._tables, self._ratings, self._plan, self._emit = tables, ratings, plan, emit
         self._second_moments = second_moments
@@ -74,14 +74,17 @@ class Monitor:
             self._watches = {
                 name: TableWatch(name, table, population.counts[side_of(name)]) for name, table in tables.items()
             }
-            copies = {name: torch.empty_like(table, requires_grad=False) for name, table in tables.items()}
-        self._around = Surroundings(tables, population.deciles, plan.regularization, copies, self._recording)
+            copied = tables if plan.all_rows else {}
+            copies = {name: torch.empty_like(table, requires_grad=False) for name, table in copied.items()}
+        self._around = Surroundings(
+            tables, population.deciles, plan.regularization, copies, plan.all_rows, self._recording
+        )
         self._reducer = StepReducer(num_rows, plan.batch_size)
         self._probes: list[Probe] = []
         self._had_gradient = dict.fromkeys(tables, False)
         self._epoch = self._step = self._first_step = self._samples = self._looked = 0
         self._trained = self._epoch_began = self._recorded_before = 0.0
-        self._rows_cost = self._keeping = 0.0
+        self._rows_cost = self._keeping = self._before_steps = 0.0
         self._next_sample: int | None = 1
 
     def start(self) -> None:
@@ -90,11 +93,21 @@ class Monitor:
             record = self._initial()
         self._emit(record)
 
-    def begin_epoch(self, epoch: int, user_idx: Tensor, movie_idx: Tensor) -> None:
-        """Begin an epoch that goes over the training ratings in this order, each of shape (N,)."""
+    def begin_epoch(
+        self, epoch: int, index: Mapping[str, Tensor] | None = None, sizes: Sequence[int] | None = None
+    ) -> None:
+        """Begin an epoch.
+
+        Args:
+            epoch: Its number, from 1.
+            index: Rows looked up by `user` and `movie` in the order of this epoch, each of shape (N,);
+                None where the engine hands over the steps' own scalars with `end_steps`.
+            sizes: Ratings of each step.
+        """
         self._epoch, self._first_step = epoch, self._step + 1
         self._rows_cost = 0.0
-        self._reducer.begin({"user": user_idx, "movie": movie_idx}, count_rows=self._pace.looks_after(epoch))
+        if index is not None and sizes is not None:
+            self._reducer.begin(index, sizes, count_rows=self._pace.looks_after(epoch))
         self._epoch_began, self._recorded_before = self._clock(), self._recording.seconds
 
     def probe(self, learning_rate: float) -> Probe | None:
@@ -103,6 +116,9 @@ class Monitor:
         Args:
             learning_rate: Step size of this update.
         """
+        if not self._step:
+            # What comes before the first step is not what a step takes.
+            self._before_steps = self._training_seconds()
         self._step += 1
         if self._step != self._next_sample:
             return None
@@ -110,6 +126,16 @@ class Monitor:
         self._probes.append(probe)
         self._next_sample = self._pace.next_sample(self._step)
         return probe
+
+    def free_steps(self, most: int) -> int:
+        """Return how many steps, at most so many, come before the next that is sampled."""
+        if self._pace.is_open(self._step):
+            self._choose_samples()
+        return most if self._next_sample is None else min(most, self._next_sample - self._step - 1)
+
+    def passed(self, steps: int) -> None:
+        """Take note of so many steps, none of them sampled, in place of `probe` and `add` for each."""
+        self._step += steps
 
     def add(self, error: Tensor) -> None:
         """End a step; keep its errors, shape (B,), to be reduced together with others'."""
@@ -132,13 +158,15 @@ class Monitor:
         total_norm: Floats,
         clip_coefficient: Floats,
         grad_norms: Mapping[str, Floats],
+        scalars: StepScalars | None = None,
     ) -> None:
         """End an epoch's steps, each array of shape (S,): hand on their block and the samples among them."""
         self._trained = self._training_seconds()
         self._epoch_began = 0.0
-        self._reduce()
+        if scalars is None:
+            self._reduce()
         with self._recording:
-            seen = self._reducer.read()
+            seen = scalars or self._reducer.read()
             numbers = np.stack([loss, mean_squared_error, total_norm, seen.largest_error, *grad_norms.values()])
             block = StepBlock(
                 phase=self._plan.phase,
@@ -242,7 +270,7 @@ class Monitor:
     def _choose_samples(self) -> None:
         costs, taken = self._pace.costs, [probe.seconds for probe in self._probes[1:]]
         costs.sample = READING * float(np.median(taken)) if taken else 0.0
-        costs.training = self._training_seconds() / self._step
+        costs.training = (self._training_seconds() - self._before_steps) / self._step
         self._pace.choose_samples(spent=self._recording.seconds)
         self._next_sample = self._pace.next_sample(self._step)
 
@@ -275,7 +303,7 @@ class Monitor:
         tables = {
             name: watch.look(
                 self._epoch,
-                second_moment=self._second_moments(self._tables[name]),
+                second_moment=self._second_moments(name),
                 had_gradient=self._had_gradient[name],
             )
             for name, watch in self._watches.items()

@@ -23,19 +23,23 @@ class Plan:
         phase: `fit` or `refit`.
         epochs: Most passes over the ratings.
         batch_size: Ratings in a step.
+        steps: Steps of an epoch.
         learning_rate: Step size at the start.
         max_grad_norm: Norm above which gradients are scaled down.
         regularization: Weight of the penalty on the embeddings.
         phases: Trainings in the run, which share a fixed budget.
+        all_rows: Whether a step moves rows that its batch did not look up, too.
     """
 
     phase: str
     epochs: int
     batch_size: int
+    steps: int
     learning_rate: float
     max_grad_norm: float
     regularization: float
     phases: int = 1
+    all_rows: bool = True
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Pace:
 
     def __init__(self, num_ratings: int, plan: Plan, settings: MonitorSettings) -> None:
         self._large, self._plan, self._settings = num_ratings >= LARGE, plan, settings
-        self.planned_steps = -(-num_ratings // plan.batch_size) * plan.epochs
+        self.planned_steps = plan.steps * plan.epochs
         self.costs = Costs()
         self.sample_every = settings.sample_every
         self.epoch_every = 1 if settings.sample_every else None

@@ -41,7 +41,8 @@ class Surroundings:
         tables: The tables that are learned, by name, each of shape (rows, K).
         deciles: Popularity part of each row, by side.
         regularization: Weight of the penalty on the embeddings.
-        copies: Room for one copy of each table, by name.
+        copies: Room for one copy of each table, by name; empty where only rows looked up move.
+        all_rows: Whether a step moves rows that its batch did not look up, too.
         stopwatch: Runs while a step is looked at.
     """
 
@@ -49,6 +50,7 @@ class Surroundings:
     deciles: Mapping[str, Tensor]
     regularization: float
     copies: Mapping[str, Tensor]
+    all_rows: bool
     stopwatch: Stopwatch
 
 
@@ -67,8 +69,7 @@ class _Before:
 class Probe:
     """Looks at one step: `before` once gradients are there, `after` once weights have moved.
 
-    Everything stays on the device until `read`. An engine that has no dense gradients hands over
-    those of the touched rows through `look`, table by table, in place of `before`.
+    Everything stays on the device until `read`.
 
     Attributes:
         at: Where in training the step is.
@@ -81,31 +82,44 @@ class Probe:
         self._before: dict[str, _Before] = {}
         #: As large as the batch, so kept for the step alone.
         self._touched: dict[str, TouchedRows] = {}
+        self._weights: dict[str, Tensor] = {}
         self._weight_norms: dict[str, Tensor] = {}
         self._moved: dict[str, Tensor] = {}
         self._per_sample = torch.empty(0)
         self.seconds = 0.0
 
     @torch.no_grad()
-    def before(self, user_idx: Tensor, movie_idx: Tensor, error: Tensor) -> None:
+    def before(
+        self,
+        index: Mapping[str, Tensor],
+        error: Tensor,
+        *,
+        touched: Mapping[str, TouchedRows] | None = None,
+        gradients: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Take in the batch and the gradients of its loss, not clipped yet.
 
         Args:
-            user_idx: Rows of the user tables, shape (B,).
-            movie_idx: Rows of the movie tables, shape (B,).
-            error: Rating less prediction, in rating units, shape (B,).
+            index: Rows looked up by each side, shape (B,), by `user` and `movie`.
+            error: Rating less prediction, in rating units, shape (B,), in the same order.
+            touched: The distinct rows among them, by side; None: they are found here.
+            gradients: Those rows' gradients, shape (R, K), by table; None: they are in the tables' `.grad`.
         """
         with self._timed():
-            tables, index = self._around.tables, {"user": user_idx, "movie": movie_idx}
-            touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in SIDES}
+            tables = self._around.tables
+            if touched is None:
+                touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in SIDES}
             for name, table in tables.items():
                 rows = touched[side_of(name)]
-                gradient = table.grad if table.grad is not None else torch.zeros_like(table)
-                self.look(name, rows, rows.take(gradient), batch_size=len(error))
+                if gradients is not None:
+                    gradient = gradients[name]
+                else:
+                    gradient = rows.take(table.grad if table.grad is not None else torch.zeros_like(table))
+                self._look(name, rows, gradient, batch_size=len(error))
             user, movie = (self._squares(side, index[side]) for side in SIDES)
             self._per_sample = per_sample_norms(error, user, movie)
 
-    def look(self, name: str, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
+    def _look(self, name: str, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
         """Take in one table: the rows touched and their gradients, not clipped, shape (R, K)."""
         table = self._around.tables[name].detach()
         weight = touched.take(table)
@@ -119,7 +133,10 @@ class Probe:
             torch.linalg.vector_norm(weight_norms),
             self._data_norm(name, touched, gradient, weight, batch_size=batch_size),
         )
-        self._around.copies[name].copy_(table)
+        if self._around.all_rows:
+            self._around.copies[name].copy_(table)
+        else:
+            self._weights[name] = weight
         self._touched[name], self._weight_norms[name] = touched, weight_norms
 
     @torch.no_grad()
@@ -128,13 +145,18 @@ class Probe:
         with self._timed():
             for name, table in self._around.tables.items():
                 rows = self._touched[name]
+                if not self._around.all_rows:
+                    touched = rows.take(table.detach()) - self._weights[name]
+                    size = torch.linalg.vector_norm(touched)
+                    self._moved[name] = torch.stack([size, torch.zeros_like(size), touched.abs().sum()])
+                    continue
                 moved = torch.sub(table, self._around.copies[name], out=self._around.copies[name])
                 touched = rows.take(moved)
                 # What is left once the touched rows are gone is exactly the movement without a gradient.
                 ghost = torch.linalg.vector_norm(moved.index_fill_(0, rows.rows, 0.0))
                 size = torch.linalg.vector_norm(touched)
                 self._moved[name] = torch.stack([size, ghost, touched.abs().sum()])
-            self._touched, self._weight_norms = {}, {}
+            self._touched, self._weights, self._weight_norms = {}, {}, {}
 
     def read(self) -> StepSample:
         """Bring it all to the host."""

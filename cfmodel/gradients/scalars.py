@@ -4,7 +4,7 @@ A reduction costs a few microseconds to launch whatever its size, as much as a s
 on recording altogether. So errors are kept as they are and reduced together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,62 +33,75 @@ class StepReducer:
 
     Args:
         num_rows: Rows of each side's tables.
-        batch_size: Ratings in a step; the last of an epoch may have fewer.
+        batch_size: About how many ratings a step has.
     """
 
     def __init__(self, num_rows: Mapping[str, int], batch_size: int) -> None:
-        self._num_rows, self._batch_size = num_rows, batch_size
+        self._num_rows = num_rows
         self._block = max(1, min(BLOCK_STEPS, BLOCK_ERRORS // batch_size))
-        self._errors: Tensor | None = None
-        self._lengths: list[int] = []
+        self._rows: Sequence[Tensor] = ()
 
-    def begin(self, index: Mapping[str, Tensor], *, count_rows: bool) -> None:
-        """Begin an epoch whose ratings look up these rows, each of shape (N,), in this order."""
-        self._index, self._count_rows = index, count_rows
-        self._lengths = []
-        self._reduced = self._counted = 0
+    def begin(self, index: Mapping[str, Tensor], sizes: Sequence[int], *, count_rows: bool) -> None:
+        """Begin an epoch.
+
+        Args:
+            index: The rows its ratings look up, each of shape (N,), in its order.
+            sizes: Ratings of each step, S numbers.
+            count_rows: Whether to count the distinct rows of each step.
+        """
+        self._index, self._sizes, self._count_rows = index, sizes, count_rows
+        device = next(iter(index.values())).device
+        ends = torch.tensor(sizes, device=device).cumsum(0)
+        self._starts = ends - torch.tensor(sizes, device=device)
+        self._largest_size = max(sizes)
+        self._waiting = self._reduced = self._counted = 0
         self._largest: list[Tensor] = []
         self._positions: list[Tensor] = []
         self._touched: dict[str, list[Tensor]] = {side: [] for side in index}
 
     def add(self, error: Tensor) -> bool:
         """Keep one step's errors, shape (B,); return whether a block is full."""
-        if self._errors is None:
-            # One for all steps: tensors that outlive their step would scatter over the memory that
-            # steps allocate and free, and keep it from being used again.
-            self._errors = error.new_empty(self._block, self._batch_size)
+        if not self._rows or len(self._rows[0]) != self._largest_size:
+            # One tensor for all steps: many that outlive their step would scatter over the memory
+            # that steps allocate and free, and keep it from being used again.
+            self._errors = error.new_empty(self._block, self._largest_size)
             # A row found beforehand costs a third of one looked up in the step.
             self._rows = self._errors.unbind(0)
-        row = self._rows[len(self._lengths)]
-        (row if len(error) == self._batch_size else row[: len(error)]).copy_(error)
-        self._lengths.append(len(error))
-        return len(self._lengths) == self._block
+        row, size = self._rows[self._waiting], len(error)
+        if size == len(row):
+            row.copy_(error)
+        else:
+            row[:size].copy_(error)
+            row[size:] = 0.0
+        self._waiting += 1
+        return self._waiting == self._block
 
     @property
     def waiting(self) -> int:
         """Steps not reduced yet."""
-        return len(self._lengths)
+        return self._waiting
 
     def reduce_errors(self) -> None:
         """Find the largest error of each step that waits, and where in the epoch it is."""
-        for errors in self._same_length():
-            largest, column = errors.abs().max(dim=1)
-            first = torch.arange(self._reduced, self._reduced + len(errors), device=column.device)
+        if self._waiting:
+            largest, column = self._errors[: self._waiting].abs().max(dim=1)
             self._largest.append(largest)
-            self._positions.append(column + first * self._batch_size)
-            self._reduced += len(errors)
-        self._lengths = []
+            self._positions.append(column + self._starts[self._reduced : self._reduced + self._waiting])
+        self._reduced += self._waiting
+        self._waiting = 0
 
     def count_rows(self) -> None:
         """Count the rows of each step whose errors are reduced."""
-        size, last = self._batch_size, self._reduced
+        steps = slice(self._counted, self._reduced)
+        self._counted = self._reduced
+        if steps.start == steps.stop:
+            return
         for side, index in self._index.items():
-            part = index[self._counted * size : last * size]
-            whole = len(part) // size * size
-            for rows in (part[:whole].view(-1, size), part[whole:].view(1, -1)):
-                if rows.numel():
-                    self._touched[side].append(self._count(rows, side))
-        self._counted = last
+            if not self._count_rows:
+                counts = torch.full((steps.stop - steps.start,), NOT_COUNTED, device=index.device)
+            else:
+                counts = rows_touched(self._batches(index, steps), self._num_rows[side])
+            self._touched[side].append(counts)
 
     def read(self) -> StepScalars:
         """Bring the epoch to the host."""
@@ -97,15 +110,13 @@ class StepReducer:
         touched = {side: torch.cat(parts).cpu().numpy() for side, parts in self._touched.items()}
         return StepScalars(torch.cat(self._largest).double().cpu().numpy(), user, movie, touched)
 
-    def _count(self, rows: Tensor, side: str) -> Tensor:
-        if not self._count_rows:
-            return torch.full((len(rows),), NOT_COUNTED, device=rows.device)
-        return rows_touched(rows, self._num_rows[side])
-
-    def _same_length(self) -> list[Tensor]:
-        """Part the short last batch of an epoch from the others."""
-        if self._errors is None or not self._lengths:
-            return []
-        whole = len(self._lengths) - (self._lengths[-1] != self._batch_size)
-        short = self._errors[whole : len(self._lengths), : self._lengths[-1]]
-        return [part for part in (self._errors[:whole], short) if len(part)]
+    def _batches(self, index: Tensor, steps: slice) -> Tensor:
+        """Return the rows looked up by some steps, shape (S, B); shorter batches repeat their last."""
+        sizes = self._sizes[steps]
+        first = int(self._starts[steps.start]) if index.device.type == "cpu" else sum(self._sizes[: steps.start])
+        if min(sizes) == max(sizes):
+            return index[first : first + sum(sizes)].view(len(sizes), -1)
+        column = torch.arange(max(sizes), device=index.device)
+        last = torch.tensor(sizes, device=index.device).unsqueeze(1) - 1
+        found: Tensor = index[self._starts[steps].unsqueeze(1) + torch.minimum(column, last)]
+        return found

@@ -16,7 +16,7 @@ from cfmodel.gradients.lesson_records import Example, Lesson, NextStep
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
-from cfmodel.training.batches import DeviceRatings, epoch_order
+from cfmodel.training.batches import Batches, DeviceRatings
 from cfmodel.training.fit import BLOCK
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.step import loss_of
@@ -138,20 +138,26 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
     """Look one batch ahead, for the user's bias and for three movies'."""
     counts = np.bincount(trained.ratings.movie_idx, minlength=len(trained.recommender.movies))
     popular, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
-    order = epoch_order(len(trained.ratings), seed=trained.settings.seed, epoch=trained.memory.epoch + 1).numpy()
+    planned = Batches(
+        trained.ratings.user_idx,
+        num_users=len(trained.recommender.users),
+        batch_size=trained.memory.batch_size,
+        seed=trained.settings.seed,
+    )
+    order = planned.order()
+    batches = [order[places] for places in planned.of(trained.memory.epoch + 1)]
     return [
-        _next_step(trained, order, who="the user", side="user", row=user),
-        _next_step(trained, order, who="the movie", side="movie", row=movie),
-        _next_step(trained, order, who="a popular movie", side="movie", row=popular),
-        _next_step(trained, order, who="a rare movie", side="movie", row=rare),
+        _next_step(trained, batches, who="the user", side="user", row=user),
+        _next_step(trained, batches, who="the movie", side="movie", row=movie),
+        _next_step(trained, batches, who="a popular movie", side="movie", row=popular),
+        _next_step(trained, batches, who="a rare movie", side="movie", row=rare),
     ]
 
 
-def _next_step(trained: _Trained, order: npt.NDArray[np.int64], *, who: str, side: str, row: int) -> NextStep:
+def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int64]], *, who: str, side: str, row: int) -> NextStep:
     rows = trained.ratings.user_idx if side == "user" else trained.ratings.movie_idx
-    places, size = np.flatnonzero(rows[order] == row), trained.memory.batch_size
-    first = int(places[0]) // size * size if len(places) else 0
-    batch = DeviceRatings.of(trained.ratings, _CPU)[torch.from_numpy(order[first : first + size])]
+    places = next((places for places in batches if (rows[places] == row).any()), batches[0])
+    batch = DeviceRatings.of(trained.ratings, _CPU)[torch.from_numpy(places)]
     gradients = _gradients(trained, batch)
     table = f"{side}_biases"
     vocabulary = trained.recommender.users if side == "user" else trained.recommender.movies
@@ -159,8 +165,8 @@ def _next_step(trained: _Trained, order: npt.NDArray[np.int64], *, who: str, sid
         who=who,
         name=f"{side}_bias",
         id=vocabulary.decode([row])[0],
-        ratings=len(places),
-        in_batch=int(((places >= first) & (places < first + size)).sum()),
+        ratings=int((rows == row).sum()),
+        in_batch=int((rows[places] == row).sum()),
         batch_size=len(batch),
         value=float(trained.model.get_parameter(f"{table}.weight").detach()[row, 0]),
         gradient=float(gradients[table][row, 0]),

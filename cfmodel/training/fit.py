@@ -13,8 +13,8 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings, Stream, default_batch_size, generator
-from cfmodel.training.epoch import run_epoch
+from cfmodel.training.batches import Batches, DeviceRatings, Stream, default_batch_size, generator
+from cfmodel.training.engines.choose import engine_for
 from cfmodel.training.floors import val_outcome
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
@@ -142,10 +142,13 @@ class Fitting:
         regularization: float,
     ) -> None:
         device = model.global_mean.device
-        self.model, self.settings = model, settings
-        self.batch_size, self.regularization = batch_size, regularization
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-        self.train = DeviceRatings.of(train, device)
+        self.settings, self.regularization = settings, regularization
+        self.batches = Batches(
+            train.user_idx, num_users=len(model.user_biases.weight), batch_size=batch_size, seed=settings.seed
+        )
+        self.batch_size = batch_size
+        self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
+        self.train = train
         self.val = DeviceRatings.of(val, device) if val is not None and len(val) else None
         self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
         self.stopping = EarlyStopping(settings.patience)
@@ -157,14 +160,14 @@ class Fitting:
     def watch(self, settings: MonitorSettings, *, phase: Phase, epochs: int, on_record: OnRecord) -> None:
         """Have a monitor watch the training that is about to begin."""
         self.monitor = monitor_of(
-            self.model,
-            self.optimizer,
+            self.engine,
             self.train,
             train_settings=self.settings,
             settings=settings,
             phase=phase,
             epochs=epochs,
             batch_size=self.batch_size,
+            steps=self.batches.steps,
             regularization=self.regularization,
             on_record=on_record,
         )
@@ -173,20 +176,14 @@ class Fitting:
     def run_epoch(self, epoch: int, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
         """Train for one epoch, look at val, keep the weights if they are the best, and emit the record."""
         began = time.perf_counter()
-        log = run_epoch(
-            self.model,
-            self.optimizer,
-            self.train,
-            settings=self.settings,
-            batch_size=self.batch_size,
-            regularization=self.regularization,
-            epoch=epoch,
+        log = self.engine.run_epoch(
+            epoch,
             on_progress=lambda fraction: emit(StepProgress(phase, epoch, planned, fraction)),
             monitor=self.monitor,
         )
         summary = log.summary(epoch=epoch, steps_before=self.step)
         self.step += len(log.sizes)
-        _require_finite(self.model, epoch=epoch, step=self.step)
+        _require_finite(self.engine.model, epoch=epoch, step=self.step)
         trained_seconds = time.perf_counter() - began
         if self.monitor is not None:
             self.monitor.end_epoch()
@@ -198,7 +195,7 @@ class Fitting:
             step=self.step,
             val_rmse=val_rmse,
             best=self._keep_if_best(epoch, val_rmse),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.engine.learning_rate,
             seconds=time.perf_counter() - began,
             ratings_per_second=len(self.train) / trained_seconds,
             **vars(summary),
@@ -207,20 +204,21 @@ class Fitting:
         return record
 
     def best_model(self) -> CollaborativeFiltering:
-        """Return the model with the weights that were best on val; as it is, without val."""
+        """Return the model with the weights that were best on val, as they are without val; no step may follow."""
+        self.engine.close()
         if self._best_weights is not None:
-            self.model.load_state_dict(self._best_weights)
-        return self.model
+            self.engine.model.load_state_dict(self._best_weights)
+        return self.engine.model
 
     def best_memory(self) -> AdamMemory:
         """Return what Adam remembered beside the weights of `best_model`."""
-        return self._best_memory or self._memory(self.step // -(-len(self.train) // self.batch_size))
+        return self._best_memory or self._memory(self.step // self.batches.steps)
 
     def _memory(self, epoch: int) -> AdamMemory:
         return AdamMemory.of(
-            self.model,
-            self.optimizer,
+            self.engine.adam(),
             epoch=epoch,
+            learning_rate=self.engine.learning_rate,
             batch_size=self.batch_size,
             regularization=self.regularization,
         )
@@ -228,12 +226,12 @@ class Fitting:
     def _val_rmse(self) -> float | None:
         if self.val is None:
             return None
-        return clamped_rmse(self.model, self.val, rating_min=self.rating_min, rating_max=self.rating_max)
+        return clamped_rmse(self.engine.model, self.val, rating_min=self.rating_min, rating_max=self.rating_max)
 
     def _keep_if_best(self, epoch: int, val_rmse: float | None) -> bool:
         best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
         if best:
-            self._best_weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self._best_weights = {name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()}
             self._best_memory = self._memory(epoch)
         return best
 

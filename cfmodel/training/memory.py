@@ -1,6 +1,7 @@
 """What Adam remembers at the end of training: its moments, without which no one can say what it would do next."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,9 +9,10 @@ from typing import Self
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cfmodel.errors import DigestError
+from cfmodel.training.engines.base import AdamState
 
 _NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "regularization")
 _FIRST, _SECOND = "first_moment.", "second_moment."
@@ -41,23 +43,22 @@ class AdamMemory:
     @classmethod
     def of(
         cls,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        state: AdamState,
         *,
         epoch: int,
+        learning_rate: float,
         batch_size: int,
         regularization: float,
     ) -> Self:
-        """Copy the state of an Adam that has moved the model's tables."""
-        states = {name.removesuffix(".weight"): optimizer.state[table] for name, table in model.named_parameters()}
+        """Copy the state of an engine's Adam."""
         return cls(
             epoch=epoch,
-            step=int(next(iter(states.values()))["step"]),
-            learning_rate=float(optimizer.param_groups[0]["lr"]),
+            step=state.step,
+            learning_rate=learning_rate,
             batch_size=batch_size,
             regularization=regularization,
-            first_moments={name: state["exp_avg"].clone() for name, state in states.items()},
-            second_moments={name: state["exp_avg_sq"].clone() for name, state in states.items()},
+            first_moments=_copied(state.first_moments),
+            second_moments=_copied(state.second_moments),
         )
 
     def save(self, path: Path) -> None:
@@ -91,6 +92,10 @@ class AdamMemory:
             raise DigestError(
                 f"{path}: what Adam remembers of this training cannot be read ({reason}); train again to have it"
             ) from None
+
+
+def _copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: table.clone(memory_format=torch.contiguous_format) for name, table in tables.items()}
 
 
 def memory_path(model_folder: Path) -> Path:

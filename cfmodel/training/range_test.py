@@ -12,7 +12,8 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings, default_batch_size, epoch_order
+from cfmodel.training.batches import Batches, DeviceRatings, default_batch_size
+from cfmodel.training.engines.autograd import adam_of
 from cfmodel.training.fit import BLOCK, initial_model
 from cfmodel.training.regularization import default_regularization
 from cfmodel.training.step import update
@@ -104,13 +105,14 @@ def range_test(
     if len(train) == 0:
         raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
     model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LOWEST_RATE, fused=True)
+    optimizer = adam_of(model, settings)
     regularization = default_regularization(train) if settings.regularization is None else settings.regularization
     ratings, sample = DeviceRatings.of(train, device), _warm(watched, device)
     sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
-    for step, (learning_rate, batch) in enumerate(zip(rates, _batches(ratings, settings), strict=False), start=1):
+    batches = _batches(ratings, train, settings, num_users=num_users)
+    for step, (learning_rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate
         update(model, optimizer, batch, regularization=regularization, max_grad_norm=settings.max_grad_norm)
         loss = _mean_squared_error(model, sample)
@@ -159,12 +161,16 @@ def _warm(watched: RatingArrays, device: torch.device) -> DeviceRatings:
     return ratings[warm.nonzero().squeeze(1)[:BLOCK]]
 
 
-def _batches(ratings: DeviceRatings, settings: TrainSettings) -> Iterator[DeviceRatings]:
+def _batches(
+    ratings: DeviceRatings, train: RatingArrays, settings: TrainSettings, *, num_users: int
+) -> Iterator[DeviceRatings]:
     """Yield the batches that training would see, epoch after epoch."""
     size = settings.batch_size or default_batch_size(len(ratings))
+    planned = Batches(train.user_idx, num_users=num_users, batch_size=size, seed=settings.seed)
+    order = torch.from_numpy(planned.order())
     for epoch in itertools.count(1):
-        order = epoch_order(len(ratings), seed=settings.seed, epoch=epoch).to(ratings.rating.device)
-        yield from ratings[order].batches(size)
+        for places in planned.of(epoch):
+            yield ratings[order[torch.from_numpy(places)].to(ratings.rating.device)]
 
 
 @torch.no_grad()

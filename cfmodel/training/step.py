@@ -107,9 +107,27 @@ def update(
     loss = loss_of(model, batch, regularization=regularization)
     loss.total.backward()  # type: ignore[no-untyped-call]
     if probe is not None:
-        probe.before(batch.user_idx, batch.movie_idx, loss.error.detach())
+        probe.before({"user": batch.user_idx, "movie": batch.movie_idx}, loss.error.detach())
     norms = clip_gradients([table.grad for table in model.parameters() if table.grad is not None], max_grad_norm)
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        _keep_rows(model, batch)
     optimizer.step()
     if probe is not None:
         probe.after()
     return loss, norms
+
+
+def _keep_rows(model: CollaborativeFiltering, batch: DeviceRatings) -> None:
+    """Make gradients sparse, with the rows that the batch looked up.
+
+    Only now: norms and clipping need every row's whole gradient, which torch's own clipping refuses
+    to take from a sparse one.
+    """
+    for side, index in (("user", batch.user_idx), ("movie", batch.movie_idx)):
+        rows = torch.unique(index.long())
+        for table in (f"{side}_embeddings", f"{side}_biases"):
+            weight = model.get_submodule(table).get_parameter("weight")
+            if weight.grad is not None:
+                weight.grad = torch.sparse_coo_tensor(
+                    rows.unsqueeze(0), weight.grad[rows], weight.shape, is_coalesced=True, check_invariants=False
+                )

@@ -19,7 +19,7 @@ from cfmodel.data.split import split
 from cfmodel.errors import DataError, DigestError, TrackingError, VocabularyError
 from cfmodel.gradients.lesson import adam_step
 from cfmodel.refs import SplitRef
-from cfmodel.training.batches import DeviceRatings, epoch_order
+from cfmodel.training.batches import Batches, DeviceRatings
 from cfmodel.training.explain import explain
 from cfmodel.training.memory import AdamMemory, memory_path
 from cfmodel.training.step import update
@@ -115,16 +115,15 @@ def test_adams_step_is_the_one_that_training_goes_on_to_make(home: Home) -> None
     trained, memory = home.trained, home.trained.memory
     lesson = explain(trained.recommender, home.parts, home.settings.train, memory=memory)
     ratings = DeviceRatings.of(home.learned(), CPU)
-    order = epoch_order(len(ratings), seed=0, epoch=memory.epoch + 1)
+    learned = home.learned().user_idx
+    planned = Batches(learned, num_users=len(trained.recommender.users), batch_size=memory.batch_size, seed=0)
+    order = planned.order()
+    batches = [ratings[torch.from_numpy(order[places])] for places in planned.of(memory.epoch + 1)]
     for told in lesson.adam:
         side = told.before.name.removesuffix("_bias")
         vocabulary = trained.recommender.users if side == "user" else trained.recommender.movies
         row = vocabulary.row_of(told.before.id)
-        batch = next(
-            batch
-            for batch in ratings[order].batches(memory.batch_size)
-            if bool((getattr(batch, f"{side}_idx") == row).any())
-        )
+        batch = next(batch for batch in batches if bool((getattr(batch, f"{side}_idx") == row).any()))
         assert told.before.in_batch == int((getattr(batch, f"{side}_idx") == row).sum())
         assert told.new_value == pytest.approx(after_a_step(home, batch, f"{side}_biases", row), abs=1e-6)
 
@@ -149,7 +148,7 @@ def after_a_step(home: Home, batch: DeviceRatings, table: str, row: int) -> floa
 def test_adams_memory_is_that_of_the_training_and_survives_the_disk(home: Home) -> None:
     saved = AdamMemory.load(memory_path(home.settings.runtime.data_dir / "models" / home.run.run_id))
     memory = home.trained.memory
-    steps = -(-len(home.learned()) // memory.batch_size)
+    steps = round(len(home.learned()) / memory.batch_size)
     assert (saved.epoch, saved.step) == (home.trained.best_epoch, home.trained.best_epoch * steps)
     assert (saved.learning_rate, saved.regularization) == (memory.learning_rate, home.trained.regularization)
     for name, table in memory.second_moments.items():
@@ -158,7 +157,9 @@ def test_adams_memory_is_that_of_the_training_and_survives_the_disk(home: Home) 
 
 
 def test_without_refit_the_memory_is_that_of_the_best_epoch(home: Home) -> None:
-    settings = home.settings.train.model_copy(update={"refit": False, "learning_rate": 0.1, "epochs": 6})
+    settings = home.settings.train.model_copy(
+        update={"refit": False, "learning_rate": 0.2, "regularization": 0.0, "epochs": 9}
+    )
     found = train(home.parts, settings, device=CPU)
     assert found.best_epoch < found.epochs
     assert found.memory.epoch == found.best_epoch

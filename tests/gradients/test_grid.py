@@ -1,5 +1,7 @@
 """The laws of the grid that sampled steps come from."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +10,7 @@ from cfmodel.gradients.grid import MOST_SAMPLES, choose_every, next_on_grid, on_
 from cfmodel.gradients.pace import LARGE, Costs, Pace, Plan
 
 powers = st.integers(0, 12).map(lambda exponent: 2**exponent)
-PLAN = Plan("fit", 15, 64, 0.003, 1.0, 0.1)
+PLAN = Plan("fit", 15, 64, 1_000, 0.003, 1.0, 0.1)
 
 
 @given(powers, st.integers(1, 20_000))
@@ -37,7 +39,7 @@ def test_what_is_chosen_is_a_power_of_two_that_fits_and_half_of_it_would_not(
 
 
 def chosen(num_ratings: int, costs: Costs, **settings: float) -> Pace:
-    pace = Pace(num_ratings, PLAN, MonitorSettings(**settings))
+    pace = Pace(num_ratings, replace(PLAN, steps=-(-num_ratings // PLAN.batch_size)), MonitorSettings(**settings))
     pace.costs = costs
     pace.choose_samples(spent=0.0)
     pace.choose_epochs(spent=0.0, step=0)

@@ -12,7 +12,7 @@ from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.gradients.records import QUANTILES, TABLES, StepBlock, StepSample
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings, epoch_order
+from cfmodel.training.batches import Batches, DeviceRatings
 from cfmodel.training.fit import fit, initial_model
 from cfmodel.training.schedule import learning_rate_at
 from cfmodel.training.step import clip_gradients, loss_of
@@ -86,8 +86,10 @@ def plain() -> list[PlainStep]:
     tables, steps = weights(model), []
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     for epoch in (1, 2):
-        order = epoch_order(RATINGS, seed=SETTINGS.seed, epoch=epoch)
-        for number, batch in enumerate(DeviceRatings.of(train, CPU)[order].batches(BATCH)):
+        planned = Batches(train.user_idx, num_users=USERS, batch_size=BATCH, seed=SETTINGS.seed)
+        order = torch.from_numpy(planned.order())
+        for number, places in enumerate(planned.of(epoch)):
+            batch = DeviceRatings.of(train, CPU)[order[torch.from_numpy(places)]]
             rate = learning_rate_at((epoch - 1 + number * BATCH / RATINGS) / SETTINGS.epochs, SETTINGS)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
@@ -261,7 +263,7 @@ def test_the_weights_are_bit_for_bit_the_same_with_and_without_a_monitor(every: 
 
 
 def test_a_batch_of_one_has_no_noise_scale() -> None:
-    settings = SETTINGS.model_copy(update={"batch_size": 479, "epochs": 1})
+    settings = SETTINGS.model_copy(update={"batch_size": 1, "epochs": 1})
     last = [record for record in watched(settings=settings) if isinstance(record, StepSample)][-1]
     assert last.batch_size == 1
     assert np.isnan(last.noise_scale)

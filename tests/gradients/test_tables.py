@@ -154,7 +154,7 @@ def test_the_largest_error_of_each_step_is_found_whether_errors_are_copied_or_no
     index = {side: torch.randint(0, 20, (70,), generator=rng) for side in ("user", "movie")}
     reducer, errors = StepReducer({"user": users, "movie": 20}, 16), torch.randn(70, generator=rng)
     for _ in range(2):
-        reducer.begin(index, count_rows=True)
+        reducer.begin(index, [16, 16, 16, 16, 6], count_rows=True)
         for number, step in enumerate(errors.split(16)):
             reducer.add(step.clone())
             if number == 1:

@@ -1,0 +1,1 @@
+"""Engines: one update step, several ways to do it, all computing the same numbers."""

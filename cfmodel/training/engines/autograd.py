@@ -1,0 +1,141 @@
+"""The readable engine, on any device: the loss as the textbook has it, differentiated by autograd."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.config import TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.gradients.monitor import Monitor
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
+from cfmodel.training.log import StepLog
+from cfmodel.training.records import TABLES
+from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.step import GradNorms, Loss, update
+
+
+class AutogradEngine:
+    """Trains a model in place on its own device; the truth the other engines are tested against.
+
+    Args:
+        model: Untrained, or as it was saved.
+        train: N training ratings.
+        batches: How they are dealt into batches.
+        settings: Adam, schedule and clipping.
+        regularization: Weight of the penalty.
+    """
+
+    name = "autograd"
+
+    def __init__(
+        self,
+        model: CollaborativeFiltering,
+        train: RatingArrays,
+        batches: Batches,
+        *,
+        settings: TrainSettings,
+        regularization: float,
+    ) -> None:
+        self.model, self.learning_rate = model, settings.learning_rate
+        self._settings, self._batches, self._regularization = settings, batches, regularization
+        self._ratings = DeviceRatings.of(train, model.global_mean.device)[torch.from_numpy(batches.order())]
+        self.optimizer = adam_of(model, settings)
+
+    def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
+        """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
+        steps = self._batches.steps
+        order = [torch.from_numpy(batch).to(self._ratings.rating.device) for batch in self._batches.of(epoch)]
+        ordered = self._ratings[torch.cat(order)]
+        sizes = [len(batch) for batch in order]
+        log = _DeviceLog(steps, ordered.rating.device)
+        if monitor is not None:
+            monitor.begin_epoch(epoch, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
+        for step, batch in enumerate(ordered.split(sizes)):
+            self.learning_rate = learning_rate_at((epoch - 1 + step / steps) / self._settings.epochs, self._settings)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate
+            loss, norms = update(
+                self.model,
+                self.optimizer,
+                batch,
+                regularization=self._regularization,
+                max_grad_norm=self._settings.max_grad_norm,
+                probe=monitor.probe(self.learning_rate) if monitor is not None else None,
+            )
+            log.add(len(batch), loss, norms)
+            if monitor is not None:
+                monitor.add(loss.error.detach())
+            if (step + 1) * REPORTS_PER_EPOCH // steps > step * REPORTS_PER_EPOCH // steps:
+                on_progress((step + 1) / steps)
+        read = log.read()
+        if monitor is not None:
+            monitor.end_steps(**read.columns())
+        return read
+
+    def adam(self) -> AdamState:
+        """Return Adam's state; the tensors are the engine's own."""
+        states = {name: self.optimizer.state.get(_weight(self.model, name), {}) for name in TABLES}
+        first, second = (
+            {
+                name: state[key] if state else torch.zeros_like(_weight(self.model, name))
+                for name, state in states.items()
+            }
+            for key in ("exp_avg", "exp_avg_sq")
+        )
+        return AdamState(int(states[TABLES[0]].get("step", 0)), first, second)
+
+    def resume(self, state: AdamState) -> None:
+        """Go on from a state that `adam` returned; the model's tables are set already."""
+        for name in TABLES:
+            step = torch.tensor(float(state.step)) if isinstance(self.optimizer, torch.optim.Adam) else state.step
+            self.optimizer.state[_weight(self.model, name)] = {
+                "step": step,
+                "exp_avg": state.first_moments[name].clone(),
+                "exp_avg_sq": state.second_moments[name].clone(),
+            }
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def adam_of(model: CollaborativeFiltering, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return torch's Adam over a model's tables: over all rows, or over those with a gradient."""
+    if settings.adam == "all_rows":
+        return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    return torch.optim.SparseAdam(list(model.parameters()), lr=settings.learning_rate)
+
+
+def _weight(model: CollaborativeFiltering, name: str) -> Tensor:
+    return model.get_submodule(name).get_parameter("weight")
+
+
+class _DeviceLog:
+    """What the steps of an epoch saw, kept on the device until the epoch is over.
+
+    In one tensor for the whole epoch: small ones that outlive their step would lie between the large
+    ones that each step allocates and frees, and keep that memory from being used again.
+
+    Args:
+        steps: Steps in the epoch, S.
+        device: Where they are done.
+    """
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self._sizes: list[int] = []
+        self._rows = torch.empty(steps, 4 + len(TABLES), device=device)
+
+    def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
+        """Keep one step's numbers; nothing is read back yet."""
+        scalars = (loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient)
+        torch.cat([*(scalar.view(1) for scalar in scalars), norms.tables], out=self._rows[len(self._sizes)])
+        self._sizes.append(size)
+
+    def read(self) -> StepLog:
+        """Read everything back at once."""
+        columns = self._rows.cpu().numpy().astype(np.float64)
+        loss, squared_error, total, coefficient = columns[:, :4].T
+        return StepLog(np.array(self._sizes), loss, squared_error, total, coefficient, columns[:, 4:])

@@ -1,0 +1,125 @@
+"""Threads that share the chunks of one phase after another, and never wait for one that is not there.
+
+Every thread runs the same compiled function, which goes through numbered phases. In a phase each
+thread claims chunks until none is left, so one that the machine has put aside claims none and holds
+nobody up; it finds the phases it missed used up and catches up in passing. Who does the last chunk of
+a phase does what comes once, such as adding up, and opens the next. What a chunk is does not depend
+on the number of threads, nor does any result.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+#: Looks at an unfinished phase before the core is offered to others.
+_SPINS = 4096
+_BYTES = 8
+
+
+class Phases(NamedTuple):
+    """The state of P phases, int64: chunks claimed and done, shape (P,), and how many are over, shape (1,)."""
+
+    claims: npt.NDArray[np.int64]
+    done: npt.NDArray[np.int64]
+    over: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, number: int) -> "Phases":
+        """Return phases that nobody has begun."""
+        return cls(np.zeros(number, np.int64), np.zeros(number, np.int64), np.zeros(1, np.int64))
+
+
+class Crew:
+    """Calls a compiled function that releases the interpreter in several threads.
+
+    Args:
+        threads: How many, the calling one included.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._others = ThreadPoolExecutor(threads - 1, "cfmodel-train") if threads > 1 else None
+
+    def run(self, function: Callable[..., None], phases: int, *args: Any) -> None:
+        """Call `function(state of so many phases, *args)` in every thread; return when all phases are over.
+
+        A thread that comes late may still be inside by then, but finds nothing left to do.
+        """
+        state = Phases.of(phases)
+        if self._others is not None:
+            for _ in range(self.threads - 1):
+                self._others.submit(function, state, *args)
+        function(state, *args)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        if self._others is not None:
+            self._others.shutdown(wait=True)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _atomic_add(_typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Add to an element of an int64 array at once for all threads, and return what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        values = context.make_array(signature.args[0])(context, builder, given[0])
+        place = builder.gep(values.data, [given[1]])
+        return builder.atomic_rmw("add", place, given[2], "seq_cst")
+
+    return types.int64(array, index, value), generate
+
+
+def _sched_yield(_typing: Any) -> Any:
+    """Offer the core to another thread, where the system has a call for it."""
+
+    def generate(context: Any, builder: Any, _signature: Any, _given: Any) -> Any:
+        if os.name == "posix":
+            function: Any = cgutils.get_or_insert_function
+            builder.call(function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+_add: Any = intrinsic(_atomic_add)
+_yield_core: Any = intrinsic(_sched_yield)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def claim(phases: Phases, phase: int) -> int:
+    """Return the next chunk of a phase that nobody has begun; there may be no such chunk."""
+    return _add(phases.claims, phase, np.int64(1))  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_last(phases: Phases, phase: int, chunks: int) -> bool:
+    """Count a chunk as done and return whether it was the last; who did it must then call `end`."""
+    return _add(phases.done, phase, np.int64(1)) == chunks - 1  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def end(phases: Phases) -> None:
+    """End the phase under way: what was written in it is there for all."""
+    _add(phases.over, np.int64(0), np.int64(1))
+
+
+@njit(cache=True, nogil=True)
+def wait(phases: Phases, phase: int) -> None:
+    """Wait until a phase is over; soon let others have the core."""
+    looks = 0
+    while _add(phases.over, np.int64(0), np.int64(0)) <= phase:
+        looks += 1
+        if looks > _SPINS:
+            _yield_core()
