@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from cfmodel.data.parts import RatingArrays
-from cfmodel.training.shuffle import counting_sort, dealt, keys_of, places
+from cfmodel.training.shuffle import counting_sort, dealt, keys_of, places, sort_cells
 
-SMALLEST_BATCH, LARGEST_BATCH = 32, 8192
+SMALLEST_BATCH, LARGEST_BATCH = 32, 131_072
 
 #: The default batch is this share of the ratings, rounded to a power of two; see docs/defaults.md.
 STEPS_PER_EPOCH = 256
 
-#: Ratings in a block of users: the rows of a few thousand users stay near the processor.
-BLOCK_RATINGS = 2**20
+#: Most cells of a visit.
+LANES = 4
+#: Rows of a cell that stay near a core, and ratings below which no cell is made.
+CELL_ROWS, CELL_RATINGS = 4096, 8192
 
 Rows = npt.NDArray[np.int32]
 
@@ -67,7 +69,7 @@ class DeviceRatings:
 def default_batch_size(num_ratings: int) -> int:
     """Return the ratings in a step where none are set.
 
-        2 ** round(log2(num_ratings / 256)), at least 32 and at most 8,192
+        2 ** round(log2(num_ratings / 256)), at least 32 and at most 131,072
 
     Any set then gets some 256 steps an epoch: small ones need that many to arrive at all, large ones
     would only be slower for more.
@@ -79,73 +81,145 @@ def default_batch_size(num_ratings: int) -> int:
 class Batches:
     """Which ratings each step of each epoch learns from; the same for the same seed, on every device.
 
-    Users are divided at random into blocks of about a million ratings, so that those of a step lie
-    close together. An epoch goes through the blocks in random order and deals the ratings of each at
-    random into batches of the same size, give or take one.
+    Users and movies are divided at random into blocks, each with about as many ratings, so that the
+    ratings fall into blocks x blocks cells. A visit takes up to four cells of which no two share a
+    user or a movie, and deals the ratings of each at random into the batches of the visit. So the
+    rows that a few steps in a row need lie close together, and the parts of a batch can be computed
+    side by side. An epoch visits every cell once; which cells go together and in what order is drawn
+    anew each time. A small set is one cell, and its batches are drawn from all ratings alike.
 
     Args:
-        user_idx: User row of each of the N ratings, integers in [0, num_users), shape (N,).
+        ratings: The N training ratings, rows in range.
         num_users: Rows of the user tables.
-        batch_size: Ratings in a step; a block of n has round(n / batch_size) batches, at least one.
+        num_movies: Rows of the movie tables.
+        batch_size: About how many ratings a step has.
         seed: The training's seed.
-        block_ratings: About how many ratings a block has.
+        blocks: Blocks on either side, a power of two; None: as many as suit the number of rows.
 
     Attributes:
-        starts: First place of each block in `order`, and N, shape (blocks + 1,).
-        steps: Batches in an epoch.
-        most_in_block: Most batches of a block.
-        largest: Most ratings in a batch.
-        largest_block: Most ratings in a block.
+        batch_size: About how many ratings a step has.
+        blocks: Blocks on either side.
+        lanes: Cells of a visit.
+        users: How users are divided.
+        movies: How movies are divided.
+        starts: First place of each cell in `order`, and N, shape (blocks * blocks + 1,).
+        per_visit: Batches of a visit; fewer where even the largest of its cells has fewer ratings.
+        steps: Batches in an epoch, at most.
+
+    Source: the cells and their order are those of Gemulla et al., "Large-Scale Matrix Factorization
+        with Distributed Stochastic Gradient Descent" (2011), section 4.
     """
 
     def __init__(
-        self, user_idx: Rows, *, num_users: int, batch_size: int, seed: int, block_ratings: int = BLOCK_RATINGS
+        self,
+        ratings: RatingArrays,
+        *,
+        num_users: int,
+        num_movies: int,
+        batch_size: int,
+        seed: int,
+        blocks: int | None = None,
     ) -> None:
-        self._user_idx, self._seed = user_idx, seed
-        blocks = max(1, round(len(user_idx) / block_ratings))
-        users = np.arange(num_users)
-        if blocks > 1:
-            users = np.random.default_rng(_sequence(seed, Stream.BLOCKS)).permutation(num_users)
-        self._rank = np.empty(num_users, np.int32)
-        self._rank[users] = np.arange(num_users)
-        ends = np.cumsum(np.bincount(user_idx, minlength=num_users)[users])
-        cuts = np.searchsorted(ends, len(user_idx) * np.arange(1, blocks) / blocks)
-        self.starts = np.unique(np.concatenate([[0], ends[cuts], [len(user_idx)]]))
-        sizes = np.diff(self.starts)
-        self._batches = np.maximum(1, np.rint(sizes / batch_size).astype(np.int64))
-        self.steps, self.most_in_block = int(self._batches.sum()), int(self._batches.max())
-        self.largest, self.largest_block = int((-(-sizes // self._batches)).max()), int(sizes.max())
+        self.batch_size = batch_size
+        self._seed, self.blocks = seed, blocks or default_blocks(len(ratings), num_users + num_movies)
+        self.lanes = min(self.blocks, LANES)
+        streams = (np.random.default_rng(_sequence(seed, Stream.BLOCKS, side)) for side in range(2))
+        self.users, self.movies = (
+            Division.of(index, number, self.blocks, rng)
+            for index, number, rng in zip(
+                (ratings.user_idx, ratings.movie_idx), (num_users, num_movies), streams, strict=True
+            )
+        )
+        self._ratings = ratings
+        cells = self.users.block[ratings.user_idx] * self.blocks + self.movies.block[ratings.movie_idx]
+        self.starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=self.blocks**2))])
+        visits = self.blocks**2 // self.lanes
+        self.per_visit = max(1, round(len(ratings) / visits / batch_size))
+        self.steps = visits * self.per_visit
 
-    def order(self) -> npt.NDArray[np.int64]:
-        """Return the ratings sorted by block and user, equals as they come: positions in [0, N), shape (N,)."""
-        order, starts = np.empty(len(self._user_idx), np.int64), np.empty(len(self._rank) + 1, np.int64)
-        counting_sort(self._rank[self._user_idx], order, starts)
+    def order(self) -> npt.NDArray[np.int32]:
+        """Return the ratings sorted by cell and user, equals as they come: positions in [0, N), shape (N,)."""
+        user, movie = self._ratings.user_idx, self._ratings.movie_idx
+        order, starts = np.empty(len(user), np.int32), np.empty(self.blocks**2 + 1, np.int64)
+        counting_sort(self.users.block[user] * np.int32(self.blocks) + self.movies.block[movie], order, starts)
+        sort_cells(order, starts, user, self.users.place, self.users.largest)
         return order
 
-    def in_block(self, block: int) -> int:
-        """Return how many batches a block has."""
-        return int(self._batches[block])
-
-    def blocks_of(self, epoch: int) -> list[int]:
-        """Return the blocks in the order in which an epoch goes through them."""
+    def visits_of(self, epoch: int) -> list[tuple[npt.NDArray[np.int64], int]]:
+        """Return the cells of each visit of an epoch, shape (lanes,), and how many batches it has."""
         rng = np.random.default_rng(_sequence(self._seed, Stream.SHUFFLING, epoch))
-        return rng.permutation(len(self._batches)).tolist()  # type: ignore[no-any-return]
+        users, movies = rng.permutation(self.blocks), rng.permutation(self.blocks)
+        shifts = rng.permutation(self.blocks)[:, None]
+        # Each shift pairs every block of users with another block of movies.
+        cells = users * self.blocks + movies[(np.arange(self.blocks) + shifts) % self.blocks]
+        visits = rng.permutation(cells.reshape(-1, self.lanes))
+        batches = np.minimum(np.diff(self.starts)[visits].max(axis=1), self.per_visit)
+        return [(visit, int(number)) for visit, number in zip(visits, batches, strict=True) if number]
 
-    def deal(self, epoch: int, block: int) -> Rows:
-        """Return the batch of each of a block's n ratings, in the order of `order`; int32, shape (n,)."""
-        keys = keys_of(_sequence(self._seed, Stream.SHUFFLING, epoch, block))
-        found = places(int(self.starts[block + 1] - self.starts[block]), keys)
-        batches: Rows = dealt(found, self.in_block(block))
-        return batches
+    def deal(self, epoch: int, cell: int, batches: int) -> Rows:
+        """Return the batch of each of a cell's n ratings, in the order of `order`; int32, shape (n,)."""
+        count = int(self.starts[cell + 1] - self.starts[cell])
+        if count == 0 or batches == 1:
+            return np.zeros(count, np.int32)
+        dealt_to: Rows = dealt(places(count, keys_of(_sequence(self._seed, Stream.SHUFFLING, epoch, cell))), batches)
+        return dealt_to
 
     def of(self, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
-        """Yield the ratings of each step of an epoch: places in `order`, rising, shape (B,)."""
-        for block in self.blocks_of(epoch):
-            batches = self.deal(epoch, block)
-            order, starts = np.empty(len(batches), np.int64), np.empty(self.in_block(block) + 1, np.int64)
-            counting_sort(batches, order, starts)
-            order += self.starts[block]
-            yield from np.split(order, starts[1:-1])
+        """Yield the ratings of each step of an epoch: places in `order`, shape (B,)."""
+        for visit, batches in self.visits_of(epoch):
+            parts: list[list[npt.NDArray[np.int64]]] = []
+            for cell in visit.tolist():
+                batch = self.deal(epoch, cell, batches)
+                order, starts = np.empty(len(batch), np.int64), np.empty(batches + 1, np.int64)
+                counting_sort(batch, order, starts)
+                parts.append(np.split(order + self.starts[cell], starts[1:-1]))
+            for lanes in zip(*parts, strict=True):
+                yield np.concatenate(lanes)
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """One side's rows divided into blocks.
+
+    Attributes:
+        block: Block of each row, int32, shape (rows,).
+        place: Place of each row in its block, int32, shape (rows,).
+        largest: Rows of the largest block.
+    """
+
+    block: Rows
+    place: Rows
+    largest: int
+
+    @classmethod
+    def of(cls, index: Rows, num_rows: int, blocks: int, rng: np.random.Generator) -> "Division":
+        """Divide rows at random into blocks with about as many ratings each.
+
+        Args:
+            index: Row of each rating, shape (N,).
+            num_rows: How many rows there are.
+            blocks: How many blocks.
+            rng: What the division is drawn from.
+        """
+        order = np.arange(num_rows) if blocks == 1 else rng.permutation(num_rows)
+        ends = np.cumsum(np.bincount(index, minlength=num_rows)[order])
+        cuts = np.searchsorted(ends, len(index) * np.arange(1, blocks) / blocks)
+        first = np.concatenate([[0], cuts])
+        block, place = np.empty(num_rows, np.int32), np.empty(num_rows, np.int32)
+        block[order] = np.searchsorted(cuts, np.arange(num_rows), side="right")
+        place[order] = np.arange(num_rows) - first[block[order]]
+        return cls(block, place, int(np.bincount(block).max()))
+
+
+def default_blocks(num_ratings: int, num_rows: int) -> int:
+    """Return into how many blocks users and movies are divided: a power of two.
+
+    As many as it takes for a cell's rows to stay near a core, unless cells become too small to learn from.
+    """
+    blocks = 1
+    while num_rows / blocks > CELL_ROWS and num_ratings / (2 * blocks) ** 2 >= CELL_RATINGS:
+        blocks *= 2
+    return blocks
 
 
 def _sequence(seed: int, stream: Stream, *position: int) -> np.random.SeedSequence:

@@ -139,8 +139,9 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
     counts = np.bincount(trained.ratings.movie_idx, minlength=len(trained.recommender.movies))
     popular, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     planned = Batches(
-        trained.ratings.user_idx,
+        trained.ratings,
         num_users=len(trained.recommender.users),
+        num_movies=len(trained.recommender.movies),
         batch_size=trained.memory.batch_size,
         seed=trained.settings.seed,
     )
@@ -154,7 +155,7 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
     ]
 
 
-def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int64]], *, who: str, side: str, row: int) -> NextStep:
+def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: str, side: str, row: int) -> NextStep:
     rows = trained.ratings.user_idx if side == "user" else trained.ratings.movie_idx
     places = next((places for places in batches if (rows[places] == row).any()), batches[0])
     batch = DeviceRatings.of(trained.ratings, _CPU)[torch.from_numpy(places)]

@@ -144,7 +144,11 @@ class Fitting:
         device = model.global_mean.device
         self.settings, self.regularization = settings, regularization
         self.batches = Batches(
-            train.user_idx, num_users=len(model.user_biases.weight), batch_size=batch_size, seed=settings.seed
+            train,
+            num_users=len(model.user_biases.weight),
+            num_movies=len(model.movie_biases.weight),
+            batch_size=batch_size,
+            seed=settings.seed,
         )
         self.batch_size = batch_size
         self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
@@ -152,7 +156,7 @@ class Fitting:
         self.val = DeviceRatings.of(val, device) if val is not None and len(val) else None
         self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
         self.stopping = EarlyStopping(settings.patience)
-        self.step = 0
+        self.step = self.epoch = 0
         self.monitor: Monitor | None = None
         self._best_weights: dict[str, Tensor] | None = None
         self._best_memory: AdamMemory | None = None
@@ -183,6 +187,7 @@ class Fitting:
         )
         summary = log.summary(epoch=epoch, steps_before=self.step)
         self.step += len(log.sizes)
+        self.epoch = epoch
         _require_finite(self.engine.model, epoch=epoch, step=self.step)
         trained_seconds = time.perf_counter() - began
         if self.monitor is not None:
@@ -212,7 +217,7 @@ class Fitting:
 
     def best_memory(self) -> AdamMemory:
         """Return what Adam remembered beside the weights of `best_model`."""
-        return self._best_memory or self._memory(self.step // self.batches.steps)
+        return self._best_memory or self._memory(self.epoch)
 
     def _memory(self, epoch: int) -> AdamMemory:
         return AdamMemory.of(

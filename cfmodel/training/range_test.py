@@ -111,7 +111,7 @@ def range_test(
     sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
-    batches = _batches(ratings, train, settings, num_users=num_users)
+    batches = _batches(ratings, train, settings, num_users=num_users, num_movies=num_movies)
     for step, (learning_rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate
         update(model, optimizer, batch, regularization=regularization, max_grad_norm=settings.max_grad_norm)
@@ -162,11 +162,11 @@ def _warm(watched: RatingArrays, device: torch.device) -> DeviceRatings:
 
 
 def _batches(
-    ratings: DeviceRatings, train: RatingArrays, settings: TrainSettings, *, num_users: int
+    ratings: DeviceRatings, train: RatingArrays, settings: TrainSettings, *, num_users: int, num_movies: int
 ) -> Iterator[DeviceRatings]:
     """Yield the batches that training would see, epoch after epoch."""
     size = settings.batch_size or default_batch_size(len(ratings))
-    planned = Batches(train.user_idx, num_users=num_users, batch_size=size, seed=settings.seed)
+    planned = Batches(train, num_users=num_users, num_movies=num_movies, batch_size=size, seed=settings.seed)
     order = torch.from_numpy(planned.order())
     for epoch in itertools.count(1):
         for places in planned.of(epoch):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from cfmodel.training.compiled import compiled
 
 Keys = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.uint32]
@@ -46,13 +47,13 @@ def places(count: int, keys: Keys) -> Places:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _fill(table: Any, keys: Any) -> None:
     for row in range(len(table)):
         _fill_row(table[row], row, _u32(table.shape[0]), _u32(table.shape[1]), keys)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _fill_row(found: Any, row: int, rows: Any, columns: Any, keys: Any) -> None:
     # Every operation is cast back to 32 bits and there is no branch, so that eight places are found at once.
     for column in range(len(found)):
@@ -65,7 +66,7 @@ def _fill_row(found: Any, row: int, rows: Any, columns: Any, keys: Any) -> None:
         found[column] = _u32(left * columns) + right
 
 
-@njit(cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _scaled(number: Any, limit: Any) -> Any:
     """Mix a number's bits and return a number in [0, limit), limit < 2**16."""
     number = _u32(number ^ (number >> _u32(16)))
@@ -75,7 +76,7 @@ def _scaled(number: Any, limit: Any) -> Any:
     return _u32(_u32(_u32(number >> _u32(16)) * limit) >> _u32(16))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def dealt(places: Any, batches: int) -> Any:
     """Return the batch of each place where n places make so many batches of the same size, give or take one.
 
@@ -93,7 +94,7 @@ def dealt(places: Any, batches: int) -> Any:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def counting_sort(keys: Any, order: Any, starts: Any) -> None:
     """Sort by key, equals as they come.
 
@@ -112,3 +113,30 @@ def counting_sort(keys: Any, order: Any, starts: Any) -> None:
         key = keys[position]
         order[cursor[key]] = position
         cursor[key] += 1
+
+
+@compiled()
+def sort_cells(order: Any, starts: Any, rows: Any, place: Any, largest: int) -> None:
+    """Sort each cell of an order by row, in place, equals as they come.
+
+    Args:
+        order: Positions in `rows`, cell after cell, shape (N,).
+        starts: First place of each cell, and N, shape (cells + 1,).
+        rows: Row of each position, shape (N,).
+        place: Place of each row in its block, shape (rows,).
+        largest: Rows of the largest block.
+    """
+    room = np.empty_like(order[: np.max(np.diff(starts))])
+    cursor = np.empty(largest + 1, np.int64)
+    for cell in range(len(starts) - 1):
+        part = order[starts[cell] : starts[cell + 1]]
+        room[: len(part)] = part
+        cursor[:] = 0
+        for position in part:
+            cursor[place[rows[position]] + 1] += 1
+        for row in range(largest):
+            cursor[row + 1] += cursor[row]
+        for position in room[: len(part)]:
+            row = place[rows[position]]
+            part[cursor[row]] = position
+            cursor[row] += 1

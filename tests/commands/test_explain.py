@@ -115,8 +115,13 @@ def test_adams_step_is_the_one_that_training_goes_on_to_make(home: Home) -> None
     trained, memory = home.trained, home.trained.memory
     lesson = explain(trained.recommender, home.parts, home.settings.train, memory=memory)
     ratings = DeviceRatings.of(home.learned(), CPU)
-    learned = home.learned().user_idx
-    planned = Batches(learned, num_users=len(trained.recommender.users), batch_size=memory.batch_size, seed=0)
+    planned = Batches(
+        home.learned(),
+        num_users=len(trained.recommender.users),
+        num_movies=len(trained.recommender.movies),
+        batch_size=memory.batch_size,
+        seed=0,
+    )
     order = planned.order()
     batches = [ratings[torch.from_numpy(order[places])] for places in planned.of(memory.epoch + 1)]
     for told in lesson.adam:

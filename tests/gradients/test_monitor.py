@@ -86,7 +86,7 @@ def plain() -> list[PlainStep]:
     tables, steps = weights(model), []
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     for epoch in (1, 2):
-        planned = Batches(train.user_idx, num_users=USERS, batch_size=BATCH, seed=SETTINGS.seed)
+        planned = Batches(train, num_users=USERS, num_movies=MOVIES, batch_size=BATCH, seed=SETTINGS.seed)
         order = torch.from_numpy(planned.order())
         for number, places in enumerate(planned.of(epoch)):
             batch = DeviceRatings.of(train, CPU)[order[torch.from_numpy(places)]]

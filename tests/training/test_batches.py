@@ -1,7 +1,5 @@
 """Every rating once an epoch, in an order that seed and epoch decide."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -16,6 +14,7 @@ from cfmodel.training.batches import (
     DeviceRatings,
     Stream,
     default_batch_size,
+    default_blocks,
     generator,
 )
 
@@ -26,46 +25,74 @@ def numbered(count: int) -> RatingArrays:
     return RatingArrays(rows, rows, rows.astype(np.float32))
 
 
-@settings(deadline=None, max_examples=30)
+def made(count: int, users: int, movies: int, seed: int = 0) -> RatingArrays:
+    rng = np.random.default_rng(seed)
+    rows = (rng.integers(0, number, count).astype(np.int32) for number in (users, movies))
+    return RatingArrays(*rows, np.ones(count, np.float32))
+
+
+@settings(deadline=None, max_examples=50)
 @given(
     count=st.integers(1, 300),
     size=st.integers(1, 400),
     seed=st.integers(0, 2**31 - 1),
     epoch=st.integers(1, 99),
-    block=st.integers(1, 400),
+    blocks=st.sampled_from([1, 2, 4, 8, 16]),
 )
-def test_batches_cover_every_rating_exactly_once(count: int, size: int, seed: int, epoch: int, block: int) -> None:
-    users = np.random.default_rng(seed).integers(0, 9, count).astype(np.int32)
-    batches = Batches(users, num_users=9, batch_size=size, seed=seed, block_ratings=block)
+def test_batches_cover_every_rating_exactly_once(count: int, size: int, seed: int, epoch: int, blocks: int) -> None:
+    ratings = made(count, 9, 20, seed)
+    batches = Batches(ratings, num_users=9, num_movies=20, batch_size=size, seed=seed, blocks=blocks)
     found = list(batches.of(epoch))
     assert sorted(np.concatenate(found).tolist()) == list(range(count))
-    assert len(found) == batches.steps
-    assert max(map(len, found)) <= batches.largest
-    assert sorted(batches.order().tolist()) == list(range(count))
-
-
-def test_batches_of_a_block_have_the_same_size_give_or_take_one() -> None:
-    users = np.repeat(np.arange(40, dtype=np.int32), 25)
-    batches = Batches(users, num_users=40, batch_size=30, seed=0, block_ratings=400)
-    sizes = [len(places) for places in batches.of(1)]
-    assert batches.steps == len(sizes) == 33 or abs(len(sizes) - 33) <= 2
-    assert max(sizes) - min(sizes) <= 2
-
-
-def test_ratings_of_a_step_come_from_one_block_of_users() -> None:
-    users = np.repeat(np.arange(40, dtype=np.int32), 25)
-    batches = Batches(users, num_users=40, batch_size=50, seed=0, block_ratings=250)
+    assert 1 <= len(found) <= batches.steps
+    assert min(map(len, found)) >= 1
     order = batches.order()
-    blocks = [frozenset(users[order[first:last]]) for first, last in pairwise(batches.starts)]
-    assert len(blocks) == 4
-    assert sorted(user for block in blocks for user in block) == list(range(40))
-    for places in batches.of(3):
-        assert any(set(users[order[places]]) <= block for block in blocks)
+    assert sorted(order.tolist()) == list(range(count))
+
+
+def test_batches_of_a_small_set_have_the_same_size_give_or_take_one() -> None:
+    batches = Batches(made(1000, 40, 30), num_users=40, num_movies=30, batch_size=30, seed=0)
+    sizes = [len(places) for places in batches.of(1)]
+    assert batches.blocks == 1
+    assert len(sizes) == batches.steps == 33
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_cells_of_a_visit_share_neither_users_nor_movies() -> None:
+    ratings = made(5000, 60, 50)
+    batches = Batches(ratings, num_users=60, num_movies=50, batch_size=100, seed=0, blocks=8)
+    order = batches.order()
+    seen: list[int] = []
+    for visit, number in batches.visits_of(3):
+        cells = [order[batches.starts[cell] : batches.starts[cell + 1]] for cell in visit]
+        for rows in (ratings.user_idx, ratings.movie_idx):
+            own = [set(rows[cell].tolist()) for cell in cells]
+            assert sum(map(len, own)) == len(set().union(*own))
+        assert len(visit) == 4
+        assert number == batches.per_visit
+        seen += visit.tolist()
+    assert sorted(seen) == list(range(64))
+
+
+def test_blocks_have_about_as_many_ratings_each() -> None:
+    ratings = made(20_000, 4000, 3000)
+    batches = Batches(ratings, num_users=4000, num_movies=3000, batch_size=100, seed=0, blocks=4)
+    cells = np.diff(batches.starts).reshape(4, 4)
+    assert cells.sum(axis=0).min() > 0.9 * cells.sum() / 4
+    assert cells.sum(axis=1).min() > 0.9 * cells.sum() / 4
+
+
+@given(ratings=st.integers(1, 10**9), rows=st.integers(1, 10**7))
+def test_there_are_blocks_only_where_rows_are_many_and_cells_stay_large(ratings: int, rows: int) -> None:
+    blocks = default_blocks(ratings, rows)
+    assert blocks & (blocks - 1) == 0
+    assert blocks == 1 or ratings / blocks**2 >= 8192
+    assert blocks == 1 or rows / (blocks // 2) > 1024
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     def drawn(seed: int, epoch: int) -> list[list[int]]:
-        batches = Batches(np.zeros(1000, np.int32), num_users=1, batch_size=100, seed=seed)
+        batches = Batches(made(1000, 5, 5), num_users=5, num_movies=5, batch_size=100, seed=seed)
         return [places.tolist() for places in batches.of(epoch)]
 
     first = drawn(7, 3)
@@ -77,7 +104,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_every_pair_of_ratings_meets_in_a_batch_about_as_often_as_chance_has_it() -> None:
     count, epochs = 20, 2000
-    batches = Batches(np.zeros(count, np.int32), num_users=1, batch_size=5, seed=0)
+    batches = Batches(made(count, 3, 3), num_users=3, num_movies=3, batch_size=5, seed=0)
     together = np.zeros((count, count))
     for epoch in range(1, epochs + 1):
         for places in batches.of(epoch):
@@ -107,7 +134,7 @@ def test_a_default_batch_is_a_power_of_two_within_its_limits(count: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("count", "size"), [(0, 32), (5_000, 32), (72_000, 256), (100_000, 512), (1_000_000, 4096), (20_000_000, 8192)]
+    ("count", "size"), [(0, 32), (5_000, 32), (72_000, 256), (100_000, 512), (1_000_000, 4096), (20_000_000, 65_536)]
 )
 def test_default_batches_of_known_sets(count: int, size: int) -> None:
     assert default_batch_size(count) == size

@@ -43,14 +43,14 @@ def trained(
     batch_size: int,
     dtype: torch.dtype = torch.float64,
     epochs: int = 1,
-    block_ratings: int = 2**20,
+    blocks: int = 1,
     **how: Any,
 ) -> tuple[Engine, StepLog]:
     """Train for some epochs; return the engine and what the last epoch's steps saw."""
     chosen = TrainSettings(**{"embedding_dim": 5, "epochs": 8, "init_std": 0.3, "learning_rate": 0.02, **how})
     model = initial_model(ratings, num_users=users, num_movies=movies, settings=chosen).to(dtype)
     batches = Batches(
-        ratings.user_idx, num_users=users, batch_size=batch_size, seed=chosen.seed, block_ratings=block_ratings
+        ratings, num_users=users, num_movies=movies, batch_size=batch_size, seed=chosen.seed, blocks=blocks
     )
     extra = {"threads": 1} if kind is FusedEngine and "threads" not in how else {}
     engine = kind(model, ratings, batches, settings=chosen, regularization=0.05, **extra)
@@ -80,13 +80,13 @@ def assert_same(one: tuple[Engine, StepLog], other: tuple[Engine, StepLog], near
 @pytest.mark.parametrize("dtype", NEAR, ids=str)
 @pytest.mark.parametrize("adam", ["touched_rows", "all_rows"])
 @pytest.mark.parametrize("max_grad_norm", [0.05, 1e6], ids=["clipped", "not clipped"])
-@pytest.mark.parametrize("steps", [1, 50])
+@pytest.mark.parametrize(("steps", "blocks"), [(1, 1), (50, 1), (16, 8), (64, 4)])
 def test_steps_are_those_of_autograd(
-    kind: str, dtype: torch.dtype, adam: str, max_grad_norm: float, steps: int
+    kind: str, dtype: torch.dtype, adam: str, max_grad_norm: float, steps: int, blocks: int
 ) -> None:
     ratings = drawn(40 * steps, users=60, movies=35)  # batches of 40 over 95 rows: some repeat, some are not there
     how: dict[str, Any] = {"users": 60, "movies": 35, "batch_size": 40, "dtype": dtype}
-    how |= {"adam": adam, "max_grad_norm": max_grad_norm}
+    how |= {"adam": adam, "max_grad_norm": max_grad_norm, "blocks": blocks}
     ours, reference = trained(FUSED[kind], ratings, **how), trained(AutogradEngine, ratings, **how)
     assert len(ours[1].loss) == steps
     assert (ours[1].clip_coefficient < 1).all() == (max_grad_norm < 1)
@@ -114,20 +114,20 @@ def test_rows_that_no_rating_looks_up_move_only_as_torch_moves_them(kind: str, a
     movies=st.integers(1, 40),
     dim=st.integers(1, 20),
     batch_size=st.integers(1, 130),
-    block=st.integers(10, 200),
+    blocks=st.sampled_from([1, 2, 4, 8]),
     threads=st.integers(1, 4),
     seed=st.integers(0, 99),
     adam=st.sampled_from(["touched_rows", "all_rows"]),
 )
 def test_any_shape_gives_what_autograd_gives(
-    count: int, users: int, movies: int, dim: int, batch_size: int, block: int, threads: int, seed: int, adam: str
+    count: int, users: int, movies: int, dim: int, batch_size: int, blocks: int, threads: int, seed: int, adam: str
 ) -> None:
     ratings = drawn(count, users, movies, seed)
     chosen = TrainSettings(embedding_dim=dim, epochs=4, init_std=0.3, adam=adam, seed=seed)
     engines: list[tuple[Engine, StepLog]] = []
     for kind, extra in ((FusedEngine, {"threads": threads}), (AutogradEngine, {})):
         model = initial_model(ratings, num_users=users, num_movies=movies, settings=chosen).double()
-        batches = Batches(ratings.user_idx, num_users=users, batch_size=batch_size, seed=seed, block_ratings=block)
+        batches = Batches(ratings, num_users=users, num_movies=movies, batch_size=batch_size, seed=seed, blocks=blocks)
         engine: Engine = kind(model, ratings, batches, settings=chosen, regularization=0.1, **extra)
         for epoch in (1, 2):
             log = engine.run_epoch(epoch, on_progress=lambda share: None)
@@ -136,13 +136,14 @@ def test_any_shape_gives_what_autograd_gives(
 
 
 @pytest.mark.parametrize("adam", ["touched_rows", "all_rows"])
-def test_the_result_does_not_depend_on_the_number_of_threads(adam: str) -> None:
+@pytest.mark.parametrize("batch_size", [100, 1000])
+def test_the_result_does_not_depend_on_the_number_of_threads(adam: str, batch_size: int) -> None:
     ratings = drawn(6000, users=300, movies=200)
     models = []
     for threads in (1, 2, 3, 7):
         chosen = TrainSettings(epochs=2, adam=adam)
         model = initial_model(ratings, num_users=300, num_movies=200, settings=chosen)
-        batches = Batches(ratings.user_idx, num_users=300, batch_size=1000, seed=0, block_ratings=3000)
+        batches = Batches(ratings, num_users=300, num_movies=200, batch_size=batch_size, seed=0, blocks=8)
         engine = FusedEngine(model, ratings, batches, settings=chosen, regularization=0.1, threads=threads)
         for epoch in (1, 2):
             engine.run_epoch(epoch, on_progress=lambda share: None)
@@ -161,7 +162,7 @@ def test_an_engine_goes_on_from_tables_and_adam_as_if_it_had_never_stopped(kind:
     chosen = TrainSettings(embedding_dim=5, epochs=8, init_std=0.3, learning_rate=0.02)
     model = initial_model(ratings, num_users=40, num_movies=30, settings=chosen)
     model.load_state_dict(first.model.state_dict())
-    batches = Batches(ratings.user_idx, num_users=40, batch_size=50, seed=0)
+    batches = Batches(ratings, num_users=40, num_movies=30, batch_size=50, seed=0)
     extra = {"threads": 1} if kind is FusedEngine else {}
     resumed = kind(model, ratings, batches, settings=chosen, regularization=0.05, **extra)
     resumed.resume(first.adam())
@@ -228,7 +229,7 @@ def test_a_rating_that_is_no_number_is_the_largest_error() -> None:
     ratings = drawn(100, users=20, movies=10)
     ratings.rating[17] = np.nan
     model = CollaborativeFiltering(20, 10, 5, global_mean=3.0)
-    batches = Batches(ratings.user_idx, num_users=20, batch_size=100, seed=0)
+    batches = Batches(ratings, num_users=20, num_movies=10, batch_size=100, seed=0)
     engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
     log = engine.run_epoch(1, on_progress=lambda share: None)
     assert np.isnan(log.loss[0])

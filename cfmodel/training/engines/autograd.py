@@ -47,10 +47,10 @@ class AutogradEngine:
 
     def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
-        steps = self._batches.steps
         order = [torch.from_numpy(batch).to(self._ratings.rating.device) for batch in self._batches.of(epoch)]
         ordered = self._ratings[torch.cat(order)]
         sizes = [len(batch) for batch in order]
+        steps = len(sizes)
         log = _DeviceLog(steps, ordered.rating.device)
         if monitor is not None:
             monitor.begin_epoch(epoch, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)

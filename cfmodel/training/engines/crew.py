@@ -1,10 +1,11 @@
 """Threads that share the chunks of one phase after another, and never wait for one that is not there.
 
 Every thread runs the same compiled function, which goes through numbered phases. In a phase each
-thread claims chunks until none is left, so one that the machine has put aside claims none and holds
-nobody up; it finds the phases it missed used up and catches up in passing. Who does the last chunk of
-a phase does what comes once, such as adding up, and opens the next. What a chunk is does not depend
-on the number of threads, nor does any result.
+thread takes the chunks that are still to be had, those first that it had before and whose rows its
+core has at hand. So a thread that the machine has put aside takes none and holds nobody up; it finds
+the phases it missed used up and catches up in passing. Who does the last chunk of a phase does what
+comes once, such as adding up, and ends the phase. What a chunk is does not depend on the number of
+threads, nor does any result.
 """
 
 import os
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from cfmodel.training.compiled import compiled
 
 #: Looks at an unfinished phase before the core is offered to others.
 _SPINS = 4096
@@ -25,16 +28,16 @@ _BYTES = 8
 
 
 class Phases(NamedTuple):
-    """The state of P phases, int64: chunks claimed and done, shape (P,), and how many are over, shape (1,)."""
+    """The state of P phases of C chunks: which are taken, shape (P, C), how many done, (P,), and phases over, (1,)."""
 
-    claims: npt.NDArray[np.int64]
+    taken: npt.NDArray[np.int64]
     done: npt.NDArray[np.int64]
     over: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, number: int) -> "Phases":
+    def of(cls, number: int, chunks: int) -> "Phases":
         """Return phases that nobody has begun."""
-        return cls(np.zeros(number, np.int64), np.zeros(number, np.int64), np.zeros(1, np.int64))
+        return cls(np.zeros((number, chunks), np.int64), np.zeros(number, np.int64), np.zeros(1, np.int64))
 
 
 class Crew:
@@ -46,23 +49,21 @@ class Crew:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._others = ThreadPoolExecutor(threads - 1, "cfmodel-train") if threads > 1 else None
+        self._others = ThreadPoolExecutor(max(1, threads - 1), "cfmodel-train")  # begins none before it has work
 
-    def run(self, function: Callable[..., None], phases: int, *args: Any) -> None:
-        """Call `function(state of so many phases, *args)` in every thread; return when all phases are over.
+    def run(self, function: Callable[..., None], phases: int, chunks: int, *args: Any) -> None:
+        """Call `function(phases, number of the thread, *args)` in every thread; return when all phases are over.
 
         A thread that comes late may still be inside by then, but finds nothing left to do.
         """
-        state = Phases.of(phases)
-        if self._others is not None:
-            for _ in range(self.threads - 1):
-                self._others.submit(function, state, *args)
-        function(state, *args)
+        state = Phases.of(phases, chunks)
+        for thread in range(1, self.threads):
+            self._others.submit(function, state, thread, *args)
+        function(state, 0, *args)
 
     def close(self) -> None:
         """Let the threads end."""
-        if self._others is not None:
-            self._others.shutdown(wait=True)
+        self._others.shutdown(wait=True)
 
 
 def available_cores() -> int:
@@ -81,6 +82,17 @@ def _atomic_add(_typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.int64(array, index, value), generate
 
 
+def _atomic_exchange(_typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set an element of a contiguous int64 array at once for all threads, and return what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        values = context.make_array(signature.args[0])(context, builder, given[0])
+        place = builder.gep(values.data, [given[1]])
+        return builder.atomic_rmw("xchg", place, given[2], "seq_cst")
+
+    return types.int64(array, index, value), generate
+
+
 def _sched_yield(_typing: Any) -> Any:
     """Offer the core to another thread, where the system has a call for it."""
 
@@ -94,28 +106,31 @@ def _sched_yield(_typing: Any) -> Any:
 
 
 _add: Any = intrinsic(_atomic_add)
+_exchange: Any = intrinsic(_atomic_exchange)
 _yield_core: Any = intrinsic(_sched_yield)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def claim(phases: Phases, phase: int) -> int:
-    """Return the next chunk of a phase that nobody has begun; there may be no such chunk."""
-    return _add(phases.claims, phase, np.int64(1))  # type: ignore[no-any-return]
+@compiled(forceinline=True)
+def take(phases: Phases, phase: int, chunk: int) -> bool:
+    """Return whether a chunk of a phase was still to be had; then it is the caller's to do."""
+    if phases.taken[phase, chunk]:  # mostly seen without holding up the others
+        return False
+    return _exchange(phases.taken, phase * phases.taken.shape[1] + chunk, np.int64(1)) == 0  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def is_last(phases: Phases, phase: int, chunks: int) -> bool:
     """Count a chunk as done and return whether it was the last; who did it must then call `end`."""
     return _add(phases.done, phase, np.int64(1)) == chunks - 1  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def end(phases: Phases) -> None:
     """End the phase under way: what was written in it is there for all."""
     _add(phases.over, np.int64(0), np.int64(1))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def wait(phases: Phases, phase: int) -> None:
     """Wait until a phase is over; soon let others have the core."""
     looks = 0

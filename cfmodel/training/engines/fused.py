@@ -1,6 +1,7 @@
 """The engine for the CPU: every step compiled, tables and Adam's moments in rows of its own."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,20 +14,30 @@ from cfmodel.gradients.scalars import StepScalars
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches
-from cfmodel.training.engines import grouping, kernels
+from cfmodel.training.engines import kernels
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
 from cfmodel.training.engines.crew import Crew, available_cores
-from cfmodel.training.engines.grouping import Groups, Room, arranged, group
+from cfmodel.training.engines.grouping import (
+    FIELDS,
+    FIRST,
+    LAST,
+    MOVIE_FIRST,
+    USER_FIRST,
+    Cells,
+    Grouped,
+    cells_of,
+    deal,
+)
 from cfmodel.training.engines.kernels import Constants, run_steps
 from cfmodel.training.engines.layout import padded_side, table_view
 from cfmodel.training.log import Floats, StepLog
 from cfmodel.training.records import TABLES
 from cfmodel.training.schedule import learning_rate_at
 
+#: Ratings that are learned from in one go at least: less would not be worth waking the other threads for.
+_STRETCH = 2**19
 #: Adam's own numbers, as torch has them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-#: Ratings a chunk of a step has at least, and most chunks; neither depends on the number of threads.
-_CHUNK_RATINGS, _MOST_CHUNKS = 128, 32
 
 
 class FusedEngine:
@@ -56,52 +67,56 @@ class FusedEngine:
         self.model, self.learning_rate = model, settings.learning_rate
         self._settings, self._batches = settings, batches
         self._dtype = model.user_biases.weight.numpy(force=True).dtype
-        self._crew = Crew(threads or available_cores())
+        self._crew = Crew(min(threads or available_cores(), batches.lanes))
         self._step = 0
-        self._users, self._movies, self._columns = arranged(train, batches, len(model.movie_biases.weight))
-        size = batches.largest
-        self._sides = {name: padded_side(model, name, size, self._dtype) for name in SIDES}
+        self._cells = cells_of(train, batches)
+        room = _Room.of(self._cells, batches)
+        self._sides = {
+            name: padded_side(model, name, groups, batches.lanes, self._dtype)
+            for name, groups in zip(SIDES, room.groups, strict=True)
+        }
         numbers = float(model.global_mean), regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         dim = model.user_embeddings.embedding_dim
         self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
-        self._chunks = int(np.clip(size // _CHUNK_RATINGS, 1, _MOST_CHUNKS))
-        self._parts = np.zeros((2, self._chunks, kernels.PARTS))
-        self._error = np.empty(size, self._dtype)
-        self._groups = {name: Groups.empty(batches.most_in_block, size) for name in SIDES}
-        shape = self._groups["user"].rows.shape
-        self._room = Room(
-            rating=np.empty(shape, self._dtype),
-            slot=np.empty(shape, np.int32),
-            place=np.empty(batches.largest_block, np.int32),
-            counts=np.empty((2, 2, grouping.CHUNKS, batches.most_in_block), np.int64),
-        )
+        self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
+        self._error = np.empty((batches.lanes, room.ratings), self._dtype)
+        # Where visits are not dealt into batches, the cells themselves are what is learned from.
+        self._grouped = self._cells.by_user, self._cells.by_movie
+        if batches.per_visit > 1:
+            groups = room.visit + batches.lanes * batches.per_visit
+            rating = self._cells.by_user.values.dtype
+            self._grouped = (
+                Grouped.empty(groups, room.visit, rating),
+                Grouped.empty(groups, room.visit, np.int32),
+            )
+        self._parts = np.empty((0, batches.lanes, FIELDS), np.int64)
 
     def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
-        rates = self._rates(epoch)
-        seen = np.empty((self._batches.steps, kernels.COLUMNS))
-        sizes = np.empty(self._batches.steps, np.int64)
+        visits = self._visits(epoch)
+        total = sum(batches for _, batches in visits)
+        rates = self._rates(epoch, total)
+        seen = np.empty((total, kernels.COLUMNS))
         if monitor is not None:
             monitor.begin_epoch(epoch)
         done = 0
-        for block in self._batches.blocks_of(epoch):
-            self._group(epoch, block)
-            steps = slice(done, done + self._batches.in_block(block))
-            sizes[steps] = [self._size(at) for at in range(steps.stop - done)]
-            for stretch in self._stretches(steps.stop - done, monitor):
+        for visit, batches in visits:
+            self._deal(epoch, visit, batches)
+            steps = slice(done, done + batches)
+            for stretch in self._stretches(batches, monitor):
                 if monitor is not None and not monitor.free_steps(1):
                     self._run_watched(stretch, rates[steps], seen[steps], monitor)
                 else:
                     self._run(stretch, 0, rates[steps], seen[steps])
                     if monitor is not None:
                         monitor.passed(stretch.stop - stretch.start)
-                on_progress((done + stretch.stop) / len(seen))
+                on_progress((done + stretch.stop) / total)
             done = steps.stop
-        self._step += len(seen)
+        self._step += total
         self.learning_rate = float(rates[-1, 2])
-        loss, squared_error, total, coefficient = seen[:, : kernels.NORMS].T
+        loss, squared_error, norm, coefficient = seen[:, : kernels.NORMS].T
         norms = seen[:, kernels.NORMS : kernels.NORMS + len(TABLES)]
-        log = StepLog(sizes, loss, squared_error, total, coefficient, norms)
+        log = StepLog(seen[:, kernels.SIZE].astype(np.int64), loss, squared_error, norm, coefficient, norms)
         if monitor is not None:
             monitor.end_steps(**log.columns(), scalars=_scalars(seen))
         return log
@@ -132,35 +147,46 @@ class FusedEngine:
             table.data = table.data.clone(memory_format=torch.contiguous_format)
 
     def _stretches(self, steps: int, monitor: Monitor | None) -> Iterator[slice]:
-        """Divide a block's steps into stretches done in one go: up to the next report, or look of the monitor."""
-        stride = max(1, self._batches.steps // REPORTS_PER_EPOCH)
+        """Divide steps into stretches done in one go: up to the next report, or look of the monitor."""
+        stride = max(self._batches.steps // REPORTS_PER_EPOCH, _STRETCH // self._batches.batch_size, 1)
         at = 0
         while at < steps:
             free = stride if monitor is None else max(1, monitor.free_steps(stride))
             yield slice(at, min(at + free, steps))
             at = min(at + free, steps)
 
-    def _group(self, epoch: int, block: int) -> None:
-        batch = self._batches.deal(epoch, block)
-        count = self._batches.in_block(block)
-        by_user, by_movie = (_first(groups, count) for groups in self._groups.values())
-        room = self._room._replace(counts=self._room.counts[..., :count])
+    def _visits(self, epoch: int) -> list[tuple[Any, int]]:
+        """Return the cells and the number of batches of each visit; those that need no dealing as a single one."""
+        visits = self._batches.visits_of(epoch)
+        if self._batches.per_visit > 1:
+            return list(visits)
+        return [(np.stack([cells for cells, _ in visits]), len(visits))]
+
+    def _deal(self, epoch: int, visit: Any, batches: int) -> None:
+        """Make the batches of a visit what is learned from."""
+        if self._batches.per_visit == 1:
+            self._parts = self._cells.parts[visit]
+            return
+        sizes = np.diff(self._batches.starts)[visit]
+        batch = np.concatenate([self._batches.deal(epoch, cell, batches) for cell in visit.tolist()])
+        self._parts = np.empty((batches, len(visit), FIELDS), np.int64)
         self._crew.run(
-            group, grouping.PHASES, block, batch, self._users, self._movies, self._columns, by_user, by_movie, room
+            deal, 1, len(visit), self._cells, visit, batch, np.cumsum(sizes) - sizes, *self._grouped, self._parts
         )
 
     def _run(self, steps: slice, stage: int, rates: Floats, seen: Floats) -> None:
         self._crew.run(
             run_steps,
             kernels.PHASES * (steps.stop - steps.start),
+            kernels.CHUNKS * self._batches.lanes,
             steps.start,
             steps.stop,
             stage,
-            self._chunks,
-            *self._sides.values(),
-            *self._groups.values(),
-            (self._room.rating, self._room.slot, self._error),
             self._parts,
+            *self._grouped,
+            *self._sides.values(),
+            self._error,
+            self._sums,
             rates[:, :2].astype(self._dtype),
             self._constants,
             seen,
@@ -177,35 +203,42 @@ class FusedEngine:
             probe.after()
 
     def _show(self, probe: Probe, step: int) -> None:
-        size, scale = self._size(step), 2 / self._size(step)
-        touched, looked_up = {}, {}
-        for name in SIDES:
-            groups, other = self._groups[name], "movie" if name == "user" else "user"
-            number = groups.number[step]
-            rows = torch.from_numpy(groups.rows[step, :number]).long()
-            counts = torch.from_numpy(np.diff(groups.starts[step, : number + 1]).astype(np.float32))
-            touched[name] = TouchedRows(rows, counts, None, torch.tensor(int(number)))
-            looked_up[other] = torch.from_numpy(groups.others[step, :size])
+        parts, (by_user, by_movie) = self._parts[step], self._grouped
+        size = int((parts[:, LAST] - parts[:, FIRST]).sum())
+        touched, gradients = {}, {}
+        for name, grouped, field in (("user", by_user, USER_FIRST), ("movie", by_movie, MOVIE_FIRST)):
+            side, ranges = self._sides[name], [slice(part[field], part[field + 1]) for part in parts]
+            rows = np.concatenate([grouped.rows[each] for each in ranges])
+            ends = np.concatenate([grouped.starts[each.start + 1 : each.stop + 1] for each in ranges])
+            counts = ends - np.concatenate([grouped.starts[each] for each in ranges])
+            touched[name] = TouchedRows(
+                torch.from_numpy(rows).long(),
+                torch.from_numpy(counts.astype(np.float32)),
+                None,
+                torch.tensor(len(rows)),
+            )
+            found = np.concatenate(
+                [
+                    side.gradient[first : first + each.stop - each.start]
+                    for first, each in zip(side.first_gradient, ranges, strict=True)
+                ]
+            )
+            for table in TABLES:
+                if side_of(table) == name:
+                    gradients[table] = table_view(found, table, self._constants.dim) * (2 / size)
         # Errors lie in the users' order; so must the rows that are looked up with them.
-        user, movie = touched["user"], looked_up["movie"]
+        users = touched["user"].rows.repeat_interleave(touched["user"].counts.long())
+        movies = np.concatenate([by_user.others[part[FIRST] : part[LAST]] for part in parts])
+        errors = np.concatenate([own[: part[LAST] - part[FIRST]] for own, part in zip(self._error, parts, strict=True)])
         probe.before(
-            {"user": user.rows.repeat_interleave(user.counts.long()), "movie": movie},
-            torch.from_numpy(self._error[:size]),
+            {"user": users, "movie": torch.from_numpy(movies)},
+            torch.from_numpy(errors),
             touched=touched,
-            gradients={
-                name: table_view(self._sides[side_of(name)].gradient[: len(touched[side_of(name)].rows)], name,
-                            self._constants.dim) * scale
-                for name in TABLES
-            },
-        )  # fmt: skip
+            gradients=gradients,
+        )
 
-    def _size(self, step: int) -> int:
-        groups = self._groups["user"]
-        return int(groups.starts[step, groups.number[step]])
-
-    def _rates(self, epoch: int) -> Floats:
+    def _rates(self, epoch: int, steps: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
-        steps = self._batches.steps
         rate = np.array(
             [learning_rate_at((epoch - 1 + at / steps) / self._settings.epochs, self._settings) for at in range(steps)]
         )
@@ -216,8 +249,22 @@ class FusedEngine:
         return np.stack([step, root, rate], axis=1)
 
 
-def _first(groups: Groups, count: int) -> Groups:
-    return Groups(*(column[:count] for column in groups))
+class _Room(NamedTuple):
+    """The most groups of users and of movies, and ratings, of a lane; the most ratings of a visit."""
+
+    groups: tuple[int, int]
+    ratings: int
+    visit: int
+
+    @classmethod
+    def of(cls, cells: Cells, batches: Batches) -> Self:
+        sizes = np.diff(batches.starts)
+        # A cell's ratings are dealt evenly, give or take one.
+        most = sizes if batches.per_visit == 1 else np.minimum(sizes, sizes // batches.per_visit + 2)
+        users, movies = (cells.parts[:, field + 1] - cells.parts[:, field] for field in (USER_FIRST, MOVIE_FIRST))
+        groups = int(np.minimum(users, most).max()), int(np.minimum(movies, most).max())
+        largest = np.sort(sizes)[-batches.lanes :]
+        return cls(groups, int(most.max()), int(largest.sum()))
 
 
 def _scalars(seen: Floats) -> StepScalars:

@@ -1,218 +1,208 @@
-"""Ratings dealt into batches and grouped by row within each, in one counting sort an epoch.
+"""Ratings grouped by row, cell by cell, and dealt into batches without being sorted again.
 
-The ratings lie sorted by block, by user and by movie from the start, so a walk over them that appends
-each rating to its batch leaves every batch sorted too.
+The ratings lie sorted by cell and by user, and once more by cell and by movie, from the start. A cell
+that is one part of a batch as it is needs nothing more. One that is dealt into several is walked over
+once: each rating is appended to its batch, which leaves every batch sorted too.
 """
 
-from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cfmodel.data.parts import RatingArrays
-from cfmodel.training.batches import Batches
-from cfmodel.training.engines.crew import Phases, claim, end, is_last, wait
+from cfmodel.training.batches import Batches, Rows
+from cfmodel.training.compiled import compiled
+from cfmodel.training.engines.crew import Phases, end, is_last, take, wait
 from cfmodel.training.shuffle import counting_sort
 
-#: Phases of `group`, and chunks in each.
-PHASES, CHUNKS = 4, 16
+#: What `parts` says of one lane's part of one batch: its groups of users and of movies, its ratings.
+USER_FIRST, USER_LAST, MOVIE_FIRST, MOVIE_LAST, FIRST, LAST = range(6)
+FIELDS = 6
 
-Rows = npt.NDArray[np.int32]
-
-
-class Runs(NamedTuple):
-    """One side's ratings of all blocks, sorted by block and row.
-
-    Attributes:
-        rows: Row of each run of ratings with the same block and row, shape (R,).
-        starts: First rating of each run, and N, shape (R + 1,).
-        blocks: First run of each block, and R, shape (blocks + 1,).
-    """
-
-    rows: Rows
-    starts: npt.NDArray[np.int64]
-    blocks: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, rows: Rows, blocks: npt.NDArray[np.int64]) -> Self:
-        """Find the runs of sorted ratings.
-
-        Args:
-            rows: Row of each rating, rising within each block, shape (N,).
-            blocks: First rating of each block, and N, shape (blocks + 1,).
-        """
-        new = np.empty(len(rows), bool)
-        np.not_equal(rows[1:], rows[:-1], out=new[1:])
-        new[blocks[:-1]] = True
-        starts = np.flatnonzero(new)
-        return cls(rows[starts], np.append(starts, len(rows)), np.searchsorted(starts, blocks))
+Parts = npt.NDArray[np.int64]
 
 
-class Groups(NamedTuple):
-    """The S batches of a block, each grouped by the rows of one side; B is room for the largest batch.
+class Grouped(NamedTuple):
+    """Ratings grouped by the rows of one side.
 
     Attributes:
-        rows: Row of each group, shape (S, B).
-        starts: First rating of each group, and the batch's size, shape (S, B + 1).
-        number: Groups of each batch, shape (S,).
-        others: The other side's row of each rating, shape (S, B).
+        rows: Row of each group, shape (G,).
+        starts: First rating of each group; the next entry is where it ends, shape (G + 1,) or more.
+        others: The other side's row of each rating, shape (N,).
+        values: By user: each rating. By movie: where the part, as grouped by user, has this rating. Shape (N,).
     """
 
     rows: Rows
     starts: Rows
-    number: Rows
     others: Rows
+    values: Any
 
     @classmethod
-    def empty(cls, batches: int, size: int) -> Self:
-        """Return room for so many batches."""
-        # An odd number of cache lines from batch to batch: a power of two would put all batches'
-        # ends into the same few places of the cache.
-        width = (size // 16 + 1 | 1) * 16
-        rows, starts, others = (np.empty((batches, width), np.int32) for _ in range(3))
-        return cls(rows, starts, np.empty(batches, np.int32), others)
+    def empty(cls, groups: int, ratings: int, dtype: Any) -> Self:
+        """Return room for so many."""
+        rows, starts = np.empty(groups, np.int32), np.empty(groups + 1, np.int32)
+        return cls(rows, starts, np.empty(ratings, np.int32), np.empty(ratings, dtype))
 
 
-class Room(NamedTuple):
-    """What grouping leaves behind for the ratings of a block, and what it counts on the way.
+class Cells(NamedTuple):
+    """All ratings grouped within each cell.
 
     Attributes:
-        rating: Rating of each place of a batch grouped by user, shape (S, B).
-        slot: Where a batch grouped by user has the rating that is here when grouped by movie, shape (S, B).
-        place: The same for each rating of the block in its first order, shape (n,).
-        counts: Ratings, then groups, of each chunk in each batch, for either side, shape (2, 2, CHUNKS, S).
+        by_user: Grouped by user.
+        by_movie: Grouped by movie.
+        parts: What `FIELDS` says of each cell, shape (cells, 6).
     """
 
-    rating: Any
-    slot: Rows
-    place: Rows
-    counts: npt.NDArray[np.int64]
+    by_user: Grouped
+    by_movie: Grouped
+    parts: Parts
 
 
-def arranged(train: RatingArrays, batches: Batches, num_movies: int) -> tuple[Runs, Runs, tuple[Any, ...]]:
-    """Sort the ratings by block, user and movie; return the runs of users and of movies, and their columns."""
-    order = batches.order()
-    user, movie, rating = train.user_idx[order], train.movie_idx[order], train.rating[order]
-    by_movie = np.empty(len(order), np.int32)
-    for first, last in pairwise(batches.starts):
-        within, starts = np.empty(last - first, np.int64), np.empty(num_movies + 1, np.int64)
-        counting_sort(movie[first:last], within, starts)
-        by_movie[first:last] = within + first
-    return (
-        Runs.of(user, batches.starts),
-        Runs.of(movie[by_movie], batches.starts),
-        (movie, rating, by_movie, user[by_movie]),
+def cells_of(train: RatingArrays, batches: Batches) -> Cells:
+    """Group the N training ratings within each cell of their batches; as `Batches.order` sorts them."""
+    count, starts = len(train), batches.starts
+    user, movie = np.empty(count, np.int32), np.empty(count, np.int32)
+    rating = np.empty(count, train.rating.dtype)
+    _scatter(train.user_idx, train.movie_idx, train.rating, batches.users.block, batches.movies.block,
+             batches.blocks, starts[:-1].copy(), user, movie, rating)  # fmt: skip
+    sorted_movie, user_by_movie, slot = (np.empty(count, np.int32) for _ in range(3))
+    _sort(starts, user, movie, rating, batches.users.place, batches.users.largest, batches.movies.place,
+          batches.movies.largest, sorted_movie, user_by_movie, slot)  # fmt: skip
+    users, user_starts, user_cells = _runs(user, starts)
+    movies, movie_starts, movie_cells = _runs(sorted_movie, starts)
+    columns = user_cells[:-1], user_cells[1:], movie_cells[:-1], movie_cells[1:], starts[:-1], starts[1:]
+    return Cells(
+        Grouped(users, user_starts, movie, rating),
+        Grouped(movies, movie_starts, user_by_movie, slot),
+        np.stack(columns, axis=1),
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def group(
-    phases: Phases,
-    block: int,
-    batch: Any,
-    users: Any,
-    movies: Any,
-    ratings: Any,
-    by_user: Any,
-    by_movie: Any,
-    room: Any,
+def _runs(rows: Rows, cells: Parts) -> tuple[Rows, Rows, Parts]:
+    """Find runs of equal rows that do not cross cells: each one's row, where it begins, and each cell's first."""
+    new = np.empty(len(rows), bool)
+    np.not_equal(rows[1:], rows[:-1], out=new[1:])
+    new[cells[:-1][np.diff(cells) > 0]] = True
+    starts = np.flatnonzero(new).astype(np.int32)
+    return rows[starts], np.append(starts, np.int32(len(rows))), np.searchsorted(starts, cells)
+
+
+@compiled()
+def _scatter(
+    user: Any, movie: Any, rating: Any, user_block: Any, movie_block: Any, blocks: int, cursor: Any,
+    to_user: Any, to_movie: Any, to_rating: Any,
+) -> None:  # fmt: skip
+    """Append each rating to its cell, which begins at the cell's cursor."""
+    for at in range(len(rating)):
+        cell = np.int64(user_block[user[at]]) * blocks + movie_block[movie[at]]
+        place = cursor[cell]
+        cursor[cell] = place + 1
+        to_user[place], to_movie[place], to_rating[place] = user[at], movie[at], rating[at]
+
+
+@compiled()
+def _sort(
+    starts: Any, user: Any, movie: Any, rating: Any, user_place: Any, most_users: int, movie_place: Any,
+    most_movies: int, sorted_movie: Any, user_by_movie: Any, slot: Any,
+) -> None:  # fmt: skip
+    """Sort each cell by user, in place, and once more by movie, equals as they come."""
+    largest = np.max(np.diff(starts))
+    order, keys = np.empty(largest, np.int32), np.empty(largest, np.int32)
+    room, room_rating = np.empty(largest, np.int32), np.empty(largest, rating.dtype)
+    user_cursor, movie_cursor = np.empty(most_users + 1, np.int64), np.empty(most_movies + 1, np.int64)
+    for cell in range(len(starts) - 1):
+        first, size = starts[cell], starts[cell + 1] - starts[cell]
+        users, movies = user[first : first + size], movie[first : first + size]
+        for at in range(size):
+            keys[at] = user_place[users[at]]
+        counting_sort(keys[:size], order, user_cursor)
+        for column in (users, movies):
+            room[:size] = column
+            for at in range(size):
+                column[at] = room[order[at]]
+        ratings = rating[first : first + size]
+        room_rating[:size] = ratings
+        for at in range(size):
+            ratings[at] = room_rating[order[at]]
+        for at in range(size):
+            keys[at] = movie_place[movies[at]]
+        own = slot[first : first + size]
+        counting_sort(keys[:size], own, movie_cursor)
+        for at in range(size):
+            sorted_movie[first + at] = movies[own[at]]
+            user_by_movie[first + at] = users[own[at]]
+
+
+@compiled()
+def deal(
+    phases: Phases, thread: int, cells: Any, visit: Any, batch: Any, first: Any, by_user: Any, by_movie: Any, parts: Any
 ) -> None:
-    """Group a block's batches by user and by movie; for a crew.
+    """Deal the cells of a visit into its batches, grouped again; for a crew, in one phase.
 
     Args:
         phases: The crew's.
-        block: Which block.
-        batch: Batch of each of the block's ratings, shape (n,).
-        users: Runs of users.
-        movies: Runs of movies.
-        ratings: Movie row and rating of each rating in users' order; its number there and its user
-            row in movies' order; each of shape (N,).
+        thread: Which of the crew this is.
+        cells: All ratings, grouped within each cell: by user, by movie, and what is where.
+        visit: The cells, shape (L,).
+        batch: Batch of each rating of the visit, cell after cell, shape (n,).
+        first: First of them of each cell, shape (L,).
         by_user: Takes the batches grouped by user.
         by_movie: Takes the batches grouped by movie.
-        room: Takes the rest.
+        parts: Takes what is where, shape (S, L, 6).
     """
-    movie, rating, number, user = ratings
-    first = users.starts[users.blocks[block]]
-    for side in range(2):
-        runs, groups, counts = (users, by_user, room.counts[0]) if side == 0 else (movies, by_movie, room.counts[1])
-        chunk = claim(phases, 2 * side)
-        while chunk < CHUNKS:
-            _count(chunk, block, batch, first, runs, number, side, counts)
-            if is_last(phases, 2 * side, CHUNKS):
-                _begin(counts, groups)
+    steps, lanes = parts.shape[0], parts.shape[1]
+    for turn in range(lanes):
+        lane = (thread + turn) % lanes
+        if take(phases, 0, lane):
+            part = cells.parts[visit[lane]]
+            size = part[LAST] - part[FIRST]
+            within = batch[first[lane] : first[lane] + size]
+            sizes = np.zeros(steps, np.int64)
+            for step in within:
+                sizes[step] += 1
+            at = np.int64(first[lane])
+            for step in range(steps):
+                parts[step, lane, FIRST] = at
+                at += sizes[step]
+                parts[step, lane, LAST] = at
+                # Each part's groups begin where its ratings do, and one further for each part before,
+                # since a part has one entry more: where its last group ends.
+                parts[step, lane, USER_FIRST] = parts[step, lane, MOVIE_FIRST] = (
+                    parts[step, lane, FIRST] + lane * steps + step
+                )
+            place = np.empty(size, np.int32)
+            _append(cells.by_user, part, within, by_user, parts[:, lane], USER_FIRST, place)
+            _append(cells.by_movie, part, within, by_movie, parts[:, lane], MOVIE_FIRST, place)
+            if is_last(phases, 0, lanes):
                 end(phases)
-            chunk = claim(phases, 2 * side)
-        wait(phases, 2 * side)
-        chunk = claim(phases, 2 * side + 1)
-        while chunk < CHUNKS:
-            low, high = _chunk(chunk, block, runs)
-            last = np.full(len(groups.number), -1)
-            for run in range(low, high):
-                for at in range(runs.starts[run], runs.starts[run + 1]):
-                    place = (at if side == 0 else np.int64(number[at])) - first
-                    step = batch[place]
-                    spot = counts[0, chunk, step]
-                    counts[0, chunk, step] = spot + 1
-                    if last[step] != run:
-                        last[step] = run
-                        new = counts[1, chunk, step]
-                        counts[1, chunk, step] = new + 1
-                        groups.rows[step, new] = runs.rows[run]
-                        groups.starts[step, new] = spot
-                    if side == 0:
-                        groups.others[step, spot] = movie[at]
-                        room.rating[step, spot] = rating[at]
-                        room.place[place] = spot
-                    else:
-                        groups.others[step, spot] = user[at]
-                        room.slot[step, spot] = room.place[place]
-            if is_last(phases, 2 * side + 1, CHUNKS):
-                end(phases)
-            chunk = claim(phases, 2 * side + 1)
-        wait(phases, 2 * side + 1)
+    wait(phases, 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _count(chunk: int, block: int, batch: Any, first: int, runs: Any, number: Any, side: int, counts: Any) -> None:
-    """Count a chunk's ratings and groups in each batch."""
-    low, high = _chunk(chunk, block, runs)
-    last = np.full(counts.shape[2], -1)
-    counts[:, chunk] = 0
-    for run in range(low, high):
-        for at in range(runs.starts[run], runs.starts[run + 1]):
-            step = batch[(at if side == 0 else np.int64(number[at])) - first]
-            counts[0, chunk, step] += 1
+@compiled()
+def _append(grouped: Any, part: Any, batch: Any, into: Any, parts: Any, side: int, place: Any) -> None:
+    """Walk over a cell and append each of its ratings to its batch."""
+    by_user = side == USER_FIRST
+    cursor, group = parts[:, FIRST].copy(), parts[:, side].copy()
+    last = np.full(len(parts), -1)
+    for run in range(part[side], part[side + 1]):
+        row = grouped.rows[run]
+        for at in range(grouped.starts[run], grouped.starts[run + 1]):
+            rating = at - part[FIRST] if by_user else np.int64(grouped.values[at])
+            step = batch[rating]
+            spot = cursor[step]
+            cursor[step] = spot + 1
             if last[step] != run:
                 last[step] = run
-                counts[1, chunk, step] += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _begin(counts: Any, groups: Any) -> None:
-    """Turn counts into where each chunk's ratings and groups begin, and close each batch."""
-    for step in range(counts.shape[2]):
-        for kind in range(2):
-            total = 0
-            for chunk in range(counts.shape[1]):
-                count = counts[kind, chunk, step]
-                counts[kind, chunk, step] = total
-                total += count
-            if kind == 0:
-                size = total
+                into.rows[group[step]] = row
+                into.starts[group[step]] = spot
+                group[step] += 1
+            into.others[spot] = grouped.others[at]
+            if by_user:
+                into.values[spot] = grouped.values[at]
+                place[rating] = spot - parts[step, FIRST]
             else:
-                groups.number[step] = total
-                groups.starts[step, total] = size
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _chunk(chunk: int, block: int, runs: Any) -> tuple[int, int]:
-    """Return the first run of a chunk and the first beyond it; chunks have about as many ratings each."""
-    low, high = runs.blocks[block], runs.blocks[block + 1]
-    first, ratings = runs.starts[low], runs.starts[high] - runs.starts[low]
-    starts = runs.starts[low:high]
-    return (
-        low + np.searchsorted(starts, first + ratings * chunk // CHUNKS),
-        low + np.searchsorted(starts, first + ratings * (chunk + 1) // CHUNKS),
-    )
+                into.values[spot] = place[rating]
+    for step in range(len(parts)):
+        parts[step, side + 1] = group[step]
+        into.starts[group[step]] = cursor[step]

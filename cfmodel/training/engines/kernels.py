@@ -13,20 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from cfmodel.training.engines.crew import claim, end, is_last, wait
+from cfmodel.training.compiled import compiled
+from cfmodel.training.engines.crew import end, is_last, take, wait
 
-#: Phases of a step: users' gradients, movies' gradients, moving both.
-PHASES = 3
-#: A group's own work, in ratings.
-ROW_WORK = 2
-#: Numbers that a pass leaves for each chunk, and what a step leaves in the log.
-PARTS = 7
-LOSS, SQUARED_ERROR, TOTAL, COEFFICIENT, NORMS, LARGEST, LARGEST_USER, LARGEST_MOVIE, USERS, MOVIES = (
-    0, 1, 2, 3, 4, 8, 9, 10, 11, 12,
+#: Phases of a step: gradients, then moving; chunks that a lane's moving has: its users, its movies.
+PHASES, CHUNKS = 2, 2
+#: Numbers that a pass adds up, and what a step leaves in the log.
+SUMS = 7
+LOSS, SQUARED_ERROR, TOTAL, COEFFICIENT, NORMS, LARGEST, LARGEST_USER, LARGEST_MOVIE, USERS, MOVIES, SIZE = (
+    0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13,
 )  # fmt: skip
-COLUMNS = 13
+COLUMNS = 14
 
 #: Sums may be reordered and multiplications fused; a value that is not finite stays what it is.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -39,14 +37,16 @@ class Side(NamedTuple):
         weights: Shape (rows, W).
         first: Adam's running mean of the gradient, shape (rows, W).
         second: Adam's running mean of its square, shape (rows, W).
-        gradient: Of the groups of the batch under way, before clipping, shape (groups, W).
-        group: Group of each row, -1 where it is not in the batch, shape (rows,); used where all rows move.
+        gradient: Of the groups of the batch under way, as a sum over it, shape (groups, W); the last is zero.
+        first_gradient: Where each lane's groups begin there, shape (L,).
+        group: Gradient of each row, -1 where it is not in the batch, shape (rows,); used where all rows move.
     """
 
     weights: Any
     first: Any
     second: Any
     gradient: Any
+    first_gradient: npt.NDArray[np.int64]
     group: npt.NDArray[np.int32]
 
 
@@ -64,88 +64,95 @@ class Constants(NamedTuple):
     all_rows: bool
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def run_steps(
-    phases: Any, first: int, last: int, stage: int, chunks: int, user: Any, movie: Any, by_user: Any, by_movie: Any,
-    ratings: Any, parts: Any, rates: Any, constants: Any, log: Any,
+    phases: Any, thread: int, first: int, last: int, stage: int, at: Any, by_user: Any, by_movie: Any,
+    user: Any, movie: Any, error: Any, sums: Any, rates: Any, constants: Any, log: Any,
 ) -> None:  # fmt: skip
-    """Do steps [first, last) of a block; for a crew.
+    """Do steps [first, last) of a visit; for a crew.
 
     Args:
-        phases: The crew's, 3 a step.
-        first: First batch of the block to learn from.
+        phases: The crew's, 2 a step, of `CHUNKS` chunks for each lane.
+        thread: Which of the crew this is.
+        first: First batch of the visit to learn from.
         last: First one not to.
         stage: 0: all of a step; 1: its gradients alone; 2: the move that follows them.
-        chunks: Chunks of a phase.
-        user: The users' tables.
-        movie: The movies' tables.
+        at: What is where in `by_user` and `by_movie`, shape (S, L, 6).
         by_user: The batches grouped by user.
         by_movie: The batches grouped by movie.
-        ratings: Rating and slot of each place, shapes (S, B), and room for the errors of a batch, shape (B,).
-        parts: Room for what each chunk of users and movies adds up, shape (2, chunks, 7).
-        rates: Step size of each step of the block, and what the root of `second` is scaled by, shape (S, 2).
+        user: The users' tables.
+        movie: The movies' tables.
+        error: Room for the errors of each lane, shape (L, B).
+        sums: Room for what each lane adds up, shape (L, 2, 7).
+        rates: Step size of each step, and what the root of `second` is scaled by, shape (S, 2).
         constants: What does not change.
-        log: Takes what each step of the block saw, float64, shape (S, 13).
+        log: Takes what each step of the visit saw, float64, shape (S, 14).
     """
-    rating, slot, error = ratings
-    phase = 0
+    lanes, phase = at.shape[1], 0
     for step in range(first, last):
-        users, movies = by_user.number[step], by_movie.number[step]
         if stage != 2:
-            chunk = claim(phases, phase)
-            while chunk < chunks:
-                low, high = _chunk(chunk, chunks, users, by_user.starts[step])
-                _user_gradients(
-                    low, high, user.weights, movie.weights, by_user.rows[step], by_user.starts[step],
-                    by_user.others[step], rating[step], error, user.gradient, user.group, constants,
-                    parts[0, chunk],
-                )  # fmt: skip
-                if is_last(phases, phase, chunks):
-                    end(phases)
-                chunk = claim(phases, phase)
-            wait(phases, phase)
-            phase += 1
-            chunk = claim(phases, phase)
-            while chunk < chunks:
-                low, high = _chunk(chunk, chunks, movies, by_movie.starts[step])
-                _movie_gradients(
-                    low, high, movie.weights, user.weights, by_movie.rows[step], by_movie.starts[step],
-                    by_movie.others[step], slot[step], error, movie.gradient, movie.group, constants,
-                    parts[1, chunk],
-                )  # fmt: skip
-                if is_last(phases, phase, chunks):
-                    _add_up(parts, by_user.starts[step, users], constants.numbers, log[step])
-                    log[step, USERS], log[step, MOVIES] = users, movies
-                    end(phases)
-                chunk = claim(phases, phase)
+            for turn in range(lanes):
+                lane = (thread + turn) % lanes
+                if take(phases, phase, lane):
+                    _gradients(at[step, lane], lane, by_user, by_movie, user, movie, error[lane], constants, sums[lane])
+                    if is_last(phases, phase, lanes):
+                        _add_up(at[step], sums, constants.numbers, log[step])
+                        end(phases)
             wait(phases, phase)
             phase += 1
         if stage != 1:
             # The gradients lie there as sums over the batch; what they are scaled by makes them its mean.
-            size = by_user.starts[step, users]
-            coefficient = constants.numbers.dtype.type(log[step, COEFFICIENT] * 2.0 / size)
-            chunk = claim(phases, phase)
-            while chunk < 2 * chunks:
-                side, groups, number = (user, by_user, users) if chunk < chunks else (movie, by_movie, movies)
-                part = chunk if chunk < chunks else chunk - chunks
-                _move(part, chunks, side, groups.rows[step], number, coefficient, rates[step], constants)
-                if is_last(phases, phase, 2 * chunks):
-                    end(phases)
-                chunk = claim(phases, phase)
+            scale = constants.numbers.dtype.type(log[step, COEFFICIENT] * 2.0 / log[step, SIZE])
+            chunks = CHUNKS * lanes
+            for turn in range(chunks):
+                chunk = (CHUNKS * thread + turn) % chunks
+                if take(phases, phase, chunk):
+                    lane = chunk // CHUNKS
+                    is_user = chunk % CHUNKS == 0
+                    side, field = (user, 0) if is_user else (movie, 2)
+                    rows = by_user.rows if is_user else by_movie.rows
+                    part = at[step, lane]
+                    if constants.all_rows:
+                        _move_all(lane, lanes, side, scale, rates[step], constants.numbers)
+                    else:
+                        _move(
+                            rows[part[field] : part[field + 1]], side, side.first_gradient[lane], scale,
+                            rates[step], constants.numbers,
+                        )  # fmt: skip
+                    if is_last(phases, phase, chunks):
+                        end(phases)
             wait(phases, phase)
             phase += 1
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@compiled()
+def _gradients(
+    part: Any, lane: int, by_user: Any, by_movie: Any, user: Any, movie: Any, error: Any, constants: Any, sums: Any
+) -> None:
+    """Compute the errors and the row gradients of one lane's part of a batch."""
+    _user_gradients(
+        part[0], part[1], part[4], user.weights, movie.weights, by_user.rows, by_user.starts, by_user.others,
+        by_user.values, error, user.gradient, user.first_gradient[lane], user.group, constants, sums[0],
+    )  # fmt: skip
+    _movie_gradients(
+        part[2], part[3], movie.weights, user.weights, by_movie.rows, by_movie.starts, by_movie.others,
+        by_movie.values, error, movie.gradient, movie.first_gradient[lane], movie.group, constants, sums[1],
+    )  # fmt: skip
+
+
+@compiled(fastmath=_FAST)
 def _user_gradients(
-    low: int, high: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, rating: Any, error: Any,
-    gradient: Any, group: Any, constants: Any, parts: Any,
+    low: int, high: int, first: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, rating: Any, error: Any,
+    gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Predict, note the errors and sum the gradients of the groups [low, high) of users."""
+    """Predict, note the errors and sum the gradients of the groups [low, high) of users.
+
+    The part's ratings begin at `first`, and its errors with 0.
+    """
     mean, dim, width = constants.numbers[0], constants.dim, own.shape[1]
     zero = mean - mean
     sums = np.empty(width, own.dtype)
-    squares, pulls, embeddings, biases, largest, place = 0.0, 0.0, 0.0, 0.0, zero, starts[low]
+    squares, pulls, embeddings, biases, largest, place = 0.0, 0.0, 0.0, 0.0, zero, first
     user = rows[low] if low < high else 0
     for at in range(low, high):
         row = rows[at]
@@ -158,7 +165,7 @@ def _user_gradients(
             for k in range(width):
                 prediction += weights[k] * factors[k]
             miss = rating[rated] - prediction
-            error[rated] = miss
+            error[rated - first] = miss
             square += miss * miss
             for k in range(width):
                 sums[k] += miss * factors[k]
@@ -166,20 +173,22 @@ def _user_gradients(
                 largest, place, user = abs(miss), rated, row
         squares += square
         count = starts[at + 1] - starts[at]
-        pull, own_square, own_bias = _write(gradient[at], weights, sums, count, dim, dim, constants.numbers)
+        pull, own_square, own_bias = _write(
+            gradient[first_gradient + at - low], weights, sums, count, dim, dim, constants.numbers
+        )
         pulls += pull
         embeddings += own_square
         biases += own_bias
         if constants.all_rows:
-            group[row] = at
+            group[row] = first_gradient + at - low
     parts[0], parts[1], parts[2], parts[3] = pulls, embeddings, biases, squares
     parts[4], parts[5], parts[6] = largest, user, others[place] if low < high else 0
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@compiled(fastmath=_FAST)
 def _movie_gradients(
     low: int, high: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, slot: Any, error: Any,
-    gradient: Any, group: Any, constants: Any, parts: Any,
+    gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
     """Sum the gradients of the groups [low, high) of movies, from the errors the users' pass noted."""
     zero, dim, width = constants.numbers[0] - constants.numbers[0], constants.dim, own.shape[1]
@@ -194,16 +203,18 @@ def _movie_gradients(
             for k in range(width):
                 sums[k] += miss * factors[k]
         count = starts[at + 1] - starts[at]
-        pull, own_square, own_bias = _write(gradient[at], own[row], sums, count, dim, dim + 1, constants.numbers)
+        pull, own_square, own_bias = _write(
+            gradient[first_gradient + at - low], own[row], sums, count, dim, dim + 1, constants.numbers
+        )
         pulls += pull
         embeddings += own_square
         biases += own_bias
         if constants.all_rows:
-            group[row] = at
+            group[row] = first_gradient + at - low
     parts[0], parts[1], parts[2] = pulls, embeddings, biases
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy", forceinline=True)
+@compiled(fastmath=_FAST, forceinline=True)
 def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: int, numbers: Any) -> Any:
     """Write the gradient of a row looked up `count` times, not yet divided by the size of the batch.
 
@@ -226,28 +237,31 @@ def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: i
     return size * count, square, sums[bias] * sums[bias]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_up(parts: Any, size: int, numbers: Any, log: Any) -> None:
-    """Turn what the chunks added up into what the step saw; see `StepLog` for what each number is."""
-    pulls, squares, largest = 0.0, 0.0, -1.0
-    log[NORMS : NORMS + 4] = 0.0
-    for side in range(2):
-        for chunk in range(parts.shape[1]):
-            part = parts[side, chunk]
-            pulls += part[0]
-            log[NORMS + 2 * side] += part[1]
-            log[NORMS + 2 * side + 1] += part[2]
-            if side == 0:
-                squares += part[3]
-                if largest == largest and not part[4] <= largest:
-                    largest = part[4]
-                    log[LARGEST_USER], log[LARGEST_MOVIE] = part[5], part[6]
+@compiled()
+def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
+    """Turn what the lanes added up into what the step saw; see `StepLog` for what each number is."""
+    pulls, squares, largest, size = 0.0, 0.0, -1.0, 0
+    log[:] = 0.0
+    for lane in range(len(sums)):
+        part = at[lane]
+        size += part[5] - part[4]
+        log[USERS] += part[1] - part[0]
+        log[MOVIES] += part[3] - part[2]
+        for side in range(2):
+            pulls += sums[lane, side, 0]
+            log[NORMS + 2 * side] += sums[lane, side, 1]
+            log[NORMS + 2 * side + 1] += sums[lane, side, 2]
+        squares += sums[lane, 0, 3]
+        if part[5] > part[4] and largest == largest and not sums[lane, 0, 4] <= largest:
+            largest = sums[lane, 0, 4]
+            log[LARGEST_USER], log[LARGEST_MOVIE] = sums[lane, 0, 5], sums[lane, 0, 6]
     total = 0.0
     for table in range(NORMS, NORMS + 4):
         log[table] *= 4.0 / size / size
         total += log[table]
         log[table] = np.sqrt(log[table])
     total = np.sqrt(total)
+    log[SIZE] = size
     log[SQUARED_ERROR] = squares / size
     log[LOSS] = log[SQUARED_ERROR] + numbers[1] * pulls / size
     log[LARGEST] = largest
@@ -255,24 +269,27 @@ def _add_up(parts: Any, size: int, numbers: Any, log: Any) -> None:
     log[COEFFICIENT] = min(1.0, numbers[5] / (total + 1e-6)) if total == total else total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _move(part: int, parts: int, side: Any, rows: Any, number: int, scale: Any, rates: Any, constants: Any) -> None:
-    """Move one part of a side's rows: those of the batch, or all of them."""
-    numbers = constants.numbers
-    if not constants.all_rows:
-        for at in range(number * part // parts, number * (part + 1) // parts):
-            row = rows[at]
-            _adam(side.weights[row], side.first[row], side.second[row], side.gradient[at], scale, rates, numbers)
-        return
+@compiled(fastmath=_FAST)
+def _move(rows: Any, side: Any, first_gradient: int, scale: Any, rates: Any, numbers: Any) -> None:
+    """Move the rows of one lane's part of a batch."""
+    for at in range(len(rows)):
+        row = rows[at]
+        gradient = side.gradient[first_gradient + at]
+        _adam(side.weights[row], side.first[row], side.second[row], gradient, scale, rates, numbers)
+
+
+@compiled(fastmath=_FAST)
+def _move_all(lane: int, lanes: int, side: Any, scale: Any, rates: Any, numbers: Any) -> None:
+    """Move one part in L of a side's rows, in the batch or not."""
     count = len(side.weights)
-    for row in range(count * part // parts, count * (part + 1) // parts):
-        # The last gradient is kept at zero, for the rows that are not in the batch: group -1.
+    for row in range(count * lane // lanes, count * (lane + 1) // lanes):
+        # The last gradient is zero, for the rows that are not in the batch: -1.
         gradient = side.gradient[side.group[row]]
         side.group[row] = -1
         _adam(side.weights[row], side.first[row], side.second[row], gradient, scale, rates, numbers)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy", forceinline=True)
+@compiled(fastmath=_FAST, forceinline=True)
 def _adam(weights: Any, first: Any, second: Any, gradient: Any, scale: Any, rates: Any, numbers: Any) -> None:
     """Move one row by Adam's rule.
 
@@ -284,23 +301,3 @@ def _adam(weights: Any, first: Any, second: Any, gradient: Any, scale: Any, rate
         first[k] += (slope - first[k]) * new_first
         second[k] += (slope * slope - second[k]) * new_second
         weights[k] -= step * first[k] / (np.sqrt(second[k]) * root + epsilon)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _chunk(chunk: int, chunks: int, number: int, starts: Any) -> tuple[int, int]:
-    """Return the first group of a chunk and the first beyond it; chunks take about as long each."""
-    return _boundary(chunk, chunks, number, starts), _boundary(chunk + 1, chunks, number, starts)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _boundary(chunk: int, chunks: int, number: int, starts: Any) -> int:
-    """Return the first group before which there is a chunk's share of the work."""
-    target = (starts[number] + ROW_WORK * number) * chunk // chunks
-    low, high = 0, number
-    while low < high:
-        middle = (low + high) // 2
-        if starts[middle] + ROW_WORK * middle < target:
-            low = middle + 1
-        else:
-            high = middle
-    return low

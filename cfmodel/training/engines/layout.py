@@ -16,8 +16,8 @@ _ALIGNMENT = 64
 _LANES = 8
 
 
-def padded_side(model: CollaborativeFiltering, name: str, size: int, dtype: Any) -> Side:
-    """Move one side's tables into padded rows, of which they become views."""
+def padded_side(model: CollaborativeFiltering, name: str, groups: int, lanes: int, dtype: Any) -> Side:
+    """Move one side's tables into padded rows, of which they become views; each lane has room for so many groups."""
     embeddings, biases = (
         model.get_submodule(f"{name}_{kind}").get_parameter("weight") for kind in ("embeddings", "biases")
     )
@@ -28,9 +28,8 @@ def padded_side(model: CollaborativeFiltering, name: str, size: int, dtype: Any)
     weights[:, :dim], weights[:, bias] = embeddings.numpy(force=True), biases.numpy(force=True)[:, 0]
     weights[:, 2 * dim + 1 - bias] = 1
     embeddings.data, biases.data = (table_view(weights, f"{name}_{kind}", dim) for kind in ("embeddings", "biases"))
-    # One row more than a batch can touch: the last stays zero.
-    gradient = _zeros(min(rows, size) + 1, width, dtype)
-    return Side(weights, first, second, gradient, np.full(rows, -1, np.int32))
+    gradient = _zeros(groups * lanes + 1, width, dtype)
+    return Side(weights, first, second, gradient, np.arange(lanes) * groups, np.full(rows, -1, np.int32))
 
 
 def _bias_column(name: str, dim: int) -> int:
