@@ -1,34 +1,32 @@
 """Which steps are looked at closely: nested grids, so that runs with different intervals share steps."""
 
-#: Step after which the interval is chosen; the powers of two up to here are sampled whatever it will be.
+#: Step after which the interval is chosen.
 CALIBRATION_STEPS = 16
 #: Most multiples of the interval in a phase: more snapshots than this show nothing more.
 MOST_SAMPLES = 256
 
 
-def on_grid(position: int, every: int | None, *, dense: int = CALIBRATION_STEPS) -> bool:
+def on_grid(position: int, every: int | None, *, dense: int | None = None) -> bool:
     """Say whether a step (or epoch), counted from 1, is on the grid.
 
-    The grid of K holds the multiples of K and the first powers of two, so that the start, where most
-    happens, is seen at any K. Grids are nested: that of 2K is a part of that of K.
+    The grid of K holds the multiples of K and the powers of two: the start, where most happens, is
+    seen at any K, and no budget is so small that a record ends where training begins. Grids are
+    nested: that of 2K is a part of that of K.
 
     Args:
         position: Number of the step, from 1.
-        every: K, a power of two; None, not chosen yet: the first powers of two alone.
-        dense: Last of those powers.
+        every: K, a power of two; None, not chosen yet: the powers of two alone.
+        dense: Last of the powers that are taken whatever K is; None: all.
     """
     if every is not None and position % every == 0:
         return True
-    return position <= dense and position & (position - 1) == 0
+    return (dense is None or position <= dense) and position & (position - 1) == 0
 
 
-def next_on_grid(position: int, every: int | None) -> int | None:
-    """Return the first position after this one that is on the grid; None where there is none."""
+def next_on_grid(position: int, every: int | None) -> int:
+    """Return the first position after this one that is on the grid."""
     power = 1 << position.bit_length()
-    later = [power] if power <= CALIBRATION_STEPS else []
-    if every is not None:
-        later.append((position // every + 1) * every)
-    return min(later, default=None)
+    return power if every is None else min(power, (position // every + 1) * every)
 
 
 def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 1) -> int:

@@ -58,10 +58,11 @@ def test_a_small_training_may_spend_a_fixed_time_however_long_it_takes() -> None
     assert (slow.sample_every, slow.epoch_every) == (fast.sample_every, fast.epoch_every)
 
 
-def test_with_no_budget_left_only_the_first_steps_and_the_first_epoch_are_looked_at() -> None:
+def test_with_no_budget_left_the_powers_of_two_and_the_first_epoch_are_looked_at() -> None:
     pace = chosen(10_000, Costs(sample=1.0, epoch=1.0))
-    assert pace.next_sample(0) == 1
-    assert (pace.next_sample(16) or 0) > pace.planned_steps
+    assert [step for step in range(1, pace.planned_steps + 1) if pace.next_sample(step - 1) == step] == [
+        2**power for power in range(12)
+    ]
     assert [epoch for epoch in range(1, 16) if pace.looks_after(epoch)] == [1]
 
 
