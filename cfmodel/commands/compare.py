@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
-from cfmodel.gradients.comparison import Comparison, summary_rows
+from cfmodel.gradients.comparison import Comparison, role, summary_rows
 
 
 def compare(settings: TrackingSettings, runs: Sequence[str], *, console: Console) -> None:
@@ -21,6 +21,8 @@ def compare(settings: TrackingSettings, runs: Sequence[str], *, console: Console
         TrackingError: There is no such run, or the store is away.
     """
     comparison, run = tracking.compare_runs(settings, runs)
+    for number, compared in enumerate(comparison.runs):
+        console.print(Text(f"{role(number):<6} {compared.label}"), highlight=False, soft_wrap=True)
     console.print(short_table(comparison))
     console.print(f"The whole comparison: {tracking.run_url(run)}", soft_wrap=True, highlight=False, markup=False)
 
@@ -29,8 +31,8 @@ def short_table(comparison: Comparison) -> Table:
     """Return settings that differ, errors and gradient distances, one column a run."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for compared in comparison.runs:
-        table.add_column(Text(compared.label), justify="right", overflow="fold")
+    for number in range(len(comparison.runs)):
+        table.add_column(role(number), justify="right", overflow="fold")
     for row in summary_rows(comparison):
         table.add_row(*map(Text, row))
     return table

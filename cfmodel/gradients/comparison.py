@@ -15,6 +15,8 @@ from cfmodel.gradients.records import TABLES, Floats, StepSample
 MOST_RUNS = 12
 #: Points of progress at which two runs are compared, and the most histograms a page holds.
 MOST_POINTS, MOST_HISTOGRAMS = 64, 400
+#: How far two steps' progress may be apart, in shares of a training, to be held against each other.
+MATCHING = 0.05
 
 #: Metrics whose best value is worth setting off, by the end of their name.
 _LOWER, _HIGHER = ("rmse", "mae"), ("ndcg_at", "recall_at", "precision_at", "hit_rate_at", "lift")
@@ -66,9 +68,9 @@ class GradientDifference:
     """The gradients of one table in two runs at matching progress.
 
     Attributes:
-        progress: Share of all steps done, shape (P,), rising.
+        progress: Share of the base run's steps done, shape (P,), rising.
         base: Share of the base run's values in each bucket, shape (P, 512).
-        other: The same of the other run.
+        other: The same of the other run; NaN where it was not looked at near that progress.
     """
 
     progress: Floats
@@ -77,7 +79,7 @@ class GradientDifference:
 
     @property
     def difference(self) -> Floats:
-        """Share in the other run less share in the base run, shape (P, 512); each row adds up to 0."""
+        """Share in the other run less share in the base run, shape (P, 512); each row adds up to 0 or is NaN."""
         found: Floats = self.other - self.base
         return found
 
@@ -85,10 +87,15 @@ class GradientDifference:
     def distance(self) -> Floats:
         """How far apart the histograms are, shape (P,): half the sum of absolute differences.
 
-        0: alike; 1: no bucket in common (total variation distance).
+        0: alike; 1: no bucket in common (total variation distance); NaN where there is nothing to compare.
         """
         found: Floats = np.abs(self.difference).sum(axis=1) / 2
         return found
+
+    @property
+    def mean_distance(self) -> float:
+        """`distance` over the points where both runs were looked at; the first step is always among them."""
+        return float(np.nanmean(self.distance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +149,11 @@ def require_several(runs: Sequence[object]) -> None:
         raise ConfigError(f"{given} cannot be compared: name 2 to {MOST_RUNS} of them, by id, start of id or name")
 
 
+def role(number: int) -> str:
+    """Return what a run is called beside the others, by its place from 0."""
+    return "base" if number == 0 else f"run {number + 1}"
+
+
 def best_runs(name: str, values: Sequence[float | None]) -> list[int]:
     """Return the places of the best values of a metric; none where they are equal or where best means nothing."""
     known = [value for value in values if value is not None]
@@ -161,15 +173,20 @@ def gradient_difference(
     """Set two runs' gradient histograms side by side at matching progress.
 
     Progress is the share of a run's own steps that is done. The base run's sampled steps say where
-    to compare, at most `points` of them; the other run's sampled step nearest in progress is taken.
+    to compare, at most `points` of them; the other run's sampled step nearest in progress is taken,
+    where that is no further away than `MATCHING`: the first step of one is no match for the last of
+    another.
     """
     mine, theirs = _progress(base), _progress(other)
-    chosen = np.unique(_nearest(mine, np.linspace(mine[0], 1.0, points)))
+    wanted = mine if len(mine) <= points else np.linspace(mine[0], 1.0, points)
+    chosen = np.unique(_nearest(mine, wanted))
     matching = _nearest(theirs, mine[chosen])
+    shares = np.stack([bucket_shares(other.samples[place], table) for place in matching])
+    shares[np.abs(theirs[matching] - mine[chosen]) > MATCHING] = np.nan
     return GradientDifference(
         progress=mine[chosen],
         base=np.stack([bucket_shares(base.samples[place], table) for place in chosen]),
-        other=np.stack([bucket_shares(other.samples[place], table) for place in matching]),
+        other=shares,
     )
 
 
@@ -205,7 +222,7 @@ def distance_rows(comparison: Comparison) -> list[list[str]]:
     rows = []
     for table in TABLES:
         found = {
-            run.run_id: f"{pair.distance.mean():.1%}"
+            run.run_id: f"{pair.mean_distance:.1%}"
             for run, pair in zip(comparison.watched[1:], comparison.differences(table), strict=True)
         }
         found[comparison.watched[0].run_id] = "base"

@@ -14,6 +14,7 @@ from cfmodel.gradients.comparison import (
     best_runs,
     distance_rows,
     norm_curve,
+    role,
 )
 from cfmodel.gradients.page import escape, fact_list, page, source, table, words
 from cfmodel.gradients.pictures import octave_axis, rounded
@@ -31,16 +32,12 @@ def comparison_page(comparison: Comparison) -> str:
     pairs = {name: comparison.differences(name) for name in TABLES} if len(comparison.watched) > 1 else {}
     body = Template(source("comparison.html")).substitute(
         title=escape(title),
-        facts=fact_list({_role(number): run.label for number, run in enumerate(comparison.runs)}),
+        facts=fact_list({role(number): run.label for number, run in enumerate(comparison.runs)}),
         settings=_settings(comparison),
         metrics=_metrics(comparison),
         gradients=_gradients(comparison) if pairs else _unwatched(comparison),
     )
     return page(title, body, data=_data(comparison, pairs), scripts=SCRIPTS)
-
-
-def _role(number: int) -> str:
-    return "base" if number == 0 else f"run {number + 1}"
 
 
 def _settings(comparison: Comparison) -> str:
@@ -90,7 +87,7 @@ def _gradients(comparison: Comparison) -> str:
         distances=table(
             ["mean over progress", *(run.label for run in comparison.runs)], rows, caption="How far gradients are apart"
         )
-        + '<p class="note">0 %: histograms are alike. 100 %: they have no bucket in common.</p>',
+        + '<p class="note">0%: histograms are alike. 100%: they have no bucket in common.</p>',
         tables="".join(
             Template(source("comparison-table.html")).substitute(table=name, label=words(name)) for name in TABLES
         ),
@@ -125,10 +122,10 @@ def _norms(run: ComparedRun) -> dict[str, Any]:
 def _table(pairs: Sequence[GradientDifference]) -> dict[str, Any]:
     """Return one table's shares on an axis that all runs share."""
     everything = np.concatenate([part for pair in pairs for part in (pair.base, pair.other)])
-    axis = octave_axis((everything * _WHOLE).astype(np.int64), signed=True)
+    axis = octave_axis((np.nan_to_num(everything) * _WHOLE).astype(np.int64), signed=True)
 
     def cells(shares: Floats) -> Any:
-        return rounded(axis.cells(shares))
+        return [None if np.isnan(row).any() else rounded(row) for row in axis.cells(shares)]
 
     return {
         "axis": {"low": axis.low, "octaves": axis.octaves, "signed": True},

@@ -19,14 +19,12 @@ _PARTS = {
     "histograms": "Gradients of each table",
     "norms": "Norms and clipping",
     "loss": "Loss and error",
-    "updates": "Updates",
+    "updates": "Adam's updates",
     "popularity": "Who gets the gradient",
     "rows": "Rows",
     "lesson": "What a gradient is",
     "about": "How it was measured",
 }
-
-
 _PICTURES = ("histograms", "norms", "loss", "updates", "popularity", "rows")
 
 
@@ -89,7 +87,10 @@ def _phase_buttons(phases: Sequence[str]) -> str:
 
 
 def _decile_figure(name: str) -> str:
-    return f'<figure id="{name}-deciles"><div class="title">{words(name)}</div><div class="chart"></div></figure>'
+    return (
+        f'<figure id="{name}-deciles"><div class="title">{words(name)}</div><div class="legend"></div>'
+        '<div class="chart"></div></figure>'
+    )
 
 
 # ---- tables of numbers ----
@@ -104,11 +105,11 @@ def _rows_table(record: EpochGradients) -> str:
         "movement of cold rows, over their norm": lambda one: _number(one.cold_drift),
         "frozen": lambda one: "yes" if one.frozen else "no",
         "norm of a row, median": lambda one: _number(one.row_norm_quantiles[2]),
-        "norm of a row, 5 % to 95 %": lambda one: (
+        "norm of a row, 5% to 95%": lambda one: (
             f"{_number(one.row_norm_quantiles[0])} to {_number(one.row_norm_quantiles[4])}"
         ),
-        "effective rank": lambda one: "" if one.effective_rank is None else f"{one.effective_rank:.1f}",
-        "mean leak": lambda one: "" if one.mean_leak is None else f"{one.mean_leak:.1%}",
+        "effective rank": lambda one: "–" if one.effective_rank is None else f"{one.effective_rank:.1f}",
+        "mean leak": lambda one: "–" if one.mean_leak is None else f"{one.mean_leak:.1%}",
     }
     caption = f"Rows after epoch {record.epoch:,} of {record.phase}"
     rows = [[name, *(show(record.tables[key]) for key in TABLES)] for name, show in lines.items()]
@@ -124,10 +125,11 @@ def _about(history: GradientHistory) -> str:
         f"{_number(start.rating_std)}."
     )
     if cost is not None:
+        more = f" and one in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
         text += (
-            f" Every step was recorded; the first few and one in {cost.sample_every:,} were looked at closely "
-            f"({cost.samples:,} in all). Watching took {_number(cost.seconds)} s, {cost.overhead_fraction:.2%} of the "
-            "training."
+            f" Of each of the {history.num_steps:,} steps norms, loss and largest error are recorded; {cost.samples:,} "
+            f"steps were looked at closely: the powers of two{more}. Watching took {_number(cost.seconds)} s, "
+            f"{cost.overhead_fraction:.2%} of the training."
         )
     return f"<p>{escape(text)}</p>"
 

@@ -3,13 +3,25 @@
 import re
 
 from cfmodel.gradients.page import escape, words
+from cfmodel.gradients.rules.catalogue import RULES
 from cfmodel.gradients.verdicts import HealthReport, Verdict
 
+#: The textbook's issues, and what a verdict of one of them is known by: one of its words or its rule.
+_ISSUES = {
+    "Vanishing gradients": ("vanishing",),
+    "Exploding gradients": ("exploding",),
+    "Dead neurons, here rows and tables": ("dead",),
+    "Learning rate too high": ("learning_rate_too_high",),
+    "Learning rate too low": ("learning_rate_too_low",),
+}
+_SIGNS = {"info": "a note"}
+_NUM_RULES = len({rule.name for rule in RULES})
 _OVERALL = {"healthy": "healthy", "warning": "warnings", "error": "errors"}
 
 #: Which part of the page shows what a rule looks at; a rule that names a table points at the table's pictures.
 _PARTS = {
-    "loss": ("loss_spike", "learning_rate_too_high", "learning_rate_too_low", "no_signal", "outlier_labels"),
+    "loss": ("loss_spike", "learning_rate_too_high", "learning_rate_too_low", "no_signal"),
+    "loss-largest": ("outlier_labels",),
     "norms": ("non_finite", "clipping"),
     "rows": (
         "dead_rows",
@@ -27,8 +39,9 @@ _PARTS = {
 _PART_OF = {rule: part for part, rules in _PARTS.items() for rule in rules}
 _SHOWN_AS = {
     "loss": "loss and error",
+    "loss-largest": "the largest error of each batch",
     "norms": "norms and clipping",
-    "rows": "rows",
+    "rows": "the rows",
     "updates-ghost": "ghost share",
     "updates-noise": "noise scale",
     "about": "how it began",
@@ -41,7 +54,7 @@ def verdict_section(health: HealthReport) -> str:
     overall = health.overall
     return (
         '<section id="health" tabindex="-1" aria-labelledby="health-title"><h2 id="health-title">Health: '
-        f'<span class="verdict {overall}">{_OVERALL[overall]}</span></h2>{_verdicts(health)}</section>'
+        f'<span class="verdict {overall}">{_OVERALL[overall]}</span></h2>{_issues(health)}{_verdicts(health)}</section>'
     )
 
 
@@ -50,11 +63,26 @@ def part_of(verdict: Verdict) -> str:
     return _PART_OF.get(verdict.rule) or verdict.table or "histograms"
 
 
+def _issues(health: HealthReport) -> str:
+    """Return a line that answers for each of the textbook's issues, found or not."""
+    return f'<ul class="issues">{"".join(_issue(name, signs, health) for name, signs in _ISSUES.items())}</ul>'
+
+
+def _issue(name: str, signs: tuple[str, ...], health: HealthReport) -> str:
+    found = [each for each in health.verdicts if {each.rule, *each.words}.intersection(signs)]
+    if not found:
+        return f'<li>{name}: <b class="verdict healthy">no sign</b></li>'
+    severity = escape(found[0].severity)
+    rules = ", ".join(escape(words(each.rule).lower()) for each in found)
+    return f'<li>{name}: <b class="verdict {severity}">{_SIGNS.get(severity, severity)}</b> ({rules})</li>'
+
+
 def _verdicts(health: HealthReport) -> str:
     loud = [_verdict(verdict) for verdict in health.verdicts if verdict.severity != "info"]
     quiet = [_verdict(verdict) for verdict in health.verdicts if verdict.severity == "info"]
     if not loud:
-        loud = ['<li class="healthy"><span class="badge">healthy</span>No rule found anything wrong.</li>']
+        nothing = f"None of {_NUM_RULES} rules found anything wrong."
+        loud = [f'<li class="healthy"><span class="badge">healthy</span>{nothing}</li>']
     shown = f'<ul class="verdicts">{"".join(loud)}</ul>'
     if not quiet:
         return shown

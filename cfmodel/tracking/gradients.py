@@ -128,8 +128,8 @@ def _facts(run: RunSummary) -> dict[str, str]:
 
 
 def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
-    """Return the textbook told with the model's numbers; empty where it cannot be told."""
-    from cfmodel.gradients.lesson_html import STYLE, as_html
+    """Return the textbook told with the model's numbers, or why it cannot be told; empty without a model."""
+    from cfmodel.gradients.lesson_html import as_html, no_lesson
     from cfmodel.recommender import Recommender
     from cfmodel.training.explain import explain
     from cfmodel.training.memory import AdamMemory, memory_path
@@ -138,10 +138,10 @@ def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
         return ""
     settings = train_settings_of(read_run(run.tracking_uri, run.run_id)).train
     try:
-        lesson = explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model)))
-    except CFModelError:
-        return ""  # a model without a typical rating or without Adam's memory has a report all the same
-    return f"<style>{STYLE}</style>{as_html(lesson)}"
+        return as_html(explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model))))
+    except CFModelError as refusal:  # the report is worth having all the same
+        _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
+        return no_lesson(str(refusal))
 
 
 def _log_images(run: TrackedRun, history: "GradientHistory") -> None:

@@ -1,6 +1,7 @@
 """Runs held against each other: numbers worked by hand."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +69,30 @@ def test_runs_of_different_length_are_compared_at_matching_progress() -> None:
     pair = gradient_difference(base, other, "user_biases", points=10)
     assert pair.progress.tolist() == [0.5, 1.0]
     assert pair.distance.tolist() == [0.0, 0.0]
+
+
+def test_a_run_that_was_looked_at_early_alone_is_not_held_against_what_came_later() -> None:
+    found = GradientHistory.of(history(epochs=2))
+    base = with_values(found, [1.0], [1.0], [1.0], [1.0])
+    early = with_values(found, [2.0])
+    early = replace(early, samples=(replace(early.samples[0], step=base.samples[0].step),))
+    pair = gradient_difference(base, early, "user_biases", points=10)
+    assert pair.distance[0] == 1.0
+    assert np.isnan(pair.distance[1:]).all()
+    assert pair.mean_distance == 1.0
+
+
+def test_a_page_has_no_numbers_where_a_run_was_not_looked_at() -> None:
+    one, other = run(1), run(2)
+    assert other.history
+    early = replace(other, history=replace(other.history, samples=other.history.samples[:1]))
+    page = comparison_page(Comparison((one, early)))
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    pair = json.loads(found[1])["tables"]["user_biases"]["others"][0]
+    assert pair["other"][0] is not None
+    assert pair["difference"][-1] is None
+    assert pair["distance"][-1] is None
 
 
 def test_a_run_is_not_apart_from_itself_and_larger_gradients_are() -> None:

@@ -202,7 +202,7 @@ def test_the_drawing_shows_the_curve_and_where_the_model_is() -> None:
 class Balanced(HTMLParser):
     """Notes tags that are closed in another order than they were opened."""
 
-    VOID = frozenset({"line", "circle", "polyline"})
+    VOID = frozenset({"circle", "line", "path", "polyline", "rect"})
 
     def __init__(self) -> None:
         super().__init__()

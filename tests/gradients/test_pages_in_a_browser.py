@@ -18,7 +18,7 @@ from histories import history
 from cfmodel.gradients.comparison import ComparedRun, Comparison
 from cfmodel.gradients.comparison_page import comparison_page
 from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.records import TABLES
+from cfmodel.gradients.records import TABLES, StepSample
 from cfmodel.gradients.report import gradient_report
 from cfmodel.gradients.verdicts import HealthReport, Verdict
 from cfmodel.tracking import Run
@@ -31,6 +31,18 @@ VERDICTS = (
     Verdict("dead_rows", "warning", 0.03, 0.001, "rows are dead", "look", 200, *DEAD),
     Verdict("clipping", "warning", 0.9, 0.5, "most steps were clipped", "raise", 1, None, (), ("exploding",)),
 )
+
+#: Pairs of texts within one picture that share more than a hair of the screen.
+TOUCHING = """() => [...document.querySelectorAll("svg[role=img]")].flatMap((picture) => {
+  const texts = [...picture.querySelectorAll("text")].filter((text) => text.textContent);
+  const boxes = texts.map((text) => text.getBoundingClientRect());
+  const shared = (a, b) => [
+    Math.min(a.right, b.right) - Math.max(a.left, b.left), Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)];
+  return texts.flatMap((one, i) => texts.slice(i + 1).filter((_, j) => {
+    const [wide, high] = shared(boxes[i], boxes[i + 1 + j]);
+    return wide > 1 && high > 3;
+  }).map((other) => `${picture.getAttribute("aria-label")}: ${one.textContent} and ${other.textContent}`));
+})"""
 
 FRAME = """<!doctype html><title>viewer</title>
 <style>html, body, iframe { margin: 0; width: 100%; height: 100vh; border: 0 }</style>
@@ -191,6 +203,69 @@ def test_a_verdict_leads_to_its_step_and_its_picture(show: Any, report: str) -> 
     assert frame.get_attribute("button[data-phase='0']", "aria-pressed") == "true"
     assert frame.evaluate("document.activeElement.id") == "rows"
     assert viewer.complaints == []
+
+
+def test_the_first_step_of_a_verdict_is_marked_to_the_step(show: Any, report: str) -> None:
+    frame = show(report).framed()
+    assert frame.locator(".flagged").count() == 0
+    frame.click("a[data-to='rows'][data-step='200']")
+    assert set(frame.locator(".flagged").all_text_contents()) == {"verdict: step 200"}
+    frame.click("button[data-phase='1']")  # of another training it says nothing
+    assert frame.locator(".flagged").count() == 0
+
+
+def test_each_step_looked_at_has_a_column_of_its_own_however_early_it_lies(show: Any) -> None:
+    records = [record for record in history(epochs=6, every=1) if not isinstance(record, StepSample) or record.step < 4]
+    viewer = show(gradient_report(records, HealthReport(()), title="Early", facts={}))
+    frame = viewer.framed()
+    assert "3 of 384 steps are shown, one column each: the last is step 3." in frame.inner_text("#sampled")
+    frame.eval_on_selector("#user_biases", "(part) => part.scrollIntoView()")
+    canvas = frame.locator("#user_biases-heat .chart canvas").bounding_box()
+    assert canvas
+    for column in range(3):
+        viewer.page.mouse.click(canvas["x"] + canvas["width"] * (column + 0.5) / 3, canvas["y"] + 50)
+        assert readout(frame).startswith(f"step {column + 1} of 384")
+    assert viewer.complaints == []
+
+
+@pytest.mark.parametrize("width", [420, 1024, 1366])
+@pytest.mark.parametrize("which", ["report", "comparison"])
+def test_no_two_texts_of_a_picture_lie_on_each_other(
+    show: Any, request: pytest.FixtureRequest, which: str, width: int
+) -> None:
+    viewer = show(request.getfixturevalue(which))
+    viewer.page.set_viewport_size({"width": width, "height": 768})
+    frame = viewer.framed()
+    viewer.page.wait_for_timeout(300)
+    assert frame.evaluate(TOUCHING) == []
+    assert frame.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_neighbouring_pictures_stand_at_the_same_height(show: Any, report: str) -> None:
+    frame = show(report).framed()
+    tops = frame.evaluate(
+        "[...document.querySelectorAll('.pictures')].map((row) =>"
+        " [...row.querySelectorAll('.chart')].slice(0, 2).map((one) => Math.round(one.getBoundingClientRect().top)))"
+    )
+    assert all(left == right for left, right in tops)
+
+
+def test_the_slider_leaves_the_page_with_the_pictures_it_moves(show: Any, report: str) -> None:
+    frame = show(report).framed()
+
+    def seen(shown: str, *, beside: str) -> tuple[float, float, float]:
+        frame.eval_on_selector(shown, "(part) => part.scrollIntoView({ behavior: 'instant' })")
+        bar, other = (
+            frame.eval_on_selector(which, "(one) => one.getBoundingClientRect().toJSON()")
+            for which in (".controls", beside)
+        )
+        return bar["top"], bar["bottom"], other["top"]
+
+    top, bottom, heading = seen("#loss", beside="#loss-title")
+    assert top >= 0
+    assert heading >= bottom - 1
+    _, bottom, rows = seen("#about", beside="#rows")
+    assert bottom <= rows
 
 
 def test_a_click_into_a_picture_moves_the_slider_and_play_runs_to_the_end(show: Any, report: str) -> None:

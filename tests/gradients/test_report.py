@@ -153,6 +153,15 @@ def test_a_verdict_says_what_where_since_when_and_what_to_do() -> None:
     assert '<span class="verdict warning">warnings</span>' in page
 
 
+def test_every_issue_of_the_textbook_is_answered_for_under_its_own_word() -> None:
+    issues = ("Vanishing gradients", "Exploding gradients", "Dead neurons, here rows and tables")
+    sound, sick = report(), report(HealthReport((verdict(),)))
+    for issue in (*issues, "Learning rate too high", "Learning rate too low"):
+        assert f'{issue}: <b class="verdict healthy">no sign</b>' in sound
+    assert f'{issues[2]}: <b class="verdict warning">warning</b> (dead rows)' in sick
+    assert f'{issues[0]}: <b class="verdict healthy">no sign</b>' in sick
+
+
 def test_a_healthy_run_with_notes_is_healthy() -> None:
     page = report(HealthReport((verdict("ghost_updates", severity="info"),)))
     assert '<span class="verdict healthy">healthy</span>' in page

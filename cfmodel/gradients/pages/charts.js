@@ -28,7 +28,7 @@ function html(name, attributes, ...children) {
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const raised = (power) => [...String(power)].map((digit) => SUPERSCRIPTS[digit]).join("");
 const whole = (value) => Math.round(value).toLocaleString("en-US");
-const percent = (share) => (share > 0 && share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
+const percent = (share) => (share === null ? "–" : share > 0 && share < 0.001 ? "<0.1%" : `${(100 * share).toFixed(1)}%`);
 
 function number(value) {
   if (value === null || value === undefined) return "–";
@@ -41,6 +41,18 @@ function number(value) {
   const power = Math.floor(Math.log10(size));
   const lead = Number((size / 10 ** power).toPrecision(2));
   return `${sign}${lead === 1 ? "" : `${lead}·`}10${raised(power)}`;
+}
+
+// A measured value always has three digits, so that a legend does not jump as the slider moves.
+function measured(value) {
+  const size = Math.abs(value);
+  return Number.isFinite(value) && size >= 1e-3 && size < 1000 ? `${value < 0 ? "−" : ""}${size.toPrecision(3)}` : number(value);
+}
+
+// What stands at an axis is short: 20 K, 1.5 M.
+function brief(value) {
+  const [by, unit] = [[1e6, " M"], [1e3, " K"]].find(([by]) => Math.abs(value) >= by * (by === 1e3 ? 10 : 1)) ?? [1, ""];
+  return `${number(value / by)}${unit}`;
 }
 
 function scale(domain, range, log = false) {
@@ -123,7 +135,28 @@ function epochLines(chart, epochs) {
 
 function stepAxis(chart, epochs) {
   epochLines(chart, epochs);
-  bottomAxis(chart, ticks(chart.x, Math.max(3, Math.floor((chart.box.right - chart.box.left) / 75))).filter((t) => Number.isInteger(t)).map((t) => [chart.x(t), whole(t)]));
+  bottomAxis(chart, ticks(chart.x, Math.max(3, Math.floor((chart.box.right - chart.box.left) / 75))).filter((t) => Number.isInteger(t)).map((t) => [chart.x(t), t < 1e5 ? whole(t) : brief(t)]));
+}
+
+// Columns of equal width, one for each sampled step: as steps they would lie on top of each other at the start.
+// `labels` stand below the columns, `groups` (epochs) above the first column of each.
+function columnAxis(chart, { labels, groups, group }) {
+  const wide = chart.x(1) - chart.x(0);
+  const every = Math.max(1, Math.ceil((Math.max(...labels.map((text) => text.length)) * 6.6 + 10) / wide));
+  const shown = labels.map((_, i) => i).filter((i) => i % every === 0);
+  const last = labels.length - 1;
+  if (last - shown.at(-1) >= every * 0.8) shown.push(last);
+  bottomAxis(chart, shown.map((i) => [chart.x(i + 0.5), labels[i]]));
+  let free = -Infinity;
+  groups?.forEach((name, i) => {
+    if (i && groups[i - 1] === name) return;
+    const at = chart.x(i);
+    if (i) chart.drawing.append(svg("line", { class: "epoch", x1: at, x2: at, y1: chart.box.top, y2: chart.box.bottom }));
+    if (at < free) return;
+    const text = i ? `${name}` : `${group} ${name}`;
+    chart.drawing.append(svg("text", { x: at, y: chart.box.top - 4 }, text));
+    free = at + text.length * 6.6 + 6;
+  });
 }
 
 function cursor(chart, pick) {
@@ -192,16 +225,30 @@ function swatch(index, dashed) {
     svg("line", { class: `curve s${index}`, x1: 0, x2: 26, y1: 5, y2: 5, ...(dashed ? { "stroke-dasharray": "6 3" } : {}) }));
 }
 
+// Few points are drawn as such: a line alone would pretend to know what lies between them.
+const MOST_DOTS = 40;
+
+function dots(chart, { x, y, colour }) {
+  if (x.length > MOST_DOTS) return;
+  x.forEach((value, i) => {
+    if (drawable(y[i], chart.y.log)) chart.drawing.append(svg("circle", { class: `f${colour}`, cx: chart.x(value), cy: chart.y(y[i]), r: 2.5 }));
+  });
+}
+
 // series: [{label, x, y, low?, high?, colour, dashed?}]; the legend carries each line's value at the cursor.
-function lines(place, legend, { series, log, domain, yDomain, epochs, limit, label, xLabel, yLabel, pick, height = 230, format = number, tick = format }) {
+// `columns` in place of `epochs`: x counts columns, see columnAxis.
+function lines(place, legend, { series, log, domain, yDomain, epochs, columns, limit, flag, label, xLabel, yLabel, pick, height = 230, format = measured, tick = brief }) {
   const dark = series.filter((one) => one.x.length);
   const bounds = yDomain ?? span(dark, log, limit ? [limit.value] : []);
   const chart = frame(place, { height, label, xLabel: xLabel ?? "step", yLabel, x: (range) => scale(domain, range), y: (range) => scale(bounds, range, log) });
   leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), tick(t)]));
-  stepAxis(chart, epochs ?? []);
+  if (columns) columnAxis(chart, columns);
+  else stepAxis(chart, epochs ?? []);
   for (const one of dark) if (one.low) chart.drawing.append(svg("path", { class: `band f${one.colour}`, d: bandPath(chart, one) }));
   for (const one of dark) chart.drawing.append(svg("path", { class: `curve s${one.colour}`, d: path(chart, one.x, one.y), ...(one.dashed ? { "stroke-dasharray": "6 3" } : {}) }));
+  for (const one of dark) dots(chart, one);
   if (limit) limitLine(chart, limit);
+  if (flag) flagLine(chart, flag);
   const move = cursor(chart, pick);
   const values = dark.map((one) => html("b", {}));
   legend.replaceChildren(...dark.map((one, i) => html("span", {}, swatch(one.colour, one.dashed), `${one.label} `, values[i])));
@@ -217,5 +264,15 @@ function limitLine(chart, { value, label }) {
   chart.drawing.append(
     svg("line", { class: "limit", x1: chart.box.left, x2: chart.box.right, y1: at, y2: at }),
     svg("text", { x: chart.box.right - 4, y: at - chart.box.top < 16 ? at + 13 : at - 4, "text-anchor": "end" }, label),
+  );
+}
+
+// Where a verdict was first true, to the step: the slider knows only the steps looked at.
+function flagLine(chart, step) {
+  const at = chart.x(step);
+  const left = at - chart.box.left > 110;
+  chart.drawing.append(
+    svg("line", { class: "flag", x1: at, x2: at, y1: chart.box.top, y2: chart.box.bottom }),
+    svg("text", { class: "flagged", x: left ? at - 5 : at + 5, y: chart.box.bottom - 6, "text-anchor": left ? "end" : "start" }, `verdict: step ${whole(step)}`),
   );
 }

@@ -9,6 +9,7 @@ const words = (table) => table.replace("_", " ");
 const progress = () => DATA.pairs[state.other].progress;
 const PERCENT = [0, 100];
 const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(100 * value))} points`;
+const UNSEEN = "the other run was not looked at near this progress";
 let movers = [];
 
 const styled = (run, options) => ({ label: DATA.runs[run], colour: run % 8, dashed: run >= 4, ...options });
@@ -33,35 +34,35 @@ const bent = (share) => Math.sign(share) * Math.sqrt(Math.abs(share));
 function drawTable(table) {
   const { axis, base, others } = DATA.tables[table];
   const { other, difference } = others[state.other];
-  const most = Math.max(1e-9, ...difference.flat().map(Math.abs));
+  const most = Math.max(1e-9, ...difference.flatMap((row) => row ?? []).map(Math.abs));
   const colour = (share) => mixed(diverging(), (bent(share / most) + 1) / 2);
   const [place, legend] = slot(`${table}-heat`);
-  const steps = progress().map((done) => 100 * done);
-  const chart = frame(place, { height: 250, label: `Difference of the gradients of ${words(table)} over progress`, xLabel: "progress (% of the steps)", yLabel: "gradient", x: (range) => scale(PERCENT, range), y: (range) => scale([0, cells(axis)], range) });
+  const chart = frame(place, { height: 250, label: `Difference of the gradients of ${words(table)}, a column for each step of the base run looked at`, xLabel: "progress at the steps looked at", yLabel: "gradient", x: (range) => scale([0, difference.length], range), y: (range) => scale([0, cells(axis)], range) });
   leftAxis(chart, octaveTicks(axis, chart.y, 22), false);
-  paint(place, chart, { axis, steps, rows: difference, domain: PERCENT, colour });
-  stepAxis(chart, []);
+  paint(place, chart, { axis, rows: difference, colour });
+  columnAxis(chart, { labels: progress().map(percent) });
   rampLegend(legend, (share) => mixed(diverging(), (bent(2 * share - 1) + 1) / 2), "difference:", points(-most), points(most));
   hint(chart, (x, y) => {
-    const at = nearest(steps, chart.x.invert(x));
+    const at = Math.min(Math.floor(chart.x.invert(x)), difference.length - 1);
+    if (!other[at]) return UNSEEN;
     const cell = Math.min(Math.max(Math.floor(chart.y.invert(y)), 0), cells(axis) - 1);
-    return `${number(steps[at])} % done, ${bounds(axis, cell)}: ${percent(base[at][cell])} in the base run, ${percent(other[at][cell])} in the other`;
+    return `${percent(progress()[at])} done, ${bounds(axis, cell)}: ${percent(base[at][cell])} in the base run, ${percent(other[at][cell])} in the other`;
   });
-  const move = cursor(chart, (done) => goTo(nearest(steps, done)));
-  movers.push(() => move(steps[state.at]), drawBoth(table, axis, base, other), drawBars(table, axis, difference, most));
+  const move = cursor(chart, (place) => goTo(Math.floor(place)));
+  movers.push(() => move(state.at + 0.5), drawBoth(table, axis, base, other), drawBars(table, axis, difference, most));
 }
 
 function drawBoth(table, axis, base, other) {
   const [place, legend] = slot(`${table}-both`);
-  const top = Math.max(1e-9, ...base.flat(), ...other.flat()) * 1.05;
+  const top = Math.max(1e-9, ...base.flat(), ...other.flatMap((row) => row ?? [])) * 1.05;
   const chart = frame(place, { height: 250, label: `Histograms of ${words(table)} in both runs`, xLabel: "gradient", yLabel: "share of the values", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([0, top], range) });
-  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), `${number(100 * t)} %`]));
+  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), `${number(100 * t)}%`]));
   bottomAxis(chart, octaveTicks(axis, chart.x, 38));
   const [mine, theirs] = ["curve s2", "curve s0"].map((look) => svg("path", { class: look }));
   chart.drawing.append(mine, theirs);
   legend.replaceChildren(html("span", {}, swatch(2), "base"), html("span", {}, swatch(0), "other"));
-  const stairs = (row) => `M${row.map((share, cell) => `${chart.x(cell).toFixed(1)} ${chart.y(share).toFixed(1)}L${chart.x(cell + 1).toFixed(1)} ${chart.y(share).toFixed(1)}`).join("L")}`;
-  return () => { mine.setAttribute("d", stairs(base[state.at])); theirs.setAttribute("d", stairs(other[state.at])); };
+  const stairs = (row) => row && `M${row.map((share, cell) => `${chart.x(cell).toFixed(1)} ${chart.y(share).toFixed(1)}L${chart.x(cell + 1).toFixed(1)} ${chart.y(share).toFixed(1)}`).join("L")}`;
+  return () => { mine.setAttribute("d", stairs(base[state.at])); theirs.setAttribute("d", stairs(other[state.at]) ?? ""); };
 }
 
 function drawBars(table, axis, difference, most) {
@@ -72,11 +73,11 @@ function drawBars(table, axis, difference, most) {
   const made = Array.from({ length: cells(axis) }, (_, cell) => svg("rect", { x: chart.x(cell) + 0.4, width: Math.max(chart.x(1) - chart.x(0) - 0.8, 0.6) }, svg("title", {})));
   chart.drawing.append(...made);
   return () => made.forEach((bar, cell) => {
-    const share = difference[state.at][cell];
+    const share = difference[state.at]?.[cell] ?? 0;
     bar.setAttribute("class", share > 0 ? "bar plus" : "bar minus");
     bar.setAttribute("y", chart.y(Math.max(share, 0)));
     bar.setAttribute("height", chart.y(Math.min(share, 0)) - chart.y(Math.max(share, 0)));
-    bar.firstChild.textContent = `${bounds(axis, cell)}: ${points(share)}`;
+    bar.firstChild.textContent = difference[state.at] ? `${bounds(axis, cell)}: ${points(share)}` : UNSEEN;
   });
 }
 
@@ -90,6 +91,8 @@ function drawNorms(id, key) {
 
 function draw() {
   movers = [];
+  const bar = document.querySelector(".controls");
+  if (bar) document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
   drawCurves("curves-val", "val/rmse", "RMSE on val by epoch");
   drawCurves("curves-train", "train/rmse", "RMSE on train by epoch");
   if (!DATA.pairs.length) return;
@@ -104,10 +107,11 @@ function goTo(at) {
   state.at = Math.min(Math.max(at, 0), progress().length - 1);
   slider.max = progress().length - 1;
   slider.value = state.at;
-  const done = `${(100 * progress()[state.at]).toFixed(1)} % of the steps done`;
+  const done = `${percent(progress()[state.at])} of the steps done`;
   slider.setAttribute("aria-valuetext", done);
   const apart = Object.entries(DATA.tables).map(([table, { others }]) => `${words(table)} ${percent(others[state.other].distance[state.at])}`);
-  byId("readout").textContent = `${done}; apart: ${apart.join(", ")}`;
+  const seen = Object.values(DATA.tables)[0].others[state.other].other[state.at];
+  byId("readout").textContent = seen ? `${done}; apart: ${apart.join(", ")}` : `${done}; ${UNSEEN}`;
   for (const move of movers) move();
 }
 
@@ -136,7 +140,8 @@ function start() {
   DARK.addEventListener("change", draw);
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });
-  state.at = DATA.pairs.length ? progress().length - 1 : 0;
+  const seen = Object.values(DATA.tables)[0]?.others[0].other;
+  state.at = seen ? seen.findLastIndex((row) => row) : 0;
   draw();
 }
 

@@ -50,43 +50,47 @@ function mixed(ramp, share) {
 
 const ramp = () => RAMPS[DARK.matches ? "dark" : "light"];
 
-function edges(steps, [first, last]) {
-  const middle = steps.slice(1).map((step, i) => (step + steps[i]) / 2);
-  return [Math.min(first, steps[0]), ...middle, Math.max(last, steps.at(-1))];
-}
-
-function paint(place, chart, { axis, steps, rows, domain, colour }) {
+// One column a row, grey where there is none; columns wide enough for it stand apart.
+function paint(place, chart, { axis, rows, colour }) {
   const dots = globalThis.devicePixelRatio || 1;
   const { left, right, top, bottom } = chart.box;
   const canvas = html("canvas", { width: Math.round((right - left) * dots), height: Math.round((bottom - top) * dots), "aria-hidden": "true" });
   Object.assign(canvas.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
   const context = canvas.getContext("2d");
-  const across = edges(steps, domain).map((step) => Math.round((chart.x(step) - left) * dots));
+  const across = Array.from({ length: rows.length + 1 }, (_, column) => Math.round((chart.x(column) - left) * dots));
+  const gap = across[1] - across[0] >= 12 * dots ? Math.round(dots) : 0;
   const down = Array.from({ length: cells(axis) + 1 }, (_, cell) => Math.round((chart.y(cell) - top) * dots));
-  rows.forEach((row, i) => row.forEach((value, cell) => {
+  const unseen = getComputedStyle(document.body).getPropertyValue("--grid");
+  rows.forEach((row, i) => {
+    if (row) return;
+    context.fillStyle = unseen;
+    context.fillRect(across[i], 0, across[i + 1] - across[i], canvas.height);
+  });
+  rows.forEach((row, i) => row?.forEach((value, cell) => {
     if (!value) return;
     context.fillStyle = colour(value);
-    context.fillRect(across[i], down[cell + 1], Math.max(across[i + 1] - across[i], 1), Math.max(down[cell] - down[cell + 1], 1));
+    context.fillRect(across[i], down[cell + 1], Math.max(across[i + 1] - across[i] - gap, 1), Math.max(down[cell] - down[cell + 1], 1));
   }));
   place.prepend(canvas);
 }
 
 // rows: for each sampled step the share of each cell. Colours grow with the square root of the share.
-function heat(place, legend, { axis, steps, rows, domain, epochs, label, yLabel, pick, height = 270 }) {
-  const chart = frame(place, { height, label, xLabel: "step", yLabel, margin: { left: 62 }, x: (range) => scale(domain, range), y: (range) => scale([0, cells(axis)], range) });
+function heat(place, legend, { axis, steps, rows, columns, label, xLabel, yLabel, pick, height = 270 }) {
+  const chart = frame(place, { height, label, xLabel, yLabel, margin: { left: 62 }, x: (range) => scale([0, rows.length], range), y: (range) => scale([0, cells(axis)], range) });
   const most = Math.max(1e-9, ...rows.flat());
   leftAxis(chart, octaveTicks(axis, chart.y, 22), false);
-  paint(place, chart, { axis, steps, rows, domain, colour: (share) => mixed(ramp(), Math.sqrt(share / most)) });
-  stepAxis(chart, epochs);
+  paint(place, chart, { axis, rows, colour: (share) => mixed(ramp(), Math.sqrt(share / most)) });
+  columnAxis(chart, columns);
   const middle = chart.y(zeroCell(axis) + 0.5);
   zeroLine(chart, [chart.box.left, middle], [chart.box.right, middle]);
-  rampLegend(legend, (share) => mixed(ramp(), Math.sqrt(share)), "colour: share of the values,", "above 0 %", percent(most));
+  rampLegend(legend, (share) => mixed(ramp(), Math.sqrt(share)), "colour: share of the values,", "above 0%", percent(most));
   hint(chart, (x, y) => {
-    const at = nearest(steps, chart.x.invert(x));
+    const at = Math.min(Math.floor(chart.x.invert(x)), rows.length - 1);
     const cell = Math.min(Math.max(Math.floor(chart.y.invert(y)), 0), cells(axis) - 1);
     return `step ${whole(steps[at])}: ${percent(rows[at][cell])} of the values are ${bounds(axis, cell)}`;
   });
-  return cursor(chart, pick);
+  const move = cursor(chart, (place) => pick(Math.floor(place)));
+  return (step) => move(nearest(steps, step) + 0.5);
 }
 
 function rampLegend(legend, colour, text, low, high) {
@@ -143,9 +147,9 @@ function ridge(place, { axis, steps, rows, label, xLabel, height = 270 }) {
 // ---- bars of one step ----
 
 function bars(place, { axis, steps, rows, most, label, xLabel, height = 270 }) {
-  const top = most ?? Math.max(1e-9, ...rows.flat());
+  const top = 1.05 * (most ?? Math.max(1e-9, ...rows.flat()));
   const chart = frame(place, { height, label, xLabel, yLabel: "share of the values", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([0, top], range) });
-  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), `${number(100 * t)} %`]));
+  leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), `${number(100 * t)}%`]));
   bottomAxis(chart, octaveTicks(axis, chart.x, 38));
   const made = Array.from({ length: cells(axis) }, (_, cell) => svg("rect", { class: cell === zeroCell(axis) ? "bar zero" : "bar", x: chart.x(cell) + 0.4, width: Math.max(chart.x(1) - chart.x(0) - 0.8, 0.6) }, svg("title", {})));
   chart.drawing.append(...made);

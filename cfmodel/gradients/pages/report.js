@@ -2,7 +2,7 @@
 // The report of one run: a slider over the sampled steps moves every picture.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const state = { phase: 0, what: "gradients", at: 0, timer: null };
+const state = { phase: 0, what: "gradients", at: 0, flag: null, timer: null };
 const byId = (id) => document.getElementById(id);
 const phase = () => DATA.phases[state.phase];
 const stepNow = () => phase().samples.step[state.at];
@@ -16,8 +16,14 @@ const words = (table) => table.replace("_", " ");
 
 // ---- drawing ----
 
+// Over every step of the training, and over those looked at closely, one column each.
 function overTime() {
-  return { domain: [1, Math.max(phase().steps, 2)], epochs: phase().epochs, pick: goToStep };
+  return { domain: [1, Math.max(phase().steps, 2)], epochs: phase().epochs, pick: goToStep, flag: state.flag };
+}
+
+function overSamples() {
+  const { step, epoch } = phase().samples;
+  return { columns: { labels: step.map(whole), groups: epoch, group: "epoch" }, xLabel: "step looked at" };
 }
 
 function perTable(table, extra = {}) {
@@ -30,8 +36,17 @@ function series(name, options) {
   return { x: step, y: found.middle, low: found.low, high: found.high, ...options };
 }
 
+const atColumns = () => phase().samples.step.map((_, i) => i + 0.5);
+
 function sampled(name, options) {
-  return { x: phase().samples.step, y: phase().samples[name], ...options };
+  return { x: atColumns(), y: phase().samples[name], ...options };
+}
+
+// Lines over the steps looked at: moves with the step as the others do.
+function sampledLines(id, options) {
+  const { step } = phase().samples;
+  const move = lines(...slot(id), { ...overSamples(), domain: [0, step.length], pick: (place) => goTo(Math.floor(place)), ...options });
+  movers.push((now) => move(nearest(step, now) + 0.5));
 }
 
 function drawHistograms(table) {
@@ -40,7 +55,7 @@ function drawHistograms(table) {
   const shared = { axis, rows, steps: phase().samples.step };
   const what = state.what === "gradients" ? "gradient" : "gradient norm of a row";
   movers.push(
-    heat(...slot(`${table}-heat`), { ...shared, ...overTime(), yLabel: what, label: `Heat map of ${words(table)}: share of the values in each octave over steps` }),
+    heat(...slot(`${table}-heat`), { ...shared, ...overSamples(), pick: goTo, yLabel: what, label: `Heat map of ${words(table)}: share of the values in each octave, a column for each step looked at` }),
     ridge(slot(`${table}-ridge`)[0], { ...shared, xLabel: what, label: `Ridge of ${words(table)}: the histogram at ${Math.min(14, rows.length)} steps, first on top` }),
     bars(slot(`${table}-bars`)[0], { ...shared, xLabel: what, label: `Histogram of ${words(table)} at the step of the slider` }),
     () => describeTable(table),
@@ -78,40 +93,52 @@ function drawLoss() {
 }
 
 function drawUpdates() {
-  const each = (name) => TABLES.map((table) => ({ x: phase().samples.step, y: phase().histograms[table][name], ...perTable(table) }));
-  const share = { ...overTime(), yDomain: [0, 1], yLabel: "share", format: percent, tick: (t) => `${number(100 * t)} %` };
-  movers.push(
-    lines(...slot("updates-ratio"), { ...overTime(), log: true, yLabel: "ratio", series: each("update_to_weight"), label: "Update to weight ratio over steps" }),
-    lines(...slot("updates-adam"), { ...overTime(), yLabel: "learning rates", series: each("adam_step"), label: "Mean Adam step in learning rates over steps" }),
-    lines(...slot("updates-ghost"), { ...share, series: each("ghost_share"), label: "Ghost share over steps" }),
-    lines(...slot("updates-noise"), { ...overTime(), log: true, yLabel: "ratings", label: "Gradient noise scale over steps", series: [sampled("noise_scale", { label: "noise scale", colour: 0 }), sampled("batch_size", { label: "batch size", colour: 4, dashed: true })] }),
-  );
+  const each = (name) => TABLES.map((table) => ({ x: atColumns(), y: phase().histograms[table][name], ...perTable(table) }));
+  const batch = sampled("batch_size", { label: "batch size", colour: 4, dashed: true });
+  const noise = [sampled("noise_scale", { label: "noise scale", colour: 0 }), batch];
+  const share = { yDomain: [0, 1], yLabel: "share", format: percent, tick: (t) => `${number(100 * t)}%` };
+  sampledLines("updates-ratio", { log: true, yLabel: "ratio", series: each("update_to_weight"), label: "Update to weight ratio at the steps looked at" });
+  sampledLines("updates-adam", { yLabel: "learning rates", series: each("adam_step"), label: "Mean Adam step in learning rates at the steps looked at" });
+  sampledLines("updates-ghost", { ...share, series: each("ghost_share"), label: "Ghost share at the steps looked at" });
+  sampledLines("updates-noise", { log: true, yLabel: "ratings", series: noise, label: "Gradient noise scale at the steps looked at", format: (value) => (value === null ? "hidden" : whole(value)) });
 }
 
 function drawPopularity() {
   for (const table of TABLES) {
     const ratings = phase().ratings_by_decile[table];
     const energy = phase().histograms[table].energy_by_decile;
-    movers.push(deciles(slot(`${table}-deciles`)[0], { energy, ratings, table }));
+    movers.push(deciles(slot(`${table}-deciles`), { energy, ratings, table }));
   }
 }
 
-function deciles(place, { energy, ratings, table }) {
+function deciles([place, legend], { energy, ratings, table }) {
   const most = Math.max(...energy.flat(), ...ratings, 0.01) * 1.05;
   const chart = frame(place, { height: 190, label: `Share of gradient energy by popularity, ${words(table)}`, xLabel: "tenth of the rows, rarest first", yLabel: "share", x: (range) => scale([0, 10], range), y: (range) => scale([0, most], range) });
-  leftAxis(chart, ticks(chart.y, 4).map((t) => [chart.y(t), `${number(100 * t)} %`]));
+  leftAxis(chart, ticks(chart.y, 4).map((t) => [chart.y(t), `${number(100 * t)}%`]));
   bottomAxis(chart, ratings.map((_, i) => [chart.x(i + 0.5), String(i + 1)]));
   const made = ratings.map((_, i) => svg("rect", { class: `f${colourOf(table)}`, x: chart.x(i + 0.15), width: chart.x(0.7) - chart.x(0) }));
   const marks = ratings.map((share, i) => svg("line", { class: "cursor", x1: chart.x(i + 0.05), x2: chart.x(i + 0.95), y1: chart.y(share), y2: chart.y(share) }));
   chart.drawing.append(...made, ...marks);
+  const box = svg("svg", { viewBox: "0 0 26 9", "aria-hidden": "true" }, svg("rect", { class: `f${colourOf(table)}`, x: 6, width: 14, height: 9 }));
+  legend.replaceChildren(html("span", {}, box, "of the squared gradient norm"), html("span", {}, swatch(4), "of the training ratings"));
   return () => made.forEach((bar, i) => {
     bar.setAttribute("y", chart.y(energy[state.at][i]));
     bar.setAttribute("height", chart.y(0) - chart.y(energy[state.at][i]));
   });
 }
 
+// What is not there cannot be seen: how many steps the pictures rest on, and where they end.
+function describeSamples() {
+  const { step } = phase().samples;
+  const last = step.at(-1);
+  const rest = last < 0.9 * phase().steps ? ` Of later steps only norms, loss and largest error are known; they are below.` : "";
+  byId("sampled").textContent = `${whole(step.length)} of ${whole(phase().steps)} steps are shown, one column each: the last is step ${whole(last)}.${rest}`;
+}
+
 function draw() {
   movers = [];
+  document.documentElement.style.setProperty("--bar", `${document.querySelector(".controls").offsetHeight}px`);
+  describeSamples();
   for (const table of TABLES) drawHistograms(table);
   drawNorms();
   drawLoss();
@@ -132,7 +159,7 @@ function goTo(at) {
   slider.value = state.at;
   const place = `step ${whole(stepNow())} of ${whole(phase().steps)}, epoch ${epoch[state.at]} of ${phase().epochs.length}`;
   slider.setAttribute("aria-valuetext", place);
-  byId("readout").textContent = `${place}: gradient norm ${number(total["before/total"].middle[here])} before clipping, ${number(total["after/total"].middle[here])} after`;
+  byId("readout").textContent = `${place}: gradient norm ${measured(total["before/total"].middle[here])} before clipping, ${measured(total["after/total"].middle[here])} after`;
   for (const move of movers) move(stepNow());
 }
 
@@ -160,6 +187,7 @@ function choose(name, value) {
   if (name === "phase") {
     const progress = stepNow() / phase().steps;
     state.phase = Number(value);
+    state.flag = null;
     state.at = nearest(phase().samples.step, progress * phase().steps);
   } else state.what = value;
   for (const button of document.querySelectorAll(`button[data-${name}]`)) button.setAttribute("aria-pressed", String(button.dataset[name] === String(value)));
@@ -174,7 +202,11 @@ function follow(event) {
   const { to, step, phase: name } = link.dataset;
   const wanted = DATA.phases.findIndex((one) => one.name === name);
   if (wanted >= 0 && wanted !== state.phase) choose("phase", wanted);
-  if (step && DATA.phases.length) goToStep(Number(step));
+  if (step && DATA.phases.length) {
+    state.flag = Number(step);
+    draw();
+    goToStep(state.flag);
+  }
   const target = byId(to);
   target?.scrollIntoView();
   target?.focus({ preventScroll: true });
