@@ -10,12 +10,12 @@ from cfmodel.gradients.comparison import (
     HEADLINES,
     ComparedRun,
     Comparison,
-    GradientDifference,
     best_runs,
     distance_rows,
     norm_curve,
     role,
 )
+from cfmodel.gradients.difference import GradientDifference
 from cfmodel.gradients.page import escape, fact_list, page, source, table, words
 from cfmodel.gradients.pictures import octave_axis, rounded
 from cfmodel.gradients.records import TABLES, Floats

@@ -1,18 +1,27 @@
-"""What the tests of the pages share: a headless Chromium, and two real runs in a real store."""
+"""What the tests of the pages share: a headless Chromium, pages to show in it, two real runs in a real store."""
 
 import shutil
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from histories import history
+from viewer import FRAME, VERDICTS, Viewer
 
 from cfmodel import tracking
 from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings, TrackingSettings
 from cfmodel.data.ingest import ingest
 from cfmodel.data.split import split
 from cfmodel.gradients.archive import archived
+from cfmodel.gradients.comparison import ComparedRun, Comparison
+from cfmodel.gradients.comparison_page import comparison_page
+from cfmodel.gradients.history import GradientHistory
+from cfmodel.gradients.report import gradient_report
+from cfmodel.gradients.verdicts import HealthReport
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
 from cfmodel.training.memory import memory_path
@@ -80,3 +89,59 @@ def _run(store: str, made: SplitRef, folder: Path, learning_rate: float) -> Run:
     tracking.log_gradients(run, archive, made, model=model)
     tracking.end_run(run)
     return run
+
+
+@pytest.fixture(scope="session")
+def report() -> str:
+    """The report of a made-up training with two verdicts."""
+    return gradient_report(history(epochs=6, scale=3.0), HealthReport(VERDICTS), title="Gradients", facts={"run": "a1"})
+
+
+@pytest.fixture(scope="session")
+def comparison() -> str:
+    """The comparison of three made-up trainings."""
+    made = [history(epochs=4 + number, scale=1.0 + 3 * number, seed=number) for number in range(3)]
+    curves = {key: [(1, 1.0), (2, 0.9)] for key in ("train/rmse", "val/rmse")}
+    runs = [
+        ComparedRun(
+            f"run-{number}",
+            f"{number}" * 32,
+            {"train.seed": f"{number}"},
+            {"test/rmse": 0.9},
+            curves,
+            GradientHistory.of(records),
+        )
+        for number, records in enumerate(made)
+    ]
+    return comparison_page(Comparison(tuple(runs)))
+
+
+@pytest.fixture
+def show(browser: "Browser") -> Iterator[Any]:
+    """Serve a page's viewer on this machine and open it."""
+    servers: list[ThreadingHTTPServer] = []
+    opened: list[Viewer] = []
+
+    def open_page(text: str, **context: Any) -> Viewer:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = {"/": FRAME, "/page": text}.get(self.path, "")
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        opened.append(Viewer(browser, f"http://127.0.0.1:{server.server_port}/", **context))
+        return opened[-1]
+
+    yield open_page
+    for viewer in opened:
+        viewer.page.context.close()
+    for server in servers:
+        server.shutdown()
+        server.server_close()

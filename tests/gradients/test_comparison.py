@@ -15,11 +15,11 @@ from cfmodel.gradients.comparison import (
     Comparison,
     as_json,
     best_runs,
-    gradient_difference,
     norm_curve,
     summary_rows,
 )
 from cfmodel.gradients.comparison_page import comparison_page
+from cfmodel.gradients.difference import gradient_difference
 from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.page import LARGEST_PAGE
 from cfmodel.gradients.records import TABLES, TableSample
