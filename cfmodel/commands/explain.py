@@ -55,7 +55,8 @@ def show(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> 
 
 
 def _print(console: Console, line: str, *, style: str = "") -> None:
+    """Print one line: prose wrapped at words, what is laid out in columns as it is."""
     text = Text(line, style=style)
     for words, look in _STYLES:
         text.highlight_words([words], look)
-    console.print(text, soft_wrap=True, highlight=False)
+    console.print(text, soft_wrap="  " in line, highlight=False)

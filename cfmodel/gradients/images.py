@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: From 1e-9 to some 64 on either side of zero; larger ones are counted in the outermost octave.
 AXIS = OctaveAxis(low=-30, octaves=36, signed=True)
+#: Up to so many epochs with a sampled step, each has a picture.
+FEW_EPOCHS = 6
 #: Top of the picture, as a share of the values: 5 to 15 % fall into a run's fullest octave.
 HIGHEST_SHARE = 0.25
 
@@ -31,7 +33,9 @@ Image = npt.NDArray[np.uint8]
 
 
 def shown_epochs(epochs: Sequence[int]) -> list[int]:
-    """Return the epochs worth a picture: the powers of two, among which most happens, and the last."""
+    """Return the epochs worth a picture: all if they are few, else the powers of two and the last."""
+    if len(epochs) <= FEW_EPOCHS:
+        return sorted(epochs)
     return sorted({epoch for epoch in epochs if epoch & (epoch - 1) == 0} | set(epochs[-1:]))
 
 

@@ -173,8 +173,9 @@ def test_a_training_without_a_sample_has_its_verdicts_all_the_same() -> None:
     assert "Dead rows" in page
 
 
-def test_pictures_are_made_for_powers_of_two_and_the_last_epoch() -> None:
+def test_pictures_are_made_of_few_epochs_or_of_powers_of_two_and_the_last() -> None:
     assert shown_epochs(range(1, 16)) == [1, 2, 4, 8, 15]
+    assert shown_epochs([1, 2, 3, 6, 11]) == [1, 2, 3, 6, 11]
     assert shown_epochs([]) == []
     made = list(epoch_images(GradientHistory.of(history(epochs=3)).samples))
     assert [(table, epoch) for table, epoch, _ in made] == [(table, epoch) for epoch in (1, 2, 3) for table in TABLES]
