@@ -102,13 +102,21 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     )
     figure = _figure(9, 5)
     axes = figure.subplots()
-    _style(axes, title=title, xlabel="learning rate (weight units a step)", ylabel="mean squared error, smoothed")
+    _style(
+        axes,
+        title=title,
+        xlabel="learning rate (weight units a step)",
+        ylabel="mean squared error, smoothed (rating units²)",
+    )
     low, high = float(losses.min()), float(losses[0])
     edges = (rates[0], test.too_low, test.too_high, rates[-1])
     zones = (("too low", _BLUE), ("just right", _GREEN), ("too high", _ORANGE))
     for (name, colour), start, end in zip(zones, edges[:-1], edges[1:], strict=True):
         axes.axvspan(start, end, color=colour, alpha=0.12, linewidth=0)
-        axes.text(np.sqrt(start * end), 0.03, name, ha="center", color=_INK, transform=axes.get_xaxis_transform())
+        # Readable over the line of the suggestion, which may cross it.
+        paper = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.25"}
+        across = axes.get_xaxis_transform()
+        axes.text(np.sqrt(start * end), 0.04, name, ha="center", color=_INK, transform=across, bbox=paper, zorder=3)
     axes.plot(rates, losses, color=_BLUE, linewidth=1.8)
     label = f"suggestion {test.suggestion:.2g}"
     axes.axvline(test.suggestion, color=_INK, linestyle="--", linewidth=1.4, label=label)

@@ -36,6 +36,12 @@ function series(name, options) {
   return { x: step, y: found.middle, low: found.low, high: found.high, ...options };
 }
 
+// Of a stretch of steps the highest alone: a median would hide the one rating that matters.
+function worst(name, options) {
+  const { x, y, high } = series(name, options);
+  return { x, y: high ?? y, ...options };
+}
+
 const atColumns = () => phase().samples.step.map((_, i) => i + 0.5);
 
 function sampled(name, options) {
@@ -88,7 +94,7 @@ function drawLoss() {
   const common = { ...overTime() };
   movers.push(
     lines(...slot("loss-steps"), { ...common, log: true, yLabel: "squared rating units", label: "Loss and mean squared error over steps", series: [series("loss", { label: "loss, penalty included", colour: 2 }), series("mean_squared_error", { label: "mean squared error", colour: 0 })] }),
-    lines(...slot("loss-largest"), { ...common, yLabel: "rating units", label: "Largest error of a batch over steps", series: [series("largest_error", { label: "largest error in the batch", colour: 3 })] }),
+    lines(...slot("loss-largest"), { ...common, yLabel: "rating units", label: "Largest error of a batch over steps", series: [worst("largest_error", { label: "largest error in the batch", colour: 3 })] }),
   );
 }
 
