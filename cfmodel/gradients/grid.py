@@ -9,23 +9,25 @@ MOST_SAMPLES = 256
 def on_grid(position: int, every: int | None, *, dense: int | None = None) -> bool:
     """Say whether a step (or epoch), counted from 1, is on the grid.
 
-    The grid of K holds the multiples of K and the powers of two: the start, where most happens, is
+    The grid of K holds the multiples of K and the powers of four: the start, where most happens, is
     seen at any K, and no budget is so small that a record ends where training begins. Grids are
     nested: that of 2K is a part of that of K.
 
     Args:
         position: Number of the step, from 1.
-        every: K, a power of two; None, not chosen yet: the powers of two alone.
+        every: K, a power of two; None, not chosen yet: the powers of four alone.
         dense: Last of the powers that are taken whatever K is; None: all.
     """
     if every is not None and position % every == 0:
         return True
-    return (dense is None or position <= dense) and position & (position - 1) == 0
+    return (dense is None or position <= dense) and _is_power_of_four(position)
 
 
 def next_on_grid(position: int, every: int | None) -> int:
     """Return the first position after this one that is on the grid."""
-    power = 1 << position.bit_length()
+    power = 1
+    while power <= position:
+        power *= 4
     return power if every is None else min(power, (position // every + 1) * every)
 
 
@@ -45,3 +47,8 @@ def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 
     while every <= positions and (positions // every > MOST_SAMPLES or positions // every * cost > budget):
         every *= 2
     return every
+
+
+def _is_power_of_four(position: int) -> bool:
+    # One bit is set, and it is one of the even ones: two to the 2n-th.
+    return position & (position - 1) == 0 and position.bit_length() % 2 == 1
