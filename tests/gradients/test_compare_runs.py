@@ -42,6 +42,8 @@ def test_the_command_prints_a_short_table_and_records_a_run_of_its_own(config: s
     before = comparisons(base)
     done = compare(config, base.run_id[:12], other.name)
     assert done.exit_code == 0, done.output
+    assert f"base   {base.name} ({base.run_id[:6]})" in done.output
+    assert f"run 2  {other.name} ({other.run_id[:6]})" in done.output
     for text in ("train.learning_rate", "best_val_rmse", "gradients apart, movie_biases", "base", "http://"):
         assert text in done.output
     (made,) = set(comparisons(base)) - set(before)

@@ -8,7 +8,7 @@ from histories import history
 from mlflow import MlflowClient
 
 from cfmodel import tracking
-from cfmodel.config import TrackingSettings
+from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.archive import write_archive
 from cfmodel.gradients.records import TABLES
@@ -51,3 +51,16 @@ def test_a_report_that_fails_hides_no_error_of_the_training(
     (tmp_path / "records.json").write_text("{")
     with pytest.raises(DivergedError), tracking.reported_on_error(run, tmp_path, trained_split):
         raise DivergedError("epoch 2: not finite")
+
+
+def test_a_lesson_that_cannot_be_told_says_why_and_leaves_the_report(
+    mlflow_store: str, trained_split: SplitRef, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracking.start_run(TrackingSettings(uri=mlflow_store, experiment="gradients"))
+    tracking.log_settings(run, PipelineSettings(), source="made up")
+    write_archive(tmp_path, history(epochs=1, refit=False))
+    tracking.log_gradients(run, tmp_path, trained_split, model=tmp_path / "absent")
+    page = Path(MlflowClient(mlflow_store).download_artifacts(run.run_id, "gradients/report.html")).read_text()
+    assert "The lesson could not be told" in page
+    assert str(tmp_path / "absent") in page
+    assert "has no lesson in its report" in caplog.text

@@ -133,7 +133,7 @@ function ridge(place, { axis, steps, rows, label, xLabel, height = 270 }) {
   const tall = Math.min(60, (chart.box.bottom - chart.box.top) * 0.3);
   const base = (at) => chart.box.top + tall + ((chart.box.bottom - chart.box.top - tall - 2) * at) / Math.max(rows.length - 1, 1);
   bottomAxis(chart, octaveTicks(axis, chart.x, 38));
-  const labelled = spread(shown.length, 5).map((i) => shown[i]);
+  const labelled = spread(shown.length, shown.length > 7 ? 5 : 7).map((i) => shown[i]);
   leftAxis(chart, labelled.map((at) => [base(at), whole(steps[at])]), false);
   const now = svg("path", { class: "ridge now" });
   for (const at of shown) chart.drawing.append(svg("path", { class: "ridge", d: outline(chart, rows[at], base(at), tall, most) }));
