@@ -8,8 +8,9 @@ import numpy as np
 from cfmodel.gradients.history import GradientHistory
 from cfmodel.gradients.records import Floats, StepSample
 
-#: How far two steps' progress may be apart, in shares of a training, to be held against each other.
-MATCHING = 0.05
+#: How far two steps' progress may be apart to be held against each other, in shares of a training
+#: and in shares of the progress made, whichever is more: little changes late that changed early.
+MATCHING, MATCHING_LATE = 0.05, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +55,15 @@ def gradient_difference(
 
     Progress is the share of a run's own steps that is done. The base run's sampled steps say where
     to compare, at most `points` of them; the other run's sampled step nearest in progress is taken,
-    where that is no further away than `MATCHING`: the first step of one is no match for the last of
-    another.
+    where that is near enough: the first step of one is no match for the last of another.
     """
     mine, theirs = _progress(base), _progress(other)
     wanted = mine if len(mine) <= points else np.linspace(mine[0], 1.0, points)
     chosen = np.unique(_nearest(mine, wanted))
     matching = _nearest(theirs, mine[chosen])
     shares = np.stack([bucket_shares(other.samples[place], table) for place in matching])
-    shares[np.abs(theirs[matching] - mine[chosen]) > MATCHING] = np.nan
+    apart = np.abs(theirs[matching] - mine[chosen])
+    shares[apart > np.maximum(MATCHING, MATCHING_LATE * mine[chosen])] = np.nan
     return GradientDifference(
         progress=mine[chosen],
         base=np.stack([bucket_shares(base.samples[place], table) for place in chosen]),
