@@ -20,7 +20,7 @@ from cfmodel.gradients.page import escape, fact_list, page, source, table, words
 from cfmodel.gradients.pictures import octave_axis, rounded
 from cfmodel.gradients.records import TABLES, Floats
 
-SCRIPTS = ("charts.js", "histograms.js", "comparison.js")
+SCRIPTS = ("charts.js", "lines.js", "histograms.js", "comparison.js")
 
 #: Shares become counts of this many for the axis, which is chosen from counts.
 _WHOLE = 10**9

@@ -2,7 +2,7 @@
 
 A tracking store may show it in a frame that has scripts and nothing else: no network, no storage,
 no neighbour files. The page's policy forbids all of that itself, and any script but its own. The
-pictures are drawn by some 500 lines in `pages/`: the plotting libraries that have a heat map are
+pictures are drawn by some 800 lines in `pages/`: the plotting libraries that have a heat map are
 larger than the whole page may be (plotly.js: 3.5 MB and more), the small ones draw lines and bars
 alone.
 """

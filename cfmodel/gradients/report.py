@@ -11,7 +11,7 @@ from cfmodel.gradients.records import TABLES, EpochGradients, GradientRecord, Ta
 from cfmodel.gradients.verdict_section import verdict_section
 from cfmodel.gradients.verdicts import HealthReport
 
-SCRIPTS = ("charts.js", "histograms.js", "report.js")
+SCRIPTS = ("charts.js", "lines.js", "histograms.js", "report.js")
 
 _PHASES = {"fit": "fit: train, val watched", "refit": "refit: train and val together"}
 _PARTS = {
