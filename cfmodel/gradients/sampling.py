@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from cfmodel.gradients.buckets import NOT_FINITE, TINY
 from cfmodel.gradients.histogram import Histogram, bucket_counts
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import EMBEDDINGS, StepSample, TableSample
+from cfmodel.gradients.rows import movement, sum_rows
 from cfmodel.gradients.stopwatch import Stopwatch
 from cfmodel.gradients.touched import DECILES, SIDES, TouchedRows, side_of
 
@@ -79,6 +81,9 @@ class Probe:
     def __init__(self, at: Position, around: Surroundings) -> None:
         self.at = at
         self._around = around
+        self._compiled = all(
+            table.device.type == "cpu" and table.dtype == torch.float32 for table in around.tables.values()
+        )
         self._before: dict[str, _Before] = {}
         #: As large as the batch, so kept for the step alone.
         self._touched: dict[str, TouchedRows] = {}
@@ -122,6 +127,9 @@ class Probe:
     def _look(self, name: str, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
         """Take in one table: the rows touched and their gradients, not clipped, shape (R, K)."""
         table = self._around.tables[name].detach()
+        if self._compiled:
+            self._look_compiled(name, touched, gradient, table, batch_size=batch_size)
+            return
         weight = touched.take(table)
         norms, weight_norms = _row_norms(gradient), _row_norms(weight)
         deciles = self._around.deciles[side_of(name)][touched.rows]
@@ -139,11 +147,50 @@ class Probe:
             self._weights[name] = weight
         self._touched[name], self._weight_norms[name] = touched, weight_norms
 
+    def _look_compiled(
+        self, name: str, touched: TouchedRows, gradient: Tensor, table: Tensor, *, batch_size: int
+    ) -> None:
+        """Do the same in one pass; see `rows`."""
+        strength = self._around.regularization if name in EMBEDDINGS else 0.0
+        pull = touched.counts * (2 * strength / batch_size)
+        deciles = self._around.deciles[side_of(name)]
+        sums = sum_rows(gradient.numpy(), table.numpy(), touched.rows.numpy(), pull.numpy(), deciles.numpy())
+        zeros, infinities, *of_norms = torch.from_numpy(sums.special)
+        squares = torch.from_numpy(sums.squares).sqrt()
+        self._before[name] = _Before(
+            touched.number,
+            Histogram(torch.from_numpy(sums.gradient), zeros, infinities),
+            Histogram(torch.from_numpy(sums.norms), *of_norms),
+            torch.from_numpy(sums.energy),
+            squares[0],
+            squares[1],
+        )
+        if self._around.all_rows:
+            self._around.copies[name].copy_(table)
+        else:
+            self._weights[name] = table[touched.rows]
+        self._touched[name], self._weight_norms[name] = touched, torch.from_numpy(sums.weight_norms)
+
+    def _moved_compiled(self, name: str, table: Tensor) -> Tensor:
+        rows = self._touched[name].rows
+        if self._around.all_rows:
+            touched = np.zeros(len(table), bool)
+            touched[rows.numpy()] = True
+            moved = movement(self._around.copies[name].numpy(), table.numpy(), touched)
+        else:
+            before = self._weights[name].numpy()
+            moved = movement(before, table[rows].numpy(), np.ones(len(before), bool))
+        size, ghost, absolute = moved
+        return torch.tensor([math.sqrt(size), math.sqrt(ghost), absolute], dtype=torch.float64)
+
     @torch.no_grad()
     def after(self) -> None:
         """Take in how far the weights moved."""
         with self._timed():
             for name, table in self._around.tables.items():
+                if self._compiled:
+                    self._moved[name] = self._moved_compiled(name, table.detach())
+                    continue
                 rows = self._touched[name]
                 if not self._around.all_rows:
                     touched = rows.take(table.detach()) - self._weights[name]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.training.compiled import compiled
+from cfmodel.compiled import compiled
 
 Keys = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.uint32]

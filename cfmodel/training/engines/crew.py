@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cfmodel.training.compiled import compiled
+from cfmodel.compiled import compiled
 
 #: Looks at an unfinished phase before the core is offered to others.
 _SPINS = 4096

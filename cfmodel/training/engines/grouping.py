@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from cfmodel.compiled import compiled
 from cfmodel.data.parts import RatingArrays
 from cfmodel.training.batches import Batches, Rows
-from cfmodel.training.compiled import compiled
 from cfmodel.training.engines.crew import Phases, end, is_last, take, wait
 from cfmodel.training.shuffle import counting_sort
 

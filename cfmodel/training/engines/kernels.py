@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.training.compiled import compiled
+from cfmodel.compiled import compiled
 from cfmodel.training.engines.crew import end, is_last, take, wait
 
 #: Phases of a step: gradients, then moving; chunks that a lane's moving has: its users, its movies.

@@ -43,10 +43,11 @@ def _cache_folder() -> Path:
     numba itself looks at the file of a function alone, and would go on using what it once compiled
     from another file that has changed since.
     """
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(numba_version.encode())
-    for source in sources:
-        digest.update(source.read_bytes())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        text = source.read_bytes()
+        if b"@compiled(" in text or b"NamedTuple" in text:  # what is compiled, and what it is given
+            digest.update(text)
     home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home, "cfmodel", "compiled", digest.hexdigest()[:16])
     try:
