@@ -8,7 +8,7 @@ from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, next_on_grid
 #: Ratings from which a share of the training time is the budget, and below which a fixed time is.
 LARGE = 1_000_000
 #: Share of the budget that is planned for; the rest is for what the first steps did not show.
-PLANNED = 0.8
+PLANNED = 0.65
 #: The fit's share of a fixed budget where a refit, over the same ground, takes the rest.
 FIT_SHARE = 0.6
 #: Share for samples of what the steps leave; the epochs' looks have the rest.

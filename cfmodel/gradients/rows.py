@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.compiled import compiled
-from cfmodel.gradients.buckets import BUCKETS, MANTISSA_BITS
+from cfmodel.gradients.buckets import BUCKETS, MANTISSA_BITS, NOT_FINITE, TINY
 from cfmodel.gradients.touched import DECILES
 
 _INFINITY = 0x7F80_0000
+#: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
+_FAST = {"reassoc", "contract", "nsz"}
 
 
 class RowSums(NamedTuple):
@@ -57,13 +59,14 @@ def sum_rows(
         np.zeros(2),
         np.empty(len(rows), np.float32),
     )
-    _sum(gradient, gradient.view(np.uint32), weights, rows, pull, deciles, norms, sums)
-    _count(norms.view(np.uint32), sums.norms, sums.special[2:])
+    _sum(gradient, weights, rows, pull, deciles, norms, sums)
+    _count(gradient.view(np.uint32), sums.gradient, sums.special)
+    _count(norms.view(np.uint32).reshape(-1, 1), sums.norms, sums.special[2:])
     return sums
 
 
-@compiled()
-def _sum(gradient: Any, bits: Any, weights: Any, rows: Any, pull: Any, deciles: Any, norms: Any, sums: Any) -> None:
+@compiled(fastmath=_FAST)
+def _sum(gradient: Any, weights: Any, rows: Any, pull: Any, deciles: Any, norms: Any, sums: Any) -> None:
     dim = gradient.shape[1]
     for at in range(len(rows)):
         row = rows[at]
@@ -74,7 +77,6 @@ def _sum(gradient: Any, bits: Any, weights: Any, rows: Any, pull: Any, deciles: 
             square += slope * slope
             weight_square += weight * weight
             data_square += data * data
-        _count(bits[at], sums.gradient, sums.special)
         norms[at] = abs(gradient[at, 0]) if dim == 1 else np.sqrt(square)
         sums.weight_norms[at] = abs(weights[row, 0]) if dim == 1 else np.sqrt(weight_square)
         sums.energy[deciles[row]] += square
@@ -84,15 +86,22 @@ def _sum(gradient: Any, bits: Any, weights: Any, rows: Any, pull: Any, deciles: 
 
 @compiled()
 def _count(bits: Any, counts: Any, special: Any) -> None:
-    """Count float32 values by their bits: by bucket, exact zeros, infinities."""
+    """Count float32 values by their bits, shape (R, K): by bucket, exact zeros, infinities."""
+    # Neighbours often fall into the same bucket, and adding to it would then wait for the last addition.
+    room = np.zeros((4, len(counts)), np.int64)
     for at in range(len(bits)):
-        counts[bits[at] >> np.uint32(MANTISSA_BITS)] += 1
-        size = bits[at] & np.uint32(0x7FFF_FFFF)
-        special[0] += size == 0
-        special[1] += size == _INFINITY
+        for k in range(bits.shape[1]):
+            room[k % 4, bits[at, k] >> np.uint32(MANTISSA_BITS)] += 1
+    counts += room.sum(axis=0)
+    if counts[TINY[0]] + counts[TINY[1]] + counts[NOT_FINITE[0]] + counts[NOT_FINITE[1]]:
+        for at in range(len(bits)):
+            for k in range(bits.shape[1]):
+                size = bits[at, k] & np.uint32(0x7FFF_FFFF)
+                special[0] += size == 0
+                special[1] += size == _INFINITY
 
 
-@compiled()
+@compiled(fastmath=_FAST)
 def movement(before: Any, after: Any, touched: Any) -> tuple[float, float, float]:
     """Return how far rows moved: the squared norm of those touched and of the others, and the sum of sizes touched.
 

@@ -48,6 +48,14 @@ class DeviceRatings:
         columns = (ratings.user_idx, ratings.movie_idx, ratings.rating)
         return cls(*(torch.tensor(column, device=device) for column in columns))
 
+    @classmethod
+    def sharing(cls, ratings: RatingArrays, device: torch.device) -> Self:
+        """The same, where nothing will be written to them: on the CPU their memory is shared."""
+        columns = ratings.user_idx, ratings.movie_idx, ratings.rating
+        if device.type != "cpu" or not all(column.flags.writeable for column in columns):
+            return cls.of(ratings, device)
+        return cls(*map(torch.from_numpy, columns))
+
     def __len__(self) -> int:
         return len(self.rating)
 

@@ -40,7 +40,7 @@ def monitor_of(
     model = engine.model
     return Monitor(
         {name: model.get_submodule(name).get_parameter("weight") for name in TABLES},
-        DeviceRatings.of(ratings, model.global_mean.device),
+        DeviceRatings.sharing(ratings, model.global_mean.device),
         plan=Plan(
             phase=phase,
             epochs=epochs,
