@@ -27,6 +27,8 @@ from cfmodel.training.train import TrainingResult, train
 CHANGES: tuple[dict[str, Any], ...] = (
     {},
     {"seed": 1},
+    {"adam": "touched_rows"},
+    {"adam": "touched_rows", "learning_rate": 0.002},
     {"learning_rate": 0.001, "schedule": "constant", "epochs": 40},
     {"learning_rate": 0.001},
     {"learning_rate": 0.005},

@@ -24,7 +24,7 @@ from cfmodel.gradients.records import (
     StepBlock,
     StepSample,
 )
-from cfmodel.gradients.sampling import Position, Probe, Surroundings
+from cfmodel.gradients.sampling import Position, Probe, Surroundings, can_compile, compile_for
 from cfmodel.gradients.scalars import StepReducer, StepScalars
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.gradients.tables import TableWatch
@@ -67,6 +67,9 @@ class Monitor:
         self._second_moments = second_moments
         self._clock = clock_of(ratings.rating.device)
         self._recording = Stopwatch(self._clock)
+        if can_compile(tables):
+            for table in tables.values():
+                compile_for(table)
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
             num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}

@@ -56,6 +56,22 @@ class Surroundings:
     stopwatch: Stopwatch
 
 
+def can_compile(tables: Mapping[str, Tensor]) -> bool:
+    """Return whether tables are such that compiled code can look at them: on the CPU, in float32."""
+    return all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values())
+
+
+def compile_for(table: Tensor) -> None:
+    """Have what looks at such a table compiled, or read back, before a clock runs: by looking at none of its rows."""
+    values, nothing = table.detach().numpy(), np.empty(0, np.int64)
+    few, flags = nothing.astype(np.float32), np.empty(0, bool)
+    own = np.ascontiguousarray(values[:0])
+    sum_rows(values[:0], values, nothing, few, np.zeros(len(values), np.int64))
+    sum_rows(own, values, nothing, few, np.zeros(len(values), np.int64))
+    movement(own, values[:0], flags)
+    movement(own, own, flags)
+
+
 @dataclass(frozen=True, eq=False)
 class _Before:
     """One table before the update; tensors on the device."""
@@ -81,9 +97,7 @@ class Probe:
     def __init__(self, at: Position, around: Surroundings) -> None:
         self.at = at
         self._around = around
-        self._compiled = all(
-            table.device.type == "cpu" and table.dtype == torch.float32 for table in around.tables.values()
-        )
+        self._compiled = can_compile(around.tables)
         self._before: dict[str, _Before] = {}
         #: As large as the batch, so kept for the step alone.
         self._touched: dict[str, TouchedRows] = {}

@@ -36,6 +36,8 @@ from cfmodel.training.schedule import learning_rate_at
 
 #: Ratings that are learned from in one go at least: less would not be worth waking the other threads for.
 _STRETCH = 2**19
+#: Precisions that everything is compiled for in this process.
+_COMPILED: set[Any] = set()
 #: Adam's own numbers, as torch has them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -67,6 +69,7 @@ class FusedEngine:
         self.model, self.learning_rate = model, settings.learning_rate
         self._settings, self._batches = settings, batches
         self._dtype = model.user_biases.weight.numpy(force=True).dtype
+        _compile(self._dtype)
         self._crew = Crew(min(threads or available_cores(), batches.lanes))
         self._step = 0
         self._cells = cells_of(train, batches)
@@ -273,3 +276,17 @@ def _scalars(seen: Floats) -> StepScalars:
     return StepScalars(
         seen[:, kernels.LARGEST], user, movie, {side: seen[:, at].astype(np.int64) for side, at in number.items()}
     )
+
+
+def _compile(dtype: Any) -> None:
+    """Have everything compiled, or read back, before a clock runs: by learning from four ratings."""
+    if dtype in _COMPILED:
+        return
+    _COMPILED.add(dtype)
+    rows = np.array([0, 0, 1, 1], np.int32)
+    ratings = RatingArrays(rows, rows[::-1].copy(), np.ones(4, np.float32))
+    batches = Batches(ratings, num_users=2, num_movies=2, batch_size=2, seed=0)
+    model = CollaborativeFiltering(2, 2, 1).to(torch.from_numpy(np.empty(0, dtype)).dtype)
+    engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
+    engine.run_epoch(1, on_progress=lambda _: None)
+    engine.close()
