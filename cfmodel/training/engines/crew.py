@@ -9,6 +9,8 @@ threads, nor does any result.
 """
 
 import os
+import resource
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -24,6 +26,9 @@ from cfmodel.compiled import compiled
 
 #: Looks at an unfinished phase before the core is offered to others.
 _SPINS = 4096
+#: Times a second that a thread may be put aside before its core counts as wanted by others, and for
+#: how many runs it then works alone.
+_SWITCHES, _RUNS_ALONE = 25, 32
 _BYTES = 8
 
 
@@ -49,21 +54,37 @@ class Crew:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self._alone = 0
         self._others = ThreadPoolExecutor(max(1, threads - 1), "cfmodel-train")  # begins none before it has work
 
     def run(self, function: Callable[..., None], phases: int, chunks: int, *args: Any) -> None:
         """Call `function(phases, number of the thread, *args)` in every thread; return when all phases are over.
 
-        A thread that comes late may still be inside by then, but finds nothing left to do.
+        A thread that comes late may still be inside by then, but finds nothing left to do. Where other
+        programs want the same cores, one thread is faster for a while than several that wait for
+        whichever has just been put aside in the middle of a chunk.
         """
         state = Phases.of(phases, chunks)
+        if self._alone or self.threads == 1:
+            self._alone = max(0, self._alone - 1)
+            function(state, 0, *args)
+            return
+        began, switches = time.perf_counter(), _put_aside()
         for thread in range(1, self.threads):
             self._others.submit(function, state, thread, *args)
         function(state, 0, *args)
+        if _put_aside() - switches > 1 + (time.perf_counter() - began) * _SWITCHES:
+            self._alone = _RUNS_ALONE
 
     def close(self) -> None:
         """Let the threads end."""
         self._others.shutdown(wait=True)
+
+
+def _put_aside() -> int:
+    """Return how often the calling thread had to leave its core to others; 0 where the system does not say."""
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return 0 if who is None else resource.getrusage(who).ru_nivcsw
 
 
 def available_cores() -> int:
