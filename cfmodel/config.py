@@ -5,6 +5,7 @@ TOML file and the reference in the docs. Three layers, no fourth: the defaults h
 parameters or a TOML file, one run's own overrides.
 """
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -31,25 +32,94 @@ class ColumnNames(Settings):
     timestamp: str | None = Field(
         None, description="Column that says when; null: recognised by name, if there is one; empty: none."
     )
+    ignored: tuple[str, ...] = Field(
+        (), description="For the wide layout: columns that are neither the user nor a movie, by name or number."
+    )
+
+
+class DriftSettings(Settings):
+    """How far a source may move from what it was in the previous run; null: it is only recorded."""
+
+    max_volume_change: float | None = Field(
+        None, gt=0, description="Largest change of the number of ratings, as a share of the previous number."
+    )
+    max_mean_shift: float | None = Field(
+        None, gt=0, description="Largest shift of the mean rating, in standard deviations of the previous ratings."
+    )
+    max_new_share: float | None = Field(
+        None, gt=0, le=1, description="Largest share of users, or of movies, that the previous run did not have."
+    )
+
+
+#: What pandas and databases write for a value that is not there, as they spell it.
+MISSING = (
+    "",
+    *("NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NaN", "nan", "NAN", "-NaN", "-nan", "1.#QNAN", "1.#IND"),
+    *("NULL", "Null", "null", "(null)", "<null>", "None", "nil", "\\N", "-", "--", "?", "."),
+)
 
 
 class IngestSettings(Settings):
-    """How a source of ratings is read."""
+    """How a source of ratings is read, and what becomes of rows that cannot be ratings."""
 
     separator: str | None = Field(
         None, min_length=1, description="Text between two fields, such as ';' or '::'; null: recognised."
     )
     header: bool | None = Field(None, description="Whether the first row names the columns; null: recognised.")
+    encoding: (
+        Literal["utf-8", "utf-16", "latin-1", "windows-1252", "windows-1251", "shift_jis", "gb18030", "euc-kr", "big5"]
+        | None
+    ) = Field(None, description="Encoding of text files; null: UTF-8, UTF-16 or else Latin-1, recognised.")
+    decimal: Literal[".", ","] | None = Field(
+        None, description="Mark before the decimals of a number; null: either, recognised number by number."
+    )
+    timestamp_unit: Literal["s", "ms", "us", "ns"] | None = Field(
+        None, description="Unit of timestamps that are numbers; null: recognised by their size."
+    )
+    layout: Literal["long", "wide"] = Field(
+        "long", description="long: a row is a rating; wide: a row is a user, a column a movie, a cell a rating."
+    )
+    missing: tuple[str, ...] = Field(MISSING, description="Spellings of a value that is not there, in any column.")
+    not_rated: float | None = Field(
+        None, description="Number that stands for no rating, such as Jester's 99; null: there is none."
+    )
     rating_range: tuple[float, float] | None = Field(
-        None, description="Lowest and highest rating allowed, in rating units; null: any finite number."
+        None, description="Lowest and highest rating allowed, in rating units; null: any finite number, and inferred."
+    )
+    on_bad_row: Literal["stop", "quarantine"] = Field(
+        "stop",
+        description="stop: a row that cannot be a rating ends the run; quarantine: it is set aside with its reason.",
+    )
+    max_bad_fraction: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Largest share of the rows that may be set aside before the run ends all the same.",
+    )
+    on_duplicate: Literal["stop", "last", "mean"] = Field(
+        "last",
+        description="Ratings of one movie by one user become: stop: an error; last: the newest of them; mean: their "
+        "mean, at the newest moment.",
     )
     columns: ColumnNames = Field(ColumnNames(), description="What the source calls its columns.")
+    drift: DriftSettings = Field(DriftSettings(), description="How far a source may move between two runs.")
 
     @model_validator(mode="after")
     def _range_rises(self) -> Self:
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
             raise ValueError(f"rating_range must rise, not {list(self.rating_range)}")
         return self
+
+    @model_validator(mode="after")
+    def _not_rated_is_a_number(self) -> Self:
+        if self.not_rated is not None and not math.isfinite(self.not_rated):
+            raise ValueError(f"not_rated must be a finite number, not {self.not_rated}; nan always means missing")
+        return self
+
+    @property
+    def of_the_data(self) -> str:
+        """JSON of every setting that changes the data; how far they may drift does not."""
+        return self.model_dump_json(exclude={"drift"})
 
 
 class SplitSettings(Settings):

@@ -11,11 +11,62 @@ class Ref(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Accounts(Ref):
+    """What became of the rows of a source; cells, where a row holds the ratings of many movies.
+
+        rows_in = kept + quarantined + merged + unrated
+
+    Attributes:
+        rows_in: Rows read, as counted in the source's bytes before any was looked at; comments and
+            lines of nothing but blanks are none.
+        kept: Ratings of the data set.
+        quarantined: Rows that cannot be ratings and were set aside.
+        merged: Ratings that gave way to another of the same user and movie.
+        unrated: Rows or cells that say that there is no rating.
+        ignored: Comments and lines of nothing but blanks.
+    """
+
+    rows_in: int = 0
+    kept: int = 0
+    quarantined: int = 0
+    merged: int = 0
+    unrated: int = 0
+    ignored: int = 0
+
+    def require_balance(self) -> None:
+        """Hold what came in against what became of it.
+
+        Raises:
+            AssertionError: A row was lost or made up: a fault of cfmodel's own.
+        """
+        if self.rows_in != self.kept + self.quarantined + self.merged + self.unrated:
+            raise AssertionError(f"rows do not add up: {self!r}")
+
+
+class Drift(Ref):
+    """How far a data set is from that of the previous run of the same source.
+
+    Attributes:
+        previous_digest: The previous data set's digest.
+        volume_change: Change of the number of ratings, as a share of the previous number; -0.5 is half.
+        mean_shift: Shift of the mean rating, in standard deviations of the previous ratings.
+        new_user_share: Share of the users that the previous data set did not have.
+        new_movie_share: Share of the movies that the previous data set did not have.
+    """
+
+    previous_digest: str
+    volume_change: float
+    mean_shift: float
+    new_user_share: float
+    new_movie_share: float
+
+
 class DatasetRef(Ref):
     """Ratings ingested to typed Parquet.
 
     Attributes:
-        path: Folder that holds `ratings.parquet` and `manifest.json`.
+        path: Folder that holds `ratings.parquet`, `profile.json`, `manifest.json` and, where rows were
+            set aside, `quarantine.parquet`.
         digest: SHA-256 of `ratings.parquet`, hexadecimal.
         source: What the caller asked for, as given.
         source_digest: SHA-256 over the source's raw bytes, or over the settings of a generated one.
@@ -26,6 +77,9 @@ class DatasetRef(Ref):
         rating_max: Highest rating, in rating units.
         has_timestamps: Whether every rating has a timestamp.
         noise_floor: Best reachable RMSE, known for generated ratings alone.
+        accounts: What became of the source's rows.
+        drift: How far it is from the previous run's; None where that had the same source bytes, or
+            there was none.
         seconds: How long the ingest took.
     """
 
@@ -40,6 +94,8 @@ class DatasetRef(Ref):
     rating_max: float
     has_timestamps: bool
     noise_floor: float | None = None
+    accounts: Accounts = Accounts()
+    drift: Drift | None = None
     seconds: float
 
 
@@ -63,6 +119,7 @@ class SplitRef(Ref):
         rating_min: Lowest training rating, in rating units.
         rating_max: Highest training rating, in rating units.
         noise_floor: Best reachable RMSE, known for generated ratings alone.
+        data: The data set that was split; for `predefined` the one for training.
         seconds: How long the split took.
     """
 
@@ -81,6 +138,7 @@ class SplitRef(Ref):
     rating_min: float
     rating_max: float
     noise_floor: float | None = None
+    data: DatasetRef | None = None
     seconds: float
 
 

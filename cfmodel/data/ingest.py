@@ -2,48 +2,33 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 import cfmodel
 from cfmodel import atomic
 from cfmodel.config import IngestSettings
-from cfmodel.data import sources
-from cfmodel.data.readers import read
-from cfmodel.data.rows import typed
-from cfmodel.data.storage import ratings_writer
+from cfmodel.data import drift, duplicates, sources
+from cfmodel.data.drift import Snapshot
+from cfmodel.data.profile import Profile, profile_of
+from cfmodel.data.quarantine import Quarantine
+from cfmodel.data.reading import FileRead, RowsRead, read_all, total
 from cfmodel.data.synthetic import SyntheticSource
+from cfmodel.data.writing import Pairs, RatingsSink, unpaired
 from cfmodel.digests import code_digest, is_whole, sha256_of_file, sha256_of_text
 from cfmodel.errors import DataError
 from cfmodel.refs import DatasetRef
-from cfmodel.schema import MOVIE_ID, RATING, RATINGS, TIMESTAMP, USER_ID
 
-FORMAT_VERSION = 1
+__all__ = ["RowsRead", "ingest", "previous_digest", "source_digest"]
 
-#: Least ratings in a row group but the last.
-_ROW_GROUP_ROWS = 524_288
+FORMAT_VERSION = 2
 
-Batches = Iterator[tuple[pa.RecordBatch, float | None]]
-
-
-@dataclass(frozen=True)
-class RowsRead:
-    """How far reading has come.
-
-    Attributes:
-        rows: Ratings read so far.
-        fraction: Share of the source read so far, in [0, 1]; None where it is unknown.
-    """
-
-    rows: int
-    fraction: float | None
+Resolved = SyntheticSource | sources.FilesSource
 
 
 def source_digest(source: str, *, folder: Path) -> str:
@@ -56,139 +41,116 @@ def source_digest(source: str, *, folder: Path) -> str:
     return sources.digest_of(sources.resolve(source, folder=folder))
 
 
+def previous_digest(source: str, *, folder: Path, now: str) -> str:
+    """Return the digest of the data a source gave in its previous run; empty if none or from the bytes it has now."""
+    before = Snapshot.read(drift.snapshot_path(source, folder=folder))
+    return "" if before is None or before.figures.source_digest == now else before.figures.digest
+
+
 def ingest(
     source: str, settings: IngestSettings, *, folder: Path, on_record: Callable[[Any], None] | None = None
 ) -> DatasetRef:
     """Read ratings from a source and write them as typed Parquet.
 
     The ratings go to `folder/ingested/<key>`, where the key is over the source's bytes, the
-    settings and cfmodel's code. An equal data set that is there and whole is used again.
+    settings and cfmodel's code. An equal data set that is there and whole is used again. Every row
+    is accounted for: kept, set aside, merged with another of its pair, or saying that there is no rating.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder or a glob.
+        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob or the
+            address of an object store.
         settings: How to read it.
         folder: Folder for data.
         on_record: Takes a `RowsRead` now and then.
 
     Raises:
         ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
-        DataError: Nothing is there, it cannot be read, it is empty, or a row cannot be a rating.
+        DataError: Nothing is there, it cannot be read, it is empty, too many rows cannot be ratings,
+            or it is too far from the previous run's.
     """
     resolved = sources.resolve(source, folder=folder)
     digest = sources.digest_of(resolved)
-    key = sha256_of_text(digest, settings.model_dump_json(), code_digest())
-    final = folder.resolve() / "ingested" / key[:32]
-    if (existing := _existing(final, source)) is not None:
-        return existing
-    start = time.perf_counter()
-    with atomic.folder(final, replace=True) as temporary:
-        tally = _write(_batches(resolved, settings), temporary / "ratings.parquet", on_record)
-        if not tally.rows:
-            raise DataError(f"{source}: holds no ratings; give a source with at least one")
-        ref = DatasetRef(
-            path=final,
-            digest=sha256_of_file(temporary / "ratings.parquet"),
-            source=source,
-            source_digest=digest,
-            rows=tally.rows,
-            users=len(tally.users),
-            movies=len(tally.movies),
-            rating_min=tally.rating_min,
-            rating_max=tally.rating_max,
-            has_timestamps=tally.missing_timestamps == 0,
-            noise_floor=resolved.noise if isinstance(resolved, SyntheticSource) else None,
-            seconds=time.perf_counter() - start,
+    key = sha256_of_text(digest, settings.of_the_data, code_digest())[:32]
+    final = folder.resolve() / "ingested" / key
+    ref = _existing(final, source)
+    if ref is None:
+        with atomic.folder(final, replace=True) as temporary:
+            work = _Work(resolved, source, digest, settings, temporary, aside=folder / "quarantine" / f"{key}.parquet")
+            ref = work.done(on_record).model_copy(update={"path": final})
+            # Last: a folder without a manifest is no data set.
+            (temporary / "manifest.json").write_text(work.manifest(ref), encoding="utf-8")
+    return _compared(ref, settings, folder)
+
+
+class _Work:
+    """One ingest under way in a temporary folder."""
+
+    def __init__(
+        self, resolved: Resolved, source: str, digest: str, settings: IngestSettings, target: Path, *, aside: Path
+    ) -> None:
+        self._resolved, self._source, self._digest = resolved, source, digest
+        self._settings, self._target, self._aside = settings, target, aside
+        self._files: list[FileRead] = []
+
+    def done(self, on_record: Callable[[Any], None] | None) -> DatasetRef:
+        """Write ratings, profile, snapshot and the rows set aside."""
+        start, path = time.perf_counter(), self._target / "ratings.parquet"
+        with Quarantine(self._target / "quarantine.parquet", self._settings) as aside, RatingsSink(path) as sink:
+            self._files = list(read_all(self._resolved, self._settings, aside, sink, on_record))
+        accounts = total(file.accounts for file in self._files)
+        aside.require_few(accounts.rows_in, keep=self._aside)
+        if not accounts.kept:
+            raise DataError(f"{self._source}: holds no ratings; give a source with at least one")
+        pairs, merged = self._merged(sink, path)
+        accounts = accounts.model_copy(update={"kept": len(pairs), "merged": merged})
+        accounts.require_balance()
+        users, movies = (np.bincount(codes) for codes in unpaired(pairs))
+        profile = profile_of(path, users, movies, accounts, aside.by_reason)
+        (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        digest = sha256_of_file(path)
+        snapshot = Snapshot.of(profile, sink.users, sink.movies, digest=digest, source_digest=self._digest)
+        snapshot.write(self._target / "snapshot.parquet")
+        return self._ref(profile, digest, seconds=time.perf_counter() - start)
+
+    def _merged(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
+        """Make several ratings of one pair one; return the pairs that stay and how many gave way."""
+        pairs = sink.pairs()
+        merge = duplicates.find(pairs, path, self._settings, sink.users, sink.movies)
+        if merge is None:
+            return pairs, 0
+        duplicates.rewrite(path, self._target / "merged.parquet", merge)
+        (self._target / "merged.parquet").replace(path)
+        return pairs[merge.kept], merge.merged
+
+    def _ref(self, profile: Profile, digest: str, *, seconds: float) -> DatasetRef:
+        times = profile.times
+        return DatasetRef(
+            path=self._target,
+            digest=digest,
+            source=self._source,
+            source_digest=self._digest,
+            rows=profile.accounts.kept,
+            users=profile.users.number,
+            movies=profile.movies.number,
+            rating_min=profile.ratings.low,
+            rating_max=profile.ratings.high,
+            has_timestamps=times is not None and times.missing == 0,
+            noise_floor=self._resolved.noise if isinstance(self._resolved, SyntheticSource) else None,
+            accounts=profile.accounts,
+            seconds=seconds,
         )
-        # Last: a folder without a manifest is no data set.
-        (temporary / "manifest.json").write_text(_manifest(ref, settings, resolved), encoding="utf-8")
-    return ref
 
-
-@dataclass
-class _Tally:
-    """What is counted while ratings stream by."""
-
-    rows: int = 0
-    users: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
-    movies: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
-    rating_min: float = float("inf")
-    rating_max: float = float("-inf")
-    missing_timestamps: int = 0
-
-    def add(self, ratings: pa.Table) -> None:
-        self.rows += ratings.num_rows
-        self.users = _merged(self.users, ratings[USER_ID])
-        self.movies = _merged(self.movies, ratings[MOVIE_ID])
-        extremes = pc.min_max(ratings[RATING]).as_py()
-        self.rating_min = min(self.rating_min, extremes["min"])
-        self.rating_max = max(self.rating_max, extremes["max"])
-        self.missing_timestamps += ratings[TIMESTAMP].null_count
-
-
-def _merged(known: pa.Array, column: pa.ChunkedArray) -> pa.Array:
-    return pc.unique(pa.chunked_array([known, *column.chunks]))
-
-
-def _write(batches: Batches, path: Path, on_record: Callable[[Any], None] | None) -> _Tally:
-    tally, rows = _Tally(), 0
-    with ratings_writer(path, RATINGS) as writer:
-        waiting: list[pa.RecordBatch] = []
-        for batch, fraction in batches:
-            rows += batch.num_rows
-            waiting.append(batch)
-            if sum(part.num_rows for part in waiting) >= _ROW_GROUP_ROWS:
-                _flush(writer, tally, waiting)
-            if on_record is not None:
-                on_record(RowsRead(rows, fraction))
-        if waiting:
-            _flush(writer, tally, waiting)
-    return tally
-
-
-def _flush(writer: pq.ParquetWriter, tally: _Tally, waiting: list[pa.RecordBatch]) -> None:
-    ratings = pa.Table.from_batches(waiting, RATINGS)
-    waiting.clear()
-    if ratings.num_rows:
-        tally.add(ratings)
-        writer.write_table(ratings, row_group_size=ratings.num_rows)
-
-
-def _batches(resolved: SyntheticSource | sources.FilesSource, settings: IngestSettings) -> Batches:
-    if isinstance(resolved, SyntheticSource):
-        return _planted(resolved)
-    return _from_files(resolved, settings)
-
-
-def _names(resolved: SyntheticSource | sources.FilesSource) -> list[str]:
-    return [path.name for path in resolved.paths] if isinstance(resolved, sources.FilesSource) else []
-
-
-def _planted(source: SyntheticSource) -> Batches:
-    rows = 0
-    for batch in source.batches():
-        rows += batch.num_rows
-        yield batch, rows / source.ratings
-
-
-def _from_files(source: sources.FilesSource, settings: IngestSettings) -> Batches:
-    sizes = [path.stat().st_size for path in source.paths]
-    for place, path in enumerate(source.paths):
-        try:
-            for batch, share in _typed_batches(path, settings):
-                yield batch, (sum(sizes[:place]) + share * sizes[place]) / max(sum(sizes), 1)
-        except DataError as error:
-            if len(source.paths) == 1:
-                raise
-            # A folder or glob may have taken in a file that is not one of ratings.
-            named = ", ".join(_names(source)[:8]) + (", ..." if len(source.paths) > 8 else "")
-            raise DataError(f"{error} (read together: {len(source.paths):,} files, {named})") from None
-
-
-def _typed_batches(path: Path, settings: IngestSettings) -> Iterator[tuple[pa.RecordBatch, float]]:
-    first_row = 1
-    for batch, share in read(path, settings):
-        yield typed(batch, settings.rating_range, file=path.name, first_row=first_row), share
-        first_row += batch.num_rows
+    def manifest(self, ref: DatasetRef) -> str:
+        """Return what is said of the data set beside it."""
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "cfmodel_version": cfmodel.__version__,
+            "pyarrow_version": pa.__version__,
+            "dataset": ref.model_dump(mode="json"),
+            "files": [file.model_dump(mode="json") for file in self._files],
+            "settings": self._settings.model_dump(mode="json"),
+        }
+        return json.dumps(manifest, indent=2) + "\n"
 
 
 def _existing(final: Path, source: str) -> DatasetRef | None:
@@ -202,13 +164,15 @@ def _existing(final: Path, source: str) -> DatasetRef | None:
     return ref if is_whole(ref) else None
 
 
-def _manifest(ref: DatasetRef, settings: IngestSettings, resolved: SyntheticSource | sources.FilesSource) -> str:
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "cfmodel_version": cfmodel.__version__,
-        "pyarrow_version": pa.__version__,
-        "dataset": ref.model_dump(mode="json"),
-        "files": _names(resolved),
-        "settings": settings.model_dump(mode="json"),
-    }
-    return json.dumps(manifest, indent=2) + "\n"
+def _compared(ref: DatasetRef, settings: IngestSettings, folder: Path) -> DatasetRef:
+    """Hold a data set against the source's previous one, and remember it in its place."""
+    path = drift.snapshot_path(ref.source, folder=folder)
+    before, now = Snapshot.read(path), Snapshot.read(ref.path / "snapshot.parquet")
+    if now is None or (before is not None and before.figures == now.figures):
+        return ref
+    if before is not None and before.figures.source_digest != ref.source_digest:
+        found = drift.drift_between(before, now)
+        drift.require_little(found, settings.drift, source=ref.source)
+        ref = ref.model_copy(update={"drift": found})
+    now.write(path)
+    return ref

@@ -1,179 +1,185 @@
-"""Turn batches as a file has them into typed ratings, or name the row that cannot be one."""
+"""Judge rows as a file has them: ratings with their types, and for every other row why it is none."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from cfmodel.config import IngestSettings
+from cfmodel.data.distinct import Distinct, Mask, is_text
+from cfmodel.data.moments import seconds_of
+from cfmodel.data.raw import CODED, REMEDY, BadRow, Judged, Raw, shortened
+from cfmodel.data.values import FIRST_SECOND, LAST_SECOND, number
 from cfmodel.errors import DataError
-from cfmodel.schema import MOVIE_ID, RATING, RATINGS, TIMESTAMP, USER_ID
+from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
-_REMEDY = "correct or remove the row"
+_TIME_REMEDY = f"{REMEDY}, or leave timestamps out with ingest.columns.timestamp = ''"
 
-
-class _Refused(Exception):
-    """A row of the batch cannot be a rating, or, without a place, none can: its place in the batch, and why."""
-
-    def __init__(self, place: int | None, problem: str) -> None:
-        super().__init__(problem)
-        self.place = place
+Floats = npt.NDArray[np.float64]
+#: What stands in a row, as the file has it.
+Original = Callable[[int], Any]
 
 
-def typed(
-    batch: pa.RecordBatch, rating_range: tuple[float, float] | None, *, file: str, first_row: int
-) -> pa.RecordBatch:
-    """Cast a batch to `RATINGS`.
+def judge(raw: Raw, settings: IngestSettings, *, file: str) -> Judged:
+    """Cast rows to ratings, and set those apart that cannot be any.
+
+    A row is bad for its first problem in the order user, movie, rating, timestamp.
 
     Args:
-        batch: Columns named by their roles, of the file's own types.
-        rating_range: Lowest and highest rating allowed; None allows any finite number.
+        raw: The rows.
+        settings: What is missing, what is no rating, which ratings are allowed.
         file: The file's name, for the refusals.
-        first_row: The batch's first data row in that file, 1-based.
 
     Raises:
-        DataError: A column cannot hold ids, or a row has an empty or blank id, a rating or a timestamp
-            that is no finite number, or a rating outside the range.
+        DataError: A column is of a type that cannot hold what it should.
     """
-    try:
-        columns = [
-            _ids(batch.column(USER_ID), USER_ID),
-            _ids(batch.column(MOVIE_ID), MOVIE_ID),
-            _ratings(batch.column(RATING), rating_range),
-            _timestamps(batch.column(TIMESTAMP)) if TIMESTAMP in batch.schema.names else _no_timestamps(batch),
-        ]
-    except _Refused as refused:
-        where = file if refused.place is None else f"{file}, row {first_row + refused.place:,}"
-        raise DataError(f"{where}: {refused}") from None
-    return pa.record_batch(columns, schema=RATINGS)
-
-
-def _ids(column: pa.Array, role: str) -> pa.Array:
-    """Return ids as text: whole numbers as their decimal text, text as it is."""
-    column = _plain(column)
-    if pa.types.is_boolean(column.type) or pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
-        problem = f"{role} is of type {column.type}, not text or a whole number"
-        raise _Refused(None, f"{problem}; name another column in ingest.columns.{role}")
-    _refuse_where(pc.is_null(column), column, lambda _: f"{role} is empty; {_REMEDY}")
-    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        # A whole number in a column that can hold missing values is often stored as a float.
-        column = _cast(column, pa.int64(), lambda value: f"{role} {value} is not a whole number; {_REMEDY}")
-    if pa.types.is_string(column.type):
-        column = column.cast(pa.binary())  # the cast back checks it: Parquet's text may be no UTF-8
-    ids = _cast(column, pa.string(), lambda value: f"{role} {value!r} is not UTF-8 text; {_REMEDY}")
-    blank = pc.or_(pc.equal(pc.binary_length(ids), 0), pc.utf8_is_space(ids))
-    _refuse_where(blank, ids, lambda _: f"{role} is empty; {_REMEDY}")
-    return ids
-
-
-def _ratings(column: pa.Array, rating_range: tuple[float, float] | None) -> pa.Array:
-    ratings = _numbers(_plain(column), lambda value: f"rating {value!r} is not a number; {_REMEDY}")
-    _refuse_where(pc.invert(pc.is_finite(ratings)), ratings, lambda value: f"rating {value} is not finite; {_REMEDY}")
-    if rating_range is None:
-        return ratings
-    low, high = rating_range
-    _refuse_where(
-        pc.or_(pc.less(ratings, low), pc.greater(ratings, high)),
-        ratings,
-        lambda value: f"rating {value} is outside [{low}, {high}]; set ingest.rating_range if the scale is another",
+    columns = {field.name: raw.columns.column(field.name) for field in raw.columns.schema}
+    for role, column in columns.items():
+        _refuse_type(column.type, role, file)
+    verdicts = _Verdicts(raw.columns.num_rows)
+    users, movies = (_ids(columns[role], role, raw, settings, verdicts) for role in (USER_ID, MOVIE_ID))
+    ratings = _ratings(columns[RATING], settings, verdicts)
+    times = _timestamps(columns.get(TIMESTAMP), settings, verdicts)
+    unrated = np.zeros(len(ratings), bool) if settings.not_rated is None else ratings == settings.not_rated
+    good = ~(unrated | verdicts.bad)
+    batch = pa.record_batch(
+        [users, movies, pa.array(ratings), pa.nulls(len(ratings), pa.int64()) if times is None else times],
+        schema=CODED,
     )
+    return Judged(
+        ratings=batch if good.all() else batch.filter(pa.array(good)),
+        bad=tuple(sorted((*raw.bad, *verdicts.rows(raw, ~unrated)), key=lambda row: row.number)),
+        uncut=len(raw.bad),
+        unrated=int(unrated.sum()) + raw.unrated,
+        ignored=raw.ignored,
+    )
+
+
+class _Verdicts:
+    """Why rows are bad: each for the first problem that is found with it."""
+
+    def __init__(self, rows: int) -> None:
+        self._problem = np.zeros(rows, np.int16)
+        self._problems: list[tuple[str, Callable[[int], str]]] = []
+
+    @property
+    def bad(self) -> Mask:
+        """Which rows are bad."""
+        return self._problem > 0
+
+    def reject(self, rows: Mask, reason: str, detail: Callable[[int], str]) -> None:
+        """Find a problem with some rows: in words that many may share, and in detail for one of them."""
+        if rows.any():
+            self._problems.append((reason, detail))
+            self._problem[rows & (self._problem == 0)] = len(self._problems)
+
+    def rows(self, raw: Raw, among: Mask) -> list[BadRow]:
+        """Return the bad rows among some; only the first comes with its detail."""
+        found: list[BadRow] = []
+        for place in np.flatnonzero(self.bad & among).tolist():
+            reason, detail = self._problems[self._problem[place] - 1]
+            said = None if found else detail(place)
+            found.append(BadRow(int(raw.numbers[place]), reason, said, shortened(raw.text(place))))
+        return found
+
+
+def _ids(column: pa.Array, role: str, raw: Raw, settings: IngestSettings, verdicts: _Verdicts) -> pa.DictionaryArray:
+    """Return ids as text: whole numbers as their decimal text, text as it is."""
+    ids = Distinct.of(column, trim=raw.trim, missing=settings.missing)
+    elsewhere = f"{REMEDY}; if all of the file is in another encoding, set ingest.encoding"
+    verdicts.reject(ids.rows(ids.missing), f"{role} is missing", lambda at: _missing(role, ids.original(at)))
+    verdicts.reject(
+        ids.rows(ids.fractional),
+        f"{role} is not a whole number",
+        lambda at: f"{role} {ids.original(at)} is not a whole number; {REMEDY}",
+    )
+    verdicts.reject(
+        ids.rows(ids.garbled),
+        f"{role} is not UTF-8 text",
+        lambda at: f"{role} {ids.original(at)!r} is not UTF-8 text; {elsewhere}",
+    )
+    return ids.as_dictionary()
+
+
+def _ratings(column: pa.Array, settings: IngestSettings, verdicts: _Verdicts) -> Floats:
+    ratings, missing, original = _numbers(column, settings)
+    verdicts.reject(missing, "rating is missing", lambda at: _missing("rating", original(at)))
+    verdicts.reject(
+        np.isnan(ratings),
+        "rating is not a number",
+        lambda at: f"rating {original(at)!r} is not a number{_thousand(original(at))}; {REMEDY}",
+    )
+    verdicts.reject(
+        np.isinf(ratings), "rating is not finite", lambda at: f"rating {ratings[at]} is not finite; {REMEDY}"
+    )
+    if settings.rating_range is not None:
+        low, high = settings.rating_range
+        verdicts.reject(
+            (ratings < low) | (ratings > high),
+            "rating is outside ingest.rating_range",
+            lambda at: (
+                f"rating {ratings[at]} is outside [{low}, {high}]; set ingest.rating_range if the scale is "
+                f"another, or ingest.on_bad_row = 'quarantine'"
+            ),
+        )
     return ratings
 
 
-def _timestamps(column: pa.Array) -> pa.Array:
-    """Return seconds since 1970-01-01 UTC; numbers are seconds, text without a zone is UTC."""
-    column = _plain(column)
-    if pa.types.is_null(column.type):
-        return column.cast(pa.int64())
-    if pa.types.is_temporal(column.type):
-        return _present(_seconds(column))
-    if pa.types.is_string(column.type):
-        for attempt in (_whole_numbers, _moments, _zoned_moments):
-            try:
-                return _present(attempt(column))
-            except pa.ArrowInvalid:
-                continue
-    if pa.types.is_integer(column.type):
-        return _present(column.cast(pa.int64()))
-    seconds = _numbers(column, lambda value: f"timestamp {value!r} is no moment in seconds or ISO 8601; {_TIME_REMEDY}")
-    _refuse_where(
-        pc.invert(pc.is_finite(seconds)), seconds, lambda value: f"timestamp {value} is not finite; {_TIME_REMEDY}"
-    )
-    return pc.floor(seconds).cast(pa.int64())
+def _numbers(column: pa.Array, settings: IngestSettings) -> tuple[Floats, Mask, Original]:
+    """Return numbers, NaN for what is none, which of them are missing, and what stands in a row."""
+    if not is_text(column.type):
+        numbers = _floats(column)
+        return numbers, np.isnan(numbers), lambda at: column[at].as_py()
+    distinct = Distinct.of(column, trim=True, missing=settings.missing)
+    parsed = distinct.parsed(lambda text: number(text, settings.decimal))
+    numbers = np.array([np.nan if value is None else value for value in parsed])
+    return numbers[distinct.place], distinct.rows(distinct.missing), distinct.original
 
 
-_TIME_REMEDY = "correct the row, or leave timestamps out with ingest.columns.timestamp = ''"
-
-
-def _whole_numbers(column: pa.Array) -> pa.Array:
-    return column.cast(pa.int64())
-
-
-def _moments(column: pa.Array) -> pa.Array:
-    return _seconds(column.cast(pa.timestamp("us")))
-
-
-def _zoned_moments(column: pa.Array) -> pa.Array:
-    return _seconds(column.cast(pa.timestamp("us", "UTC")))
-
-
-def _seconds(column: pa.Array) -> pa.Array:
-    return pc.floor_temporal(column.cast(pa.timestamp("us")), unit="second").cast(pa.timestamp("s")).cast(pa.int64())
-
-
-def _present(seconds: pa.Array) -> pa.Array:
-    _refuse_where(pc.is_null(seconds), seconds, lambda _: f"timestamp is missing; {_TIME_REMEDY}")
-    return seconds
-
-
-def _no_timestamps(batch: pa.RecordBatch) -> pa.Array:
-    return pa.nulls(batch.num_rows, pa.int64())
-
-
-def _numbers(column: pa.Array, problem: Callable[[object], str]) -> pa.Array:
-    """Cast to float64; the common case is one cast, blanks around a number cost a second one."""
-    if not pa.types.is_string(column.type):
-        return _cast(column, pa.float64(), problem)
-    try:
-        numbers = column.cast(pa.float64())
-    except pa.ArrowInvalid:
-        numbers = _cast(pc.utf8_trim_whitespace(column), pa.float64(), problem)
-    _refuse_where(pc.is_null(numbers), column, problem)
+def _floats(column: pa.Array) -> Floats:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    numbers: Floats = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
     return numbers
 
 
-def _cast(column: pa.Array, type: pa.DataType, problem: Callable[[object], str]) -> pa.Array:
-    """Cast a column in which nothing may be missing."""
-    _refuse_where(pc.is_null(column), column, lambda _: problem(None))
-    try:
-        return column.cast(type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        place = _first_failure(column, type)
-        raise _Refused(place, problem(column[place].as_py())) from None
+def _timestamps(column: pa.Array | None, settings: IngestSettings, verdicts: _Verdicts) -> pa.Array | None:
+    """Return seconds since 1970-01-01 UTC; None where the source has none."""
+    if column is None or pa.types.is_null(column.type):
+        return None
+    seconds, known, missing, original = seconds_of(column, settings)
+    verdicts.reject(missing, "timestamp is missing", lambda _: f"timestamp is missing; {_TIME_REMEDY}")
+    verdicts.reject(
+        ~known | (seconds < FIRST_SECOND) | (seconds > LAST_SECOND),
+        "timestamp is no moment",
+        lambda at: f"timestamp {original(at)!r} is no moment in seconds or ISO 8601; {_TIME_REMEDY}",
+    )
+    return pa.array(seconds)
 
 
-def _first_failure(column: pa.Array, type: pa.DataType) -> int:
-    """Return the first row that cannot be cast, by halving."""
-    first, last = 0, len(column)
-    while last - first > 1:
-        middle = (first + last) // 2
-        try:
-            column.slice(first, middle - first).cast(type)
-            first = middle
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            last = middle
-    return first
+def _missing(role: str, value: Any) -> str:
+    if value is None or not str(value).strip():
+        return f"{role} is empty; {REMEDY}"
+    return f"{role} {value!r} stands for a missing value; {REMEDY}, or take it out of ingest.missing"
 
 
-def _refuse_where(refused: pa.Array, column: pa.Array, problem: Callable[[object], str]) -> None:
-    place = pc.index(refused, True).as_py()
-    if place >= 0:
-        raise _Refused(place, problem(column[place].as_py()))
+def _thousand(value: Any) -> str:
+    return " (or is it a thousand? then set ingest.decimal)" if isinstance(value, str) and "," in value else ""
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Undo what only the storage adds: dictionaries and wide or viewed text."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-        return column.cast(pa.string())
-    return column
+def _refuse_type(type: pa.DataType, role: str, file: str) -> None:
+    if pa.types.is_dictionary(type):
+        type = type.value_type
+    unfit = pa.types.is_nested(type) or pa.types.is_duration(type) or pa.types.is_interval(type)
+    unfit |= pa.types.is_time(type)
+    expected = {RATING: "a number", TIMESTAMP: "a moment"}.get(role, "text or a whole number")
+    if role != TIMESTAMP:
+        unfit |= pa.types.is_temporal(type)
+    if role != RATING:
+        unfit |= pa.types.is_boolean(type)
+    if unfit:
+        raise DataError(
+            f"{file}: {role} is of type {type}, not {expected}; name another column in ingest.columns.{role}"
+        )

@@ -30,6 +30,14 @@ class FilesSource:
 
     paths: tuple[Path, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """The files' names, below the folder that all of them share."""
+        if len(self.paths) == 1:
+            return [self.paths[0].name]
+        shared = os.path.commonpath([path.parent.absolute() for path in self.paths])
+        return [path.absolute().relative_to(shared).as_posix() for path in self.paths]
+
 
 def resolve(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
     """Say what a source's name means; a public set is downloaded where it is not at hand.
@@ -98,12 +106,17 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     for name, others in _LAYOUTS.items():
         if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
             return (ratings,)
-    present = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    present = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
     endings = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
     if files := tuple(path for path in present if path.name.lower().endswith(endings)):
         return files
-    found = ", ".join(path.name for path in present[:8]) or "nothing"
+    found = ", ".join(path.relative_to(folder).as_posix() for path in present[:8]) or "nothing"
     raise DataError(f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}")
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Tell whether a name below a folder begins with a dot or underscore, as `_SUCCESS` and `.crc` do."""
+    return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
 
 
 def _plain_or_packed(folder: Path, name: str) -> Path | None:

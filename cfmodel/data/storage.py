@@ -36,6 +36,25 @@ def read_ratings(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(wanted).unify_dictionaries()
 
 
+def compact(table: pa.Table) -> pa.Table:
+    """Return a table in one chunk, each of its dictionaries holding every id that occurs, once."""
+    table = table.unify_dictionaries().combine_chunks()
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table.column(place)
+            table = table.set_column(place, field, _compact(column.chunk(0)) if column.num_chunks else column)
+    return table
+
+
+def _compact(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    rows = column.indices.to_numpy()
+    occurs = np.bincount(rows, minlength=len(column.dictionary)) > 0
+    if occurs.all():
+        return column
+    places = (np.cumsum(occurs) - 1).astype(np.int32)
+    return pa.DictionaryArray.from_arrays(places[rows], column.dictionary.filter(pa.array(occurs)))
+
+
 def dictionary_of(column: pa.ChunkedArray) -> pa.StringArray:
     """Return the distinct ids of a column that `read_ratings` read."""
     return column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
