@@ -40,6 +40,9 @@ class Block:
 def blocks_of_records(blocks: Iterator[bytes], separator: str | None) -> Iterator[Block]:
     """Cut a stream after records.
 
+    A quote that is closed in another line, but not at the end of a field, is taken for one that opened by
+    mistake: its line alone is faulty, and the lines it would have swallowed are rows.
+
     Args:
         blocks: Bytes of UTF-8 whose lines end in a line feed.
         separator: Text between two fields. Quotes count only where it is one character, and only at
@@ -52,41 +55,33 @@ def blocks_of_records(blocks: Iterator[bytes], separator: str | None) -> Iterato
             _, newline, rest = rest.partition(b"\n")
             skipping = not newline
         while True:
-            whole, rest = _whole(rest, separator)
-            if whole is not None:
-                yield whole
+            found, rest = _cut(rest, separator)
+            yield from found
             if len(rest) <= MOST_RECORD_BYTES:
                 break
             faulty, rest, skipping = _faulty_line(rest)
             yield faulty
     while rest:
-        rest = rest if rest.endswith(b"\n") else rest + b"\n"
-        whole, rest = _whole(rest, separator)
-        if whole is None:
-            whole, rest, _ = _faulty_line(rest)
-        yield whole
+        found, rest = _cut(rest if rest.endswith(b"\n") else rest + b"\n", separator)
+        yield from found
+        if rest:
+            faulty, rest, _ = _faulty_line(rest)
+            yield faulty
 
 
-def _whole(rest: bytes, separator: str | None) -> tuple[Block | None, bytes]:
-    """Take the whole records from the front."""
-    found = record_ends(rest, separator)
-    if not len(found):
-        return None, rest
-    end = int(found[-1]) + 1
-    return Block(rest[:end], found), rest[end:]
-
-
-def record_ends(block: bytes, separator: str | None) -> Ends:
-    """Return the place of each line feed that ends a record, the block beginning with one."""
-    data = np.frombuffer(block, np.uint8)
+def _cut(rest: bytes, separator: str | None) -> tuple[list[Block], bytes]:
+    """Take the whole records from the front, and return what is left."""
+    data = np.frombuffer(rest, np.uint8)
     newlines = np.flatnonzero(data == _LINE_FEED)
-    if separator is None or len(separator.encode()) > 1 or b'"' not in block:
-        return newlines
-    quotes = np.flatnonzero(data == _QUOTE)
-    if _alternate(data, quotes, ord(separator)):
-        outside: Ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
-        return outside
-    return _scanned(block, separator.encode())
+    if separator is not None and len(separator.encode()) == 1 and b'"' in rest:
+        quotes = np.flatnonzero(data == _QUOTE)
+        if not _alternate(data, quotes, ord(separator)):
+            return _walked(rest, separator.encode())
+        newlines = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    if not len(newlines):
+        return [], rest
+    end = int(newlines[-1]) + 1
+    return [Block(rest[:end], newlines)], rest[end:]
 
 
 def _faulty_line(rest: bytes) -> tuple[Block, bytes, bool]:
@@ -114,17 +109,38 @@ def _alternate(data: npt.NDArray[np.uint8], quotes: Ends, separator: int) -> boo
     return bool((border[before] | (opening == 0)).all() and (border[after] | (closing == len(data) - 1)).all())
 
 
-def _scanned(block: bytes, separator: bytes) -> Ends:
-    """Walk record by record: quotes stand where they open nothing."""
-    record, ends, place = _record(separator), [], 0
-    while found := record.match(block, place):
-        place = found.end()
-        ends.append(place - 1)
-    return np.array(ends, np.int64)
+def _walked(rest: bytes, separator: bytes) -> tuple[list[Block], bytes]:
+    """Walk record by record, as quotes stand where they open or close nothing."""
+    record, incomplete = _patterns(separator)
+    blocks: list[Block] = []
+    start = place = 0
+    ends: list[int] = []
+    while place < len(rest):
+        if found := record.match(rest, place):
+            place = found.end()
+            ends.append(place - 1 - start)
+            continue
+        if ends:
+            blocks.append(Block(rest[start:place], np.array(ends, np.int64)))
+            start, ends = place, []
+        if incomplete.match(rest, place):
+            break
+        place = rest.index(b"\n", place) + 1
+        blocks.append(Block(rest[start : place - 1], np.empty(0, np.int64), "quote is not closed"))
+        start = place
+    if ends:
+        blocks.append(Block(rest[start:place], np.array(ends, np.int64)))
+    return blocks, rest[place:]
 
 
 @cache
-def _record(separator: bytes) -> re.Pattern[bytes]:
+def _patterns(separator: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return patterns of a whole record, and of what may become one with the bytes that are still to come."""
     apart = re.escape(separator)
-    field = rb'(?:"(?:[^"]++|"")*+"[^%b\n]*+|(?!")[^%b\n]*+)' % (apart, apart)
-    return re.compile(rb"%b(?:%b%b)*+\n" % (field, apart, field))
+    quoted = rb'"(?:[^"]++|"")*+"(?=[%b\n])' % apart
+    in_one_line = rb'"(?:[^"\n]++|"")*+"[^%b\n]*+' % apart
+    bare = rb'(?!")[^%b\n]*+' % apart
+    field = rb"(?:%b|%b|%b)" % (quoted, in_one_line, bare)
+    record = rb"%b(?:%b%b)*+\n" % (field, apart, field)
+    open_field = rb'(?:"(?:[^"]++|"")*+"?|%b|%b)' % (in_one_line, bare)
+    return re.compile(record), re.compile(rb"(?:%b%b)*+%b\Z" % (field, apart, open_field))

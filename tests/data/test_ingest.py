@@ -12,35 +12,8 @@ import pytest
 from cfmodel.config import ColumnNames, IngestSettings
 from cfmodel.data.ingest import RowsRead, ingest, source_digest
 from cfmodel.errors import DataError
-from cfmodel.schema import RATINGS
 
 ROWS = [("1", "31", 2.5, 1260759144), ("007", "31", 4.0, 1260759179), ("7", "b,c", 5.0, 1260759180)]
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Ingest a source and return the ref and its rows."""
-
-    def read(source, **settings):
-        ref = ingest(str(source), IngestSettings(**settings), folder=tmp_path / "data")
-        table = pq.read_table(ref.path / "ratings.parquet")
-        assert table.schema.equals(RATINGS)
-        return ref, [tuple(row.values()) for row in table.to_pylist()]
-
-    return read
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a file and return its path."""
-
-    def write(name, content):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def text(separator, header="", rows=ROWS):
