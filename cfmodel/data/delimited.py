@@ -42,7 +42,8 @@ def parsed(
         return "skip"
 
     several = len(separator.encode()) > 1
-    data = block.data.replace(separator.encode(), _UNIT_SEPARATOR.encode()) if several else block.data
+    data = _readable(block.data)
+    data = data.replace(separator.encode(), _UNIT_SEPARATOR.encode()) if several else data
     quoted = not several and b'"' in data
     wanted = {str(place): role for role, place in columns.roles.items()} | {str(place): "" for place in columns.movies}
     try:
@@ -80,6 +81,22 @@ def parsed(
     batches = table.combine_chunks().to_batches()
     batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
     return batch, places, found, len(bad) - len(found)
+
+
+def is_garbled(block: Block) -> bool:
+    """Tell whether some of a block's bytes are no UTF-8."""
+    return _readable(block.data) is not block.data
+
+
+def _readable(data: bytes) -> bytes:
+    """Return bytes that are UTF-8, the replacement character in place of what is none."""
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data
 
 
 def record(block: Block, place: int) -> str:

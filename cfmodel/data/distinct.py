@@ -36,19 +36,22 @@ class Distinct:
     fractional: Mask
 
     @classmethod
-    def of(cls, column: pa.Array, *, trim: bool, missing: Sequence[str]) -> Self:
+    def of(cls, column: pa.Array, *, trim: bool, missing: Sequence[str], replaced: bool = False) -> Self:
         """Collect a column's distinct values.
 
         Args:
             column: Text, bytes or numbers, or a dictionary of these.
             trim: Whether blanks around a text are no part of it.
             missing: Spellings of a value that is not there, blanks around it aside.
+            replaced: Whether a replacement character stands for bytes that were no UTF-8.
         """
         coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         # As bytes: Parquet's text may be no UTF-8, and only the cast from bytes looks.
         values = _as_bytes(coded.dictionary) if is_text(column.type) else coded.dictionary
         place = coded.indices.cast(pa.int32(), safe=False).fill_null(len(values)).to_numpy()
         text, garbled, fractional = _as_text(values)
+        if replaced:
+            garbled |= _mask(pc.match_substring(text, "\ufffd"))
         stripped = pc.utf8_trim_whitespace(text)
         absent = pc.or_(pc.equal(stripped, ""), pc.is_in(stripped, value_set=pa.array(missing, pa.string())))
         absent = _mask(absent) & ~garbled & ~fractional

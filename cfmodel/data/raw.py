@@ -53,6 +53,7 @@ class Raw:
         numbers: Number of each row in the file, rising, shape (N,).
         text: Gives a row as the file has it by its place in `columns`.
         trim: Whether blanks around an id are no part of it.
+        replaced: Whether replacement characters stand where bytes were no UTF-8.
         bad: Rows that could not even be cut into columns.
         ignored: Comments and lines of nothing but blanks.
         unrated: Cells of a wide table that hold no rating.
@@ -62,6 +63,7 @@ class Raw:
     numbers: Numbers
     text: Callable[[int], str]
     trim: bool
+    replaced: bool = False
     bad: tuple[BadRow, ...] = ()
     ignored: int = 0
     unrated: int = 0

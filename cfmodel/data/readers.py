@@ -90,6 +90,7 @@ class _Reader:
             bad=bad,
             ignored=ignored,
             trim=True,
+            replaced=delimited.is_garbled(block),
         )
 
     def jsonl(self, block: Block, first_row: int, separator: str) -> Judged:  # noqa: ARG002 - as for text
@@ -123,16 +124,19 @@ class _Reader:
         bad: Sequence[BadRow] = (),
         ignored: int = 0,
         trim: bool = False,
+        replaced: bool = False,
     ) -> Judged:
         roles = {role: fields[place] for role, place in self.columns.roles.items()}
         if not self.columns.movies:
             return judge(
-                Raw(pa.record_batch(roles), numbers, text, trim, tuple(bad), ignored), self.settings, file=self.file
+                Raw(pa.record_batch(roles), numbers, text, trim, replaced, tuple(bad), ignored),
+                self.settings,
+                file=self.file,
             )
         users = roles.get(USER_ID, pa.array(numbers + self.rows_before).cast(pa.string()))
         cells = {movie: fields[place] for place, movie in self.columns.movies.items()}
         batch, row, unrated = melted(users, cells, missing=self.settings.missing)
-        raw = Raw(batch, numbers[row], lambda at: text(int(row[at])), trim, tuple(bad), ignored, unrated)
+        raw = Raw(batch, numbers[row], lambda at: text(int(row[at])), trim, replaced, tuple(bad), ignored, unrated)
         return judge(raw, self.settings, file=self.file)
 
 

@@ -87,7 +87,7 @@ class _Verdicts:
 
 def _ids(column: pa.Array, role: str, raw: Raw, settings: IngestSettings, verdicts: _Verdicts) -> pa.DictionaryArray:
     """Return ids as text: whole numbers as their decimal text, text as it is."""
-    ids = Distinct.of(column, trim=raw.trim, missing=settings.missing)
+    ids = Distinct.of(column, trim=raw.trim, missing=settings.missing, replaced=raw.replaced)
     elsewhere = f"{REMEDY}; if all of the file is in another encoding, set ingest.encoding"
     verdicts.reject(ids.rows(ids.missing), f"{role} is missing", lambda at: _missing(role, ids.original(at)))
     verdicts.reject(

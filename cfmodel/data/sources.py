@@ -2,6 +2,7 @@
 
 import glob
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -89,13 +90,14 @@ def _public_set(name: str, folder: Path) -> tuple[Path, ...]:
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    if path.is_dir():
-        return _in_folder(path)
-    if path.is_file():
-        return (path,)
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
-    if files := tuple(match for match in matches if match.is_file()):
-        return files
+    with suppress(OSError, ValueError):  # a name that no file can have
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return (path,)
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
+        if files := tuple(match for match in matches if match.is_file()):
+            return files
     raise DataError(
         f"{path}: no such file, folder or glob; give one, `synthetic`, or a public set: {', '.join(PUBLIC_SETS)}"
     )

@@ -364,7 +364,7 @@ def test_a_parquet_column_that_cannot_hold_ids_is_refused_with_its_file(users, t
         (
             "x.csv",
             b"1,2,3\n" * 200_000 + b"1,\xff,3\n",
-            r"x.csv, row 200,001: movie_id b'\\xff' is not UTF-8 text; .* set ingest.encoding",
+            r"x.csv, row 200,001: movie_id '\ufffd' is not UTF-8 text; .* set ingest.encoding",
         ),
     ],
 )

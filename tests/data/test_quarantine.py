@@ -132,7 +132,7 @@ def test_a_row_without_end_is_one_bad_row(read, write):
     path = write("x.csv", b"1,1,3\n2," + b"y" * 9_000_000 + b",3\n3,1,3\n")
     ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
     assert [row[0] for row in rows] == ["1", "3"]
-    assert [row[1:] for row in quarantined(ref)][0][::2] == (2, "row is longer than 4 MiB")
+    assert quarantined(ref)[0][1::2] == (2, "row is longer than 4 MiB")
 
 
 def test_what_became_of_the_rows_of_each_file_is_in_the_manifest(read, write):
