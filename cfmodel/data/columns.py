@@ -180,7 +180,7 @@ def _plain(name: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:12])
+    shown = ", ".join(repr(name[:40]) for name in names[:12])
     return f"{len(names):,} columns: {shown}{', ...' if len(names) > 12 else ''}"
 
 

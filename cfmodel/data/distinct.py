@@ -68,7 +68,8 @@ class Distinct:
         if self.place[row] == len(self.values):
             return None
         value = self.values[int(self.place[row])].as_py()
-        return value if not isinstance(value, bytes) or self.garbled[self.place[row]] else value.decode()
+        text = _decoded(value) if isinstance(value, bytes) else value
+        return value if text is None else text
 
     def as_dictionary(self) -> pa.DictionaryArray:
         """Return the column as text."""

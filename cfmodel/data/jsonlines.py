@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from cfmodel.data.columns import Columns
-from cfmodel.data.raw import REMEDY, BadRow, shortened
+from cfmodel.data.raw import REMEDY, BadRow, shortened, told
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, USER_ID
 
@@ -81,9 +81,9 @@ def _unfit(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]
             whole = isinstance(value, _Fraction)
             problem = "is not a whole number" if whole else "is neither text nor a number"
             remedy = REMEDY if whole else f"{REMEDY}, or name another column in ingest.columns.{role}"
-            yield place, (f"{role} {problem}", f"{role} {value if whole else repr(value)} {problem}; {remedy}")
+            yield place, (f"{role} {problem}", f"{role} {value[:100] if whole else told(value)} {problem}; {remedy}")
         elif not _is_encodable([value]):
-            yield place, (f"{role} is not UTF-8 text", f"{role} {value!r} is not UTF-8 text; {REMEDY}")
+            yield place, (f"{role} is not UTF-8 text", f"{role} {told(value)} is not UTF-8 text; {REMEDY}")
 
 
 def _is_encodable(values: list[Any]) -> bool:

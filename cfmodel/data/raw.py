@@ -93,6 +93,12 @@ class Judged:
         return cls(pa.RecordBatch.from_pylist([], schema=CODED), (row,), uncut=1)
 
 
+def told(value: object) -> str:
+    """Return a value as a message tells it: no field fills a screen."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "..."
+
+
 def shortened(text: str) -> str:
     """Return a row's text as it is kept: some 10,000 characters are enough to know it again."""
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cfmodel.config import IngestSettings
 from cfmodel.data.distinct import Distinct, Mask, is_text
 from cfmodel.data.moments import seconds_of
-from cfmodel.data.raw import CODED, REMEDY, BadRow, Judged, Raw, shortened
+from cfmodel.data.raw import CODED, REMEDY, BadRow, Judged, Raw, shortened, told
 from cfmodel.data.values import FIRST_SECOND, LAST_SECOND, number
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
@@ -93,12 +93,12 @@ def _ids(column: pa.Array, role: str, raw: Raw, settings: IngestSettings, verdic
     verdicts.reject(
         ids.rows(ids.fractional),
         f"{role} is not a whole number",
-        lambda at: f"{role} {ids.original(at)} is not a whole number; {REMEDY}",
+        lambda at: f"{role} {told(ids.original(at))} is not a whole number; {REMEDY}",
     )
     verdicts.reject(
         ids.rows(ids.garbled),
         f"{role} is not UTF-8 text",
-        lambda at: f"{role} {ids.original(at)!r} is not UTF-8 text; {elsewhere}",
+        lambda at: f"{role} {told(ids.original(at))} is not UTF-8 text; {elsewhere}",
     )
     return ids.as_dictionary()
 
@@ -109,7 +109,7 @@ def _ratings(column: pa.Array, settings: IngestSettings, verdicts: _Verdicts) ->
     verdicts.reject(
         np.isnan(ratings),
         "rating is not a number",
-        lambda at: f"rating {original(at)!r} is not a number{_thousand(original(at))}; {REMEDY}",
+        lambda at: f"rating {told(original(at))} is not a number{_thousand(original(at))}; {REMEDY}",
     )
     verdicts.reject(
         np.isinf(ratings), "rating is not finite", lambda at: f"rating {ratings[at]} is not finite; {REMEDY}"
@@ -154,7 +154,7 @@ def _timestamps(column: pa.Array | None, settings: IngestSettings, verdicts: _Ve
     verdicts.reject(
         ~known | (seconds < FIRST_SECOND) | (seconds > LAST_SECOND),
         "timestamp is no moment",
-        lambda at: f"timestamp {original(at)!r} is no moment in seconds or ISO 8601; {_TIME_REMEDY}",
+        lambda at: f"timestamp {told(original(at))} is no moment in seconds or ISO 8601; {_TIME_REMEDY}",
     )
     return pa.array(seconds)
 
@@ -162,7 +162,7 @@ def _timestamps(column: pa.Array | None, settings: IngestSettings, verdicts: _Ve
 def _missing(role: str, value: Any) -> str:
     if value is None or not str(value).strip():
         return f"{role} is empty; {REMEDY}"
-    return f"{role} {value!r} stands for a missing value; {REMEDY}, or take it out of ingest.missing"
+    return f"{role} {told(value)} stands for a missing value; {REMEDY}, or take it out of ingest.missing"
 
 
 def _thousand(value: Any) -> str:
