@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from cfmodel.config import DriftSettings
+from cfmodel.data.objects import as_path
 from cfmodel.data.profile import Profile
 from cfmodel.digests import sha256_of_text
 from cfmodel.errors import DataError
@@ -76,8 +77,8 @@ class Snapshot:
 
 def snapshot_path(source: str, *, folder: Path) -> Path:
     """Return where the snapshot of a source's last run is kept: by its name, a path by where it leads."""
-    path = Path(source).expanduser()
-    name = str(path.absolute()) if "://" not in source and path.exists() else source
+    path = as_path(source)
+    name = str(path.absolute()) if path is not None and path.exists() else source
     return folder / "profiles" / f"{sha256_of_text(name)[:32]}.parquet"
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cfmodel.data import objects
 from cfmodel.data.downloads import PUBLIC_SETS, fetch
 from cfmodel.data.synthetic import NAME as SYNTHETIC
 from cfmodel.data.synthetic import SyntheticSource
@@ -23,6 +24,7 @@ _LAYOUTS = {
 }
 _PACKED = ("", ".gz", ".zst")
 _READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".json", ".jsonl", ".ndjson", ".parquet")
+_ENDINGS = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,21 @@ def resolve(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
     """Say what a source's name means; a public set is downloaded where it is not at hand.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder or a glob.
+        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob, or the
+            address of one of these in an object store.
         folder: Folder below which downloads are kept.
 
     Raises:
         ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
-        DataError: Nothing is there, or a public set cannot be had.
+        DataError: Nothing is there, or a public set or a store cannot be reached.
     """
     if source.partition(":")[0] == SYNTHETIC:
         return SyntheticSource.parse(source)
     if source in PUBLIC_SETS:
         return FilesSource(_public_set(source, folder))
-    return FilesSource(_files(Path(source).expanduser()))
+    if (path := objects.as_path(source)) is None:
+        return FilesSource(objects.fetch(source, folder=folder / "downloads" / "objects", endings=_ENDINGS))
+    return FilesSource(_files(path))
 
 
 def check(source: str) -> None:
@@ -65,7 +70,9 @@ def check(source: str) -> None:
         ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
         DataError: There is no such file, folder or glob.
     """
-    if source not in PUBLIC_SETS:
+    if objects.as_path(source) is None:
+        objects.store_of(source)
+    elif source not in PUBLIC_SETS:
         resolve(source, folder=Path())
 
 
@@ -109,8 +116,7 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
         if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
             return (ratings,)
     present = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
-    endings = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
-    if files := tuple(path for path in present if path.name.lower().endswith(endings)):
+    if files := tuple(path for path in present if path.name.lower().endswith(_ENDINGS)):
         return files
     found = ", ".join(path.relative_to(folder).as_posix() for path in present[:8]) or "nothing"
     raise DataError(f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}")

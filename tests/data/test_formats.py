@@ -102,7 +102,7 @@ def test_a_comma_that_may_part_thousands_has_to_be_told(read, write):
     ):
         read(path)
     assert read(path, decimal=",")[1][0][2] == 1.234
-    with pytest.raises(DataError, match="rating '3.5' is not a number"):
+    with pytest.raises(DataError, match=r"rating '3.5' is not a number"):
         read(write("y.csv", "user;item;rating\n1;1;3.5\n"), decimal=",")
 
 

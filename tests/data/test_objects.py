@@ -1,0 +1,97 @@
+"""Sources in object stores: in memory here, through the same fsspec that speaks to S3."""
+
+import importlib.util
+import io
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cfmodel.config import IngestSettings
+from cfmodel.data import sources
+from cfmodel.data.ingest import ingest
+from cfmodel.errors import DataError
+
+
+@pytest.fixture
+def bucket():
+    store = fsspec.filesystem("memory")
+    yield store
+    store.rm("/bucket", recursive=True)
+
+
+def put(bucket, name, content=b"1,2,3\n"):
+    bucket.pipe(f"/bucket/{name}", content)
+
+
+def test_a_file_a_folder_and_a_glob_of_a_store_are_read(bucket, read):
+    put(bucket, "ratings.csv", b"u,m,3\n")
+    parquet = io.BytesIO()
+    pq.write_table(pa.table({"user": ["p"], "item": ["m"], "rating": [1.0]}), parquet)
+    for name, content in (
+        ("set/day=1/part-0.parquet", parquet.getvalue()),
+        ("set/day=2/part-0.csv", b"q,m,4\n"),
+        ("set/_SUCCESS", b""),
+        ("set/.hidden.csv", b"x"),
+        ("set/readme.md", b"x"),
+    ):
+        put(bucket, name, content)
+    assert [row[0] for row in read("memory://bucket/ratings.csv")[1]] == ["u"]
+    assert [row[0] for row in read("memory://bucket/set")[1]] == ["p", "q"]
+    assert [row[0] for row in read("memory://bucket/set/*/*.csv")[1]] == ["q"]
+
+
+def test_a_copy_is_made_once_per_content(bucket, tmp_path, monkeypatch):
+    put(bucket, "x.csv")
+    first = ingest("memory://bucket/x.csv", IngestSettings(), folder=tmp_path)
+    monkeypatch.setattr(type(bucket), "get_file", None)  # fetched again it would fail
+    assert ingest("memory://bucket/x.csv", IngestSettings(), folder=tmp_path) == first
+    monkeypatch.undo()
+    put(bucket, "x.csv", b"1,2,3\n4,5,6\n")
+    assert ingest("memory://bucket/x.csv", IngestSettings(), folder=tmp_path).rows == 2
+
+
+def test_a_name_in_a_store_leads_nowhere_else(bucket, read, tmp_path):
+    put(bucket, "set/x\\..\\..\\evil.csv")
+    put(bucket, "set/a/x..csv", b"5,6,1\n")
+    read("memory://bucket/set")
+    written = [path for path in tmp_path.rglob("*.csv") if path.is_file()]
+    assert written
+    assert all((tmp_path / "data" / "downloads" / "objects") in path.parents for path in written)
+
+
+def test_an_address_of_this_machine_is_a_path(write, read):
+    assert len(read(write("x.csv", "1,2,3\n").as_uri())[1]) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing/*.csv", "empty"])
+def test_what_is_not_there_is_refused_by_its_address(name, bucket, read):
+    put(bucket, "empty/notes.md")
+    with pytest.raises(DataError, match=r"^memory://bucket/.*: (no such object|holds no file of ratings)") as refusal:
+        read(f"memory://bucket/{name}")
+    assert name in str(refusal.value)
+
+
+@pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("abfs", "adlfs")])
+def test_a_missing_package_is_named_before_anything_runs(protocol, package):
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(DataError, match=rf"{protocol}:// needs the package {package}; pip install {package}"):
+        sources.check(f"{protocol}://bucket/ratings.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("http://example.org/x.csv", "http:// is not read; download it, check its digest and name the file"),
+        ("https://example.org/x.csv", "https:// is not read; download it"),
+        ("github://a:b@/x.csv", "github:// is not read; use one of s3"),
+        ("zip://x.csv::s3://bucket/x.zip", "is not read"),
+        ("s3://key:secret@bucket/x.csv", "a password is no part of an address"),
+    ],
+)
+def test_other_addresses_are_refused_without_their_secrets(source, problem):
+    with pytest.raises(DataError, match=problem) as refusal:
+        sources.check(source)
+    assert "secret" not in str(refusal.value)
