@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: A metric by step: (epoch, value) pairs, rising.
 Curve = Sequence[tuple[int, float]]
 
-_BLUE, _ORANGE, _GREEN, _PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the colour-blind too
-_INK, _GREY, _PALE = "#222222", "#767676", "#e6e6e6"
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the colour-blind too
+INK, GREY, PALE = "#222222", "#767676", "#e6e6e6"
 _DPI = 150
 
 
@@ -31,16 +31,16 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
             `grad_norm/<table>`, those that are there.
         title: What stands on top.
     """
-    figure = _figure(9, 7)
+    figure = new_figure(9, 7)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    _style(top, title=title, ylabel="RMSE (rating units)")
-    lines = (("train/rmse", "train", _BLUE, "-"), ("val/rmse", "val", _ORANGE, "-"))
-    for key, label, colour, style in (*lines, ("refit/train/rmse", "refit on train\nand val: train", _GREEN, "--")):
+    style_axes(top, title=title, ylabel="RMSE (rating units)")
+    lines = (("train/rmse", "train", BLUE, "-"), ("val/rmse", "val", ORANGE, "-"))
+    for key, label, colour, style in (*lines, ("refit/train/rmse", "refit on train\nand val: train", GREEN, "--")):
         _draw(top, curves.get(key, ()), label=label, colour=colour, style=style)
     _mark_best(top, curves.get("val/rmse", ()))
-    _style(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
+    style_axes(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
     # The user's and the movie's norms often lie on each other: dashes let the line below show.
-    looks = ((_BLUE, "-"), (_GREEN, "-"), (_ORANGE, "--"), (_PINK, "--"))
+    looks = ((BLUE, "-"), (GREEN, "-"), (ORANGE, "--"), (PINK, "--"))
     for table, (colour, style) in zip(TABLES, looks, strict=True):
         _draw(bottom, curves.get(f"grad_norm/{table}", ()), label=table, colour=colour, style=style)
     _log_scale_if_positive(bottom)
@@ -52,9 +52,9 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
 
 def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicted against true") -> "Figure":
     """Draw how predictions are spread at each true rating: dark where many fall, with their quantiles."""
-    figure = _figure(8, 6)
+    figure = new_figure(8, 6)
     axes = figure.subplots()
-    _style(axes, title=title, xlabel="true rating, with the number of test ratings", ylabel="predicted rating")
+    style_axes(axes, title=title, xlabel="true rating, with the number of test ratings", ylabel="predicted rating")
     shares = data.histogram / np.maximum(data.rows, 1)[:, None]
     darkest = shares[data.rows * 100 >= data.rows.sum()].max()  # not that of a level with a handful of ratings
     edges = _edges(data.levels)
@@ -63,13 +63,13 @@ def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicte
         False
     )
     low, high = data.prediction_edges[[0, -1]]
-    axes.plot([low, high], [low, high], color=_GREY, linestyle="--", linewidth=1.2, label="perfect")
+    axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1.2, label="perfect")
     _quantile_bars(axes, data)
     axes.set_xlim(*edges[[0, -1]])
     axes.set_ylim(low, high)
     _count_ticks(axes, data)
     axes.grid(visible=False)
-    axes.legend(frameon=True, framealpha=0.9, edgecolor=_PALE, fontsize=9, loc="upper left")
+    axes.legend(frameon=True, framealpha=0.9, edgecolor=PALE, fontsize=9, loc="upper left")
     return figure
 
 
@@ -77,19 +77,19 @@ def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popul
     """Draw RMSE and MAE per tenth of the catalogue, rarest first, and how many test ratings each holds."""
     shown = np.flatnonzero((data.rows > 0) | (data.decile > 0))  # cold movies only where there are some
     place = np.arange(len(shown))
-    figure = _figure(9, 6.5)
+    figure = new_figure(9, 6.5)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    _style(top, title=title, ylabel="error (rating units)")
-    measures = ((data.rmse, "RMSE", _BLUE, "o"), (data.mae, "MAE", _GREEN, "s"))
+    style_axes(top, title=title, ylabel="error (rating units)")
+    measures = ((data.rmse, "RMSE", BLUE, "o"), (data.mae, "MAE", GREEN, "s"))
     for values, label, colour, marker in (
         *measures,
-        (data.mean_error, "mean of prediction\nless rating", _ORANGE, "^"),
+        (data.mean_error, "mean of prediction\nless rating", ORANGE, "^"),
     ):
         top.plot(place, values[shown], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
-    top.axhline(0, color=_GREY, linewidth=0.8)
+    top.axhline(0, color=GREY, linewidth=0.8)
     _legend_beside(top)
-    _style(bottom, xlabel="training ratings of a movie, by tenths of the catalogue", ylabel="test ratings")
-    bottom.bar(place, data.rows[shown], color=_BLUE, alpha=0.35, width=0.7)
+    style_axes(bottom, xlabel="training ratings of a movie, by tenths of the catalogue", ylabel="test ratings")
+    bottom.bar(place, data.rows[shown], color=BLUE, alpha=0.35, width=0.7)
     bottom.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     bottom.set_xticks(place, [_group_name(data, group) for group in shown], fontsize=8)
     return figure
@@ -100,9 +100,9 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     rates, losses = (
         np.array([getattr(step, name) for step in test.steps]) for name in ("learning_rate", "smoothed_loss")
     )
-    figure = _figure(9, 5)
+    figure = new_figure(9, 5)
     axes = figure.subplots()
-    _style(
+    style_axes(
         axes,
         title=title,
         xlabel="learning rate (weight units a step)",
@@ -110,16 +110,16 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     )
     low, high = float(losses.min()), float(losses[0])
     edges = (rates[0], test.too_low, test.too_high, rates[-1])
-    zones = (("too low", _BLUE), ("just right", _GREEN), ("too high", _ORANGE))
+    zones = (("too low", BLUE), ("just right", GREEN), ("too high", ORANGE))
     for (name, colour), start, end in zip(zones, edges[:-1], edges[1:], strict=True):
         axes.axvspan(start, end, color=colour, alpha=0.12, linewidth=0)
         # Readable over the line of the suggestion, which may cross it.
         paper = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.25"}
         across = axes.get_xaxis_transform()
-        axes.text(np.sqrt(start * end), 0.04, name, ha="center", color=_INK, transform=across, bbox=paper, zorder=3)
-    axes.plot(rates, losses, color=_BLUE, linewidth=1.8)
+        axes.text(np.sqrt(start * end), 0.04, name, ha="center", color=INK, transform=across, bbox=paper, zorder=3)
+    axes.plot(rates, losses, color=BLUE, linewidth=1.8)
     label = f"suggestion {test.suggestion:.2g}"
-    axes.axvline(test.suggestion, color=_INK, linestyle="--", linewidth=1.4, label=label)
+    axes.axvline(test.suggestion, color=INK, linestyle="--", linewidth=1.4, label=label)
     axes.set_xscale("log")
     axes.set_xlim(rates[0], rates[-1])
     axes.set_ylim(low - 0.1 * (high - low), high + 0.6 * (high - low))
@@ -127,7 +127,8 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     return figure
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches in the house style."""
     # On its first use on a machine matplotlib may log that it builds its font cache.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
@@ -135,14 +136,15 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
 
 
-def _style(axes: "Axes", *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=_INK, pad=10)
-    axes.set_xlabel(xlabel, color=_INK)
-    axes.set_ylabel(ylabel, color=_INK)
+def style_axes(axes: "Axes", *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
+    """Give axes the house style."""
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
+    axes.set_xlabel(xlabel, color=INK)
+    axes.set_ylabel(ylabel, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GREY)
-    axes.tick_params(colors=_GREY, labelcolor=_INK, labelsize=9)
-    axes.grid(visible=True, color=_PALE, linewidth=0.8)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
+    axes.grid(visible=True, color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
@@ -164,7 +166,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
     if not curve:
         return
     epoch, value = min(curve, key=lambda point: point[1])
-    axes.plot([epoch], [value], color=_ORANGE, marker="o", markersize=7, markeredgecolor="white", linestyle="none")
+    axes.plot([epoch], [value], color=ORANGE, marker="o", markersize=7, markeredgecolor="white", linestyle="none")
     axes.annotate(
         f"best val RMSE {value:.4f}\nat epoch {epoch:,}",
         (epoch, value),
@@ -172,7 +174,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
         textcoords="offset points",
         ha="right" if epoch > max(e for e, _ in curve) / 2 else "left",
         fontsize=9,
-        color=_INK,
+        color=INK,
     )
 
 
@@ -194,12 +196,12 @@ def _whole_epochs(axes: "Axes", curves: Mapping[str, Curve]) -> None:
 def _quantile_bars(axes: "Axes", data: PredictedAgainstTrue) -> None:
     """Draw the median and, around it, the middle half and nine tenths of the predictions."""
     lowest, lower, median, upper, highest = data.quantiles.T
-    axes.vlines(data.levels, lowest, highest, color=_ORANGE, linewidth=1.2, label="5 % to 95 %")
-    axes.vlines(data.levels, lower, upper, color=_ORANGE, linewidth=5, label="25 % to 75 %")
+    axes.vlines(data.levels, lowest, highest, color=ORANGE, linewidth=1.2, label="5 % to 95 %")
+    axes.vlines(data.levels, lower, upper, color=ORANGE, linewidth=5, label="25 % to 75 %")
     axes.plot(
         data.levels,
         median,
-        color=_ORANGE,
+        color=ORANGE,
         marker="o",
         markersize=7,
         markeredgecolor="white",

@@ -6,7 +6,7 @@ from prefect import task
 from prefect.context import TaskRunContext
 
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import ingest, source_digest
+from cfmodel.data.ingest import ingest, previous_digest, source_digest
 from cfmodel.errors import CFModelError
 from cfmodel.refs import DatasetRef
 from tasks.caching import CACHED, cache_key
@@ -21,7 +21,8 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
         digest = source_digest(source, folder=folder)
     except CFModelError:
         return None  # the task itself says what is wrong with the source
-    return cache_key(folder, "ingest", source, digest, settings.ingest.model_dump_json())
+    previous = previous_digest(source, folder=folder, now=digest)
+    return cache_key(folder, "ingest", source, digest, previous, settings.ingest.model_dump_json())
 
 
 @task(name="ingest", cache_key_fn=_ingest_key, **CACHED)

@@ -15,8 +15,9 @@ from tasks.reporting import report
 def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
     settings: PipelineSettings = parameters["settings"]
     datasets: list[DatasetRef | None] = [parameters["ratings"], parameters["test"]]
-    digests = [dataset.digest if dataset else "none" for dataset in datasets]
-    return cache_key(settings.runtime.data_dir, "split", *digests, settings.split.model_dump_json())
+    # Equal ratings may come from another source, or from one of which other rows were set aside.
+    told = [dataset.model_dump_json(exclude={"path", "seconds"}) if dataset else "none" for dataset in datasets]
+    return cache_key(settings.runtime.data_dir, "split", *told, settings.split.model_dump_json())
 
 
 @task(name="split", cache_key_fn=_split_key, **CACHED)

@@ -26,6 +26,8 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
     with tracking.ended_on_error(run):
         tracking.log_settings(run, settings, source=split.source)
         tracking.log_split(run, split)
+        if split.data is not None:
+            tracking.log_dataset(run, split.data)
         with (
             tracking.reported_on_error(run, archive, split),
             archived(archive) as keep,

@@ -19,7 +19,7 @@ LAYERS = [
     {"cfmodel.commands"},
     {"cfmodel.terminal", "cfmodel.reference"},
     {"cfmodel.tracking"},
-    {"cfmodel.recorder", "cfmodel.plots", "cfmodel.provenance"},
+    {"cfmodel.recorder", "cfmodel.plots", "cfmodel.profile_plot", "cfmodel.provenance"},
     {"cfmodel.training"},
     {"cfmodel.evaluation"},
     {"cfmodel.serving"},
@@ -30,7 +30,11 @@ LAYERS = [
     {"cfmodel.errors", "cfmodel.summary"},
     {"cfmodel"},
 ]
-WITHIN = {("cfmodel.digests", "cfmodel.refs"), ("cfmodel.recommend", "cfmodel.recommender")}
+WITHIN = {
+    ("cfmodel.digests", "cfmodel.refs"),
+    ("cfmodel.profile_plot", "cfmodel.plots"),
+    ("cfmodel.recommend", "cfmodel.recommender"),
+}
 #: `cfmodel run` is the one place in the library that reaches outward, when it is called.
 EXCEPTIONS = {("cfmodel.commands", "flows")}
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from cfmodel.data.duplicates import row_groups
+from cfmodel.errors import DigestError
 from cfmodel.refs import Accounts
 from cfmodel.schema import RATING, TIMESTAMP
 
@@ -112,6 +113,19 @@ class Profile(_Part):
     users: CountProfile
     movies: CountProfile
     times: TimeProfile | None
+
+
+def read_profile(folder: Path) -> Profile:
+    """Return the profile of a data set's folder.
+
+    Raises:
+        DigestError: There is none that can be read.
+    """
+    path = folder / "profile.json"
+    try:
+        return Profile.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DigestError(f"{path}: cannot be read ({str(error).splitlines()[0]}); ingest the source again") from None
 
 
 def profile_of(path: Path, users: Counts, movies: Counts, accounts: Accounts, by_reason: Mapping[str, int]) -> Profile:

@@ -16,6 +16,8 @@ from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _TIME_REMEDY = f"{REMEDY}, or leave timestamps out with ingest.columns.timestamp = ''"
+#: Larger ones cannot be squared and added up in single precision.
+_LARGEST_RATING = 1e15
 
 Floats = npt.NDArray[np.float64]
 #: What stands in a row, as the file has it.
@@ -113,6 +115,11 @@ def _ratings(column: pa.Array, settings: IngestSettings, verdicts: _Verdicts) ->
     )
     verdicts.reject(
         np.isinf(ratings), "rating is not finite", lambda at: f"rating {ratings[at]} is not finite; {REMEDY}"
+    )
+    verdicts.reject(
+        np.abs(ratings) > _LARGEST_RATING,
+        "rating is too large",
+        lambda at: f"rating {ratings[at]} is larger than {_LARGEST_RATING:g}; {REMEDY}",
     )
     if settings.rating_range is not None:
         low, high = settings.rating_range

@@ -99,6 +99,7 @@ def split(
             rating_min=float(train.rating.min()),
             rating_max=float(train.rating.max()),
             noise_floor=data.noise_floor,
+            data=data,
             seconds=time.perf_counter() - start,
         )
         # Last: a folder without a manifest is no split.
@@ -197,7 +198,7 @@ def _existing(final: Path, data: DatasetRef) -> SplitRef | None:
     except (OSError, ValueError, KeyError, ValidationError):
         return None
     # Equal ratings may come from another source, as generated or as a copy of them in a file.
-    ref = ref.model_copy(update={"path": final, "source": data.source, "noise_floor": data.noise_floor})
+    ref = ref.model_copy(update={"path": final, "source": data.source, "noise_floor": data.noise_floor, "data": data})
     return ref if is_whole(ref) else None
 
 

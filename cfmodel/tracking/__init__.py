@@ -4,6 +4,7 @@
     with ended_on_error(run):
         log_settings(run, settings, source=source)
         log_split(run, split)
+        log_dataset(run, split.data)
         with recorder(run) as on_record:
             result = train(split, settings.train, device=device, on_record=on_record)
         result.recommender.save(folder)
@@ -17,6 +18,7 @@ not by importing this package.
 """
 
 from cfmodel.tracking.comparisons import compare_runs, log_comparison
+from cfmodel.tracking.datasets import log_dataset
 from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
@@ -53,6 +55,7 @@ __all__ = [
     "experiment_url",
     "find_run",
     "log_comparison",
+    "log_dataset",
     "log_evaluation",
     "log_gradients",
     "log_metrics",

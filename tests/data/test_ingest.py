@@ -263,6 +263,7 @@ HEAD = "userId,movieId,rating,timestamp\n"
         ("1,2,nan,5", "rating 'nan' stands for a missing value; .* take it out of ingest.missing"),
         ("1,2,-inf,5", "rating -inf is not finite"),
         ("1,2,1e999,5", "rating inf is not finite"),
+        ("1,2,2e15,5", r"rating 2000000000000000.0 is larger than 1e\+15"),
         (",2,3,5", "user_id is empty"),
         ("1,,3,5", "movie_id is empty"),
         ("1,2,7.5,5", r"rating 7.5 is outside \[0.5, 5.0\]; set ingest.rating_range if the scale is another"),

@@ -1,0 +1,127 @@
+"""Rows a second that ingest and split take, and the memory they need, at up to 25,000,000 ratings.
+
+    python benchmarks/ingest.py [--ratings 25000000] [--repeats 3]
+
+The ratings are made up in the shape of MovieLens 25M (162,541 users, 59,047 movies drawn by
+popularity, half stars, seconds), sorted by user as that is, and written as CSV beforehand. Every
+measurement is a process of its own; its memory is the peak of its resident set less what it was once
+its imports were done. Ingest is everything from the file's name to the data set: digest of the
+source, reading, judging every row, duplicates, profile, Parquet. Split is everything from the data
+set's ref to the parts: digests, the random split, three parts and two vocabularies.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+from machine import describe_machine
+
+USERS, MOVIES = 162_541, 59_047
+_BLOCK = 1_000_000
+
+
+def write_ratings(path: Path, count: int) -> None:
+    """Write made-up ratings as CSV, each pair once, in order of users."""
+    rng = np.random.default_rng(0)
+    activity = rng.lognormal(sigma=1.2, size=USERS)
+    per_user = np.maximum(1, np.rint(activity * (count / activity.sum()))).astype(np.int64)
+    per_user[0] += count - per_user.sum()
+    user = np.repeat(np.arange(USERS), per_user)[:count]
+    movie = (rng.random(len(user)) ** 3 * MOVIES).astype(np.int64)
+    while len(again := _repeated(user, movie)):
+        movie[again] = rng.integers(0, MOVIES, len(again))
+    with csv.CSVWriter(path, _schema(), write_options=csv.WriteOptions(quoting_style="none")) as writer:
+        for first in range(0, len(user), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            size = len(user[rows])
+            rating = rng.integers(1, 11, size) / 2
+            moment = rng.integers(789_652_009, 1_574_327_703, size)
+            columns = [user[rows] + 1, movie[rows] + 1, rating, moment]
+            writer.write_batch(pa.record_batch([pa.array(column) for column in columns], schema=_schema()))
+
+
+def _schema() -> pa.Schema:
+    names = ("userId", "movieId", "rating", "timestamp")
+    return pa.schema([(name, pa.float64() if name == "rating" else pa.int64()) for name in names])
+
+
+def _repeated(user: np.ndarray, movie: np.ndarray) -> np.ndarray:
+    """Return the places of pairs that occurred before."""
+    pairs = user * MOVIES + movie
+    order = np.argsort(pairs, kind="stable")
+    return order[1:][np.diff(pairs[order]) == 0]
+
+
+def measured(step: str, source: Path, folder: Path) -> dict[str, float]:
+    """Run one step in a process of its own; return its seconds and bytes."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--step", step, str(source), str(folder)], check=True, capture_output=True, text=True
+    )
+    answer: dict[str, float] = json.loads(done.stdout)
+    return answer
+
+
+def run_step(step: str, source: str, folder: Path) -> None:
+    """Do one step and print what it took."""
+    from cfmodel.config import IngestSettings, SplitSettings
+    from cfmodel.data.ingest import ingest
+    from cfmodel.data.split import split
+    from cfmodel.refs import DatasetRef
+
+    before = _peak_bytes()
+    start = time.perf_counter()
+    if step == "ingest":
+        ref = ingest(source, IngestSettings(), folder=folder)
+        seconds = time.perf_counter() - start
+        (folder / "ref.json").write_text(ref.model_dump_json())
+    else:
+        data = DatasetRef.model_validate_json((folder / "ref.json").read_text())
+        start = time.perf_counter()
+        split(data, SplitSettings(), folder=folder)
+        seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "bytes": _peak_bytes() - before}))
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ratings", type=int, default=25_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--step", nargs=3, metavar=("STEP", "SOURCE", "FOLDER"))
+    given = parser.parse_args()
+    if given.step:
+        run_step(given.step[0], given.step[1], Path(given.step[2]))
+        return
+    print(describe_machine())
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary) / "ratings.csv"
+        write_ratings(source, given.ratings)
+        print(f"source    {given.ratings:,} ratings, {source.stat().st_size / 1e6:,.0f} MB of CSV")
+        for step in ("ingest", "split"):
+            taken = []
+            for repeat in range(given.repeats):
+                folder = Path(temporary) / str(repeat)
+                folder.mkdir(exist_ok=True)
+                taken.append(measured(step, source, folder))
+            seconds = [one["seconds"] for one in taken]
+            pace = given.ratings / np.median(seconds) / 1e6
+            print(
+                f"{step:<9} median {np.median(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f}, n = {len(taken)}: "
+                f"{pace:.2f} M rows/s; {max(one['bytes'] for one in taken) / 1e6:,.0f} MB"
+            )
+
+
+if __name__ == "__main__":
+    main()
