@@ -31,10 +31,9 @@ _BLOCK = 1_000_000
 def write_ratings(path: Path, count: int) -> None:
     """Write made-up ratings as CSV, each pair once, in order of users."""
     rng = np.random.default_rng(0)
-    activity = rng.lognormal(sigma=1.2, size=USERS)
-    per_user = np.maximum(1, np.rint(activity * (count / activity.sum()))).astype(np.int64)
-    per_user[0] += count - per_user.sum()
-    user = np.repeat(np.arange(USERS), per_user)[:count]
+    activity = np.minimum(rng.lognormal(sigma=1.2, size=USERS), 50)
+    ends = np.rint(np.cumsum(activity) * (count / activity.sum())).astype(np.int64)
+    user = np.repeat(np.arange(USERS), np.diff(ends, prepend=0))
     movie = (rng.random(len(user)) ** 3 * MOVIES).astype(np.int64)
     while len(again := _repeated(user, movie)):
         movie[again] = rng.integers(0, MOVIES, len(again))
@@ -118,8 +117,8 @@ def main() -> None:
             seconds = [one["seconds"] for one in taken]
             pace = given.ratings / np.median(seconds) / 1e6
             print(
-                f"{step:<9} median {np.median(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f}, n = {len(taken)}: "
-                f"{pace:.2f} M rows/s; {max(one['bytes'] for one in taken) / 1e6:,.0f} MB"
+                f"{step:<9} median {np.median(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f}, "
+                f"n = {len(taken)}: {pace:.2f} M rows/s; {max(one['bytes'] for one in taken) / 1e6:,.0f} MB"
             )
 
 

@@ -82,7 +82,7 @@ def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, mo
 
 def rewrite(path: Path, target: Path, merge: Merge) -> None:
     """Write a file of ratings anew without those that give way."""
-    with ratings_writer(target, CODED) as writer:
+    with ratings_writer(target, CODED, first=pa.array(merge.ratings)) as writer:
         for first, ratings in row_groups(path):
             rows = slice(first, first + ratings.num_rows)
             at = slice(*np.searchsorted(merge.places, (rows.start, rows.stop)))

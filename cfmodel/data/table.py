@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cfmodel.data.storage import dictionary_of, encoded, ratings_writer, read_ratings
+from cfmodel.data.raw import CODED
+from cfmodel.data.storage import compacted, dictionary_of, encoded, ratings_writer, read_ratings
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.digests import is_whole
 from cfmodel.errors import DigestError
 from cfmodel.refs import DatasetRef
-from cfmodel.schema import MOVIE_ID, RATING, RATINGS, TIMESTAMP, USER_ID
+from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _ROW_GROUP_ROWS = 1_048_576
 
@@ -78,24 +79,21 @@ class Ratings:
 
     def write(self, path: Path) -> None:
         """Write the ratings as Parquet, in the schema of `RATINGS`."""
-        with ratings_writer(path, RATINGS) as writer:
+        with ratings_writer(path, CODED, first=pa.array(self.rating)) as writer:
             for first in range(0, len(self), _ROW_GROUP_ROWS):
-                writer.write_batch(self._batch(slice(first, first + _ROW_GROUP_ROWS)))
+                rows = slice(first, first + _ROW_GROUP_ROWS)
+                writer.write_table(self._table(rows), row_group_size=_ROW_GROUP_ROWS)
 
-    def _batch(self, rows: slice) -> pa.RecordBatch:
+    def _table(self, rows: slice) -> pa.Table:
         rating = pa.array(self.rating[rows])
         columns = [
-            _text(self.user_idx[rows], self.users),
-            _text(self.movie_idx[rows], self.movies),
+            # Parquet keeps all of a dictionary, so it must not hold the ids of other parts.
+            compacted(pa.DictionaryArray.from_arrays(self.user_idx[rows], self.users.ids)),
+            compacted(pa.DictionaryArray.from_arrays(self.movie_idx[rows], self.movies.ids)),
             rating,
             pa.nulls(len(rating), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
         ]
-        return pa.record_batch(columns, schema=RATINGS)
-
-
-def _text(rows: npt.NDArray[np.int32], vocabulary: Vocabulary) -> pa.StringArray:
-    # As text, not as a dictionary: Parquet would keep all of its ids, those of other parts too.
-    return pa.DictionaryArray.from_arrays(rows, vocabulary.ids).cast(pa.string())
+        return pa.Table.from_arrays(columns, schema=CODED)
 
 
 def _read(ref: DatasetRef) -> pa.Table:

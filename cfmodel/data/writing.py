@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cfmodel.data.raw import CODED
 from cfmodel.data.storage import compact, ratings_writer
-from cfmodel.schema import MOVIE_ID, USER_ID
+from cfmodel.schema import MOVIE_ID, RATING, USER_ID
 
 #: Least ratings in a row group but the last.
 _ROW_GROUP_ROWS = 1_048_576
@@ -28,7 +29,8 @@ class RatingsSink:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = ratings_writer(path, CODED)
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._pairs: list[Pairs] = []
@@ -43,7 +45,8 @@ class RatingsSink:
     ) -> None:
         if kind is None:
             self._flush()
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add ratings in the schema `CODED`."""
@@ -68,6 +71,8 @@ class RatingsSink:
         self.users, user_codes = _coded(users, self.users)
         self.movies, movie_codes = _coded(movies, self.movies)
         self._pairs.append(paired(user_codes, movie_codes))
+        if self._writer is None:
+            self._writer = ratings_writer(self._path, CODED, first=ratings[RATING])
         self._writer.write_table(ratings, row_group_size=ratings.num_rows)
 
 
