@@ -15,7 +15,7 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench ui clean
+.PHONY: help run test check bench fuzz ui clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +32,10 @@ check: .venv/dev.stamp ## Lint, check format and types
 	@$(BIN)/mypy
 
 bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and CFMODEL_DATA_DIR for all of them
-	@for table in epoch accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
+	@for table in epoch ingest accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
+
+fuzz: .venv/dev.stamp ## Damage 100,000 files and settings: make fuzz [INPUTS=100000] [SEED=0]
+	@$(BIN)/python tests/data/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
 
 ui: .venv/run.stamp ## Open MLflow on the store that `make run` wrote to
 	@$(BIN)/cfmodel ui
