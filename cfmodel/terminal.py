@@ -32,13 +32,24 @@ def describe(thing: Any) -> str | None:
     """Return one line of plain text for a record or a ref; None for what is not worth a line."""
     match thing:
         case DatasetRef():
-            return f"{thing.rows:,} ratings of {thing.users:,} users and {thing.movies:,} movies"
+            return _data_line(thing)
         case SplitRef():
             dropped = f", {thing.dropped_rows:,} left out" if thing.dropped_rows else ""
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
         case EpochRecord():
             return _epoch_line(thing)
     return None
+
+
+def _data_line(data: DatasetRef) -> str:
+    scale = f"from {data.rating_min:g} to {data.rating_max:g}"
+    left_out = {
+        "set aside": data.accounts.quarantined,
+        "merged": data.accounts.merged,
+        "not rated": data.accounts.unrated,
+    }
+    told = "".join(f", {count:,} {what}" for what, count in left_out.items() if count)
+    return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{told}"
 
 
 def _epoch_line(record: EpochRecord) -> str:
