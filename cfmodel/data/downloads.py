@@ -1,8 +1,12 @@
 """Public rating sets by name: fetched once, checked by digest, one file unpacked."""
 
+import errno
+import lzma
 import re
+import stat
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +28,8 @@ _TIMEOUT_SECONDS = 30
 _PAUSES_SECONDS = (1, 2)
 _MOST_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 1024 * 1024
+#: What `zipfile` raises for an archive that is cut off, encrypted, or packed in a way it does not know.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -147,11 +153,17 @@ def _check(archive: Path, md5: str | None) -> None:
 def _unpack(archive: Path, member: str, target: Path) -> None:
     """Copy one member out of an archive, and nothing else: no path in it is ever followed."""
     try:
-        with zipfile.ZipFile(archive) as zipped, zipped.open(member) as source, target.open("wb") as file:
-            _copy(source, file, archive)
+        with zipfile.ZipFile(archive) as zipped:
+            if stat.S_ISLNK(zipped.getinfo(member).external_attr >> 16):
+                raise DataError(f"{archive}: its {member} is a link; put the published archive there")
+            with zipped.open(member) as source, target.open("wb") as file:
+                _copy(source, file, archive)
     except KeyError:
         raise DataError(f"{archive}: holds no {member}; put the published archive there") from None
-    except zipfile.BadZipFile as error:
+    except (*_DAMAGED, OSError) as error:
+        # A place that the archive names and that cannot be; all else the disk says is no fault of the archive.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise DataError(f"{archive}: is a damaged archive ({error}); remove it to download it again") from None
 
 

@@ -197,6 +197,31 @@ def test_an_archive_without_the_ratings_is_refused(content, message, published, 
     assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
 
 
+def test_a_link_in_an_archive_is_not_followed(published, tmp_path):
+    link = zipfile.ZipInfo("ml-1m/ratings.dat")
+    link.external_attr = 0o120777 << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    published("ml-1m", buffer.getvalue())
+    (tmp_path / "ml-1m.zip").write_bytes(buffer.getvalue())
+    with pytest.raises(DataError, match=r"its ml-1m/ratings.dat is a link"):
+        downloads.fetch("ml-1m", folder=tmp_path)
+    assert not (tmp_path / "ml-1m").exists()
+
+
+@pytest.mark.parametrize("at", range(0, 400, 7))
+def test_a_damaged_archive_gives_a_refusal_or_its_file(at, published, tmp_path):
+    broken = bytearray(ARCHIVE)
+    broken[at % len(broken)] ^= 0xFF
+    published("ml-1m", bytes(broken))
+    (tmp_path / "ml-1m.zip").write_bytes(broken)
+    try:
+        assert downloads.fetch("ml-1m", folder=tmp_path).read_bytes() == RATINGS
+    except DataError as refusal:
+        assert "ml-1m.zip" in str(refusal)  # noqa: PT017 - either may be right
+
+
 def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "_MOST_BYTES", 10)
     published("ml-1m", ARCHIVE)
