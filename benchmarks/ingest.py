@@ -13,7 +13,6 @@ time stands the processor time of all threads: on a machine that is busy otherwi
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -91,7 +90,9 @@ def run_step(step: str, source: str, folder: Path) -> None:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`: a process inherits that of the one that started it.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024
 
 
 def main() -> None:

@@ -77,21 +77,24 @@ class Ratings:
             is_test=None if self.is_test is None else self.is_test[kept],
         )
 
-    def write(self, path: Path) -> None:
-        """Write the ratings as Parquet, in the schema of `RATINGS`."""
-        with ratings_writer(path, CODED, first=pa.array(self.rating)) as writer:
-            for first in range(0, len(self), _ROW_GROUP_ROWS):
-                rows = slice(first, first + _ROW_GROUP_ROWS)
-                writer.write_table(self._table(rows), row_group_size=_ROW_GROUP_ROWS)
+    def write(self, path: Path, rows: npt.NDArray[np.int64]) -> None:
+        """Write some of the ratings as Parquet, to be read back as `RATINGS`.
 
-    def _table(self, rows: slice) -> pa.Table:
-        rating = pa.array(self.rating[rows])
+        Args:
+            path: The file.
+            rows: Which ratings, shape (R,).
+        """
+        with ratings_writer(path, CODED, first=pa.array(self.rating[rows[:_ROW_GROUP_ROWS]])) as writer:
+            for first in range(0, len(rows), _ROW_GROUP_ROWS):
+                writer.write_table(self._table(rows[first : first + _ROW_GROUP_ROWS]), row_group_size=_ROW_GROUP_ROWS)
+
+    def _table(self, rows: npt.NDArray[np.int64]) -> pa.Table:
         columns = [
             # Parquet keeps all of a dictionary, so it must not hold the ids of other parts.
             compacted(pa.DictionaryArray.from_arrays(self.user_idx[rows], self.users.ids)),
             compacted(pa.DictionaryArray.from_arrays(self.movie_idx[rows], self.movies.ids)),
-            rating,
-            pa.nulls(len(rating), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
+            pa.array(self.rating[rows]),
+            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
         ]
         return pa.Table.from_arrays(columns, schema=CODED)
 
