@@ -1,5 +1,6 @@
 """A whole data set in memory: rows of its own vocabularies, so that an id is held once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -51,19 +52,21 @@ class Ratings:
         Raises:
             DigestError: A file is not the one its ref names.
         """
-        tables = [_read(ref) for ref in (data, test) if ref is not None]
-        table = pa.concat_tables(tables).unify_dictionaries() if test else tables[0]
-        users, user_idx = _coded(table[USER_ID])
-        movies, movie_idx = _coded(table[MOVIE_ID])
-        timestamp = table[TIMESTAMP]
+        refs = [ref for ref in (data, test) if ref is not None]
+        for ref in refs:
+            _require_whole(ref)
+        # Column by column, so that no more than one lies in memory both as it was read and as it is kept.
+        users, user_idx = _coded(_column(refs, USER_ID))
+        movies, movie_idx = _coded(_column(refs, MOVIE_ID))
+        timestamp = _column(refs, TIMESTAMP)
         return cls(
             users=users,
             movies=movies,
             user_idx=user_idx,
             movie_idx=movie_idx,
-            rating=table[RATING].to_numpy(),
             timestamp=None if timestamp.null_count else timestamp.to_numpy(),
-            is_test=None if test is None else np.arange(len(table)) >= data.rows,
+            rating=_column(refs, RATING).to_numpy(),
+            is_test=None if test is None else np.arange(len(user_idx)) >= data.rows,
         )
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Self:
@@ -99,10 +102,14 @@ class Ratings:
         return pa.Table.from_arrays(columns, schema=CODED)
 
 
-def _read(ref: DatasetRef) -> pa.Table:
+def _require_whole(ref: DatasetRef) -> None:
     if not is_whole(ref):
         raise DigestError(f"{ref.path}: the ratings are missing or not the ones that were ingested; ingest them again")
-    return read_ratings(ref.path / "ratings.parquet")
+
+
+def _column(refs: Sequence[DatasetRef], name: str) -> pa.ChunkedArray:
+    tables = [read_ratings(ref.path / "ratings.parquet", [name]) for ref in refs]
+    return pa.concat_tables(tables).unify_dictionaries()[name]
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
