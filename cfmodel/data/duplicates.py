@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from cfmodel.config import IngestSettings
 from cfmodel.data.raw import CODED
 from cfmodel.data.storage import compact, ratings_writer
-from cfmodel.data.writing import Pairs, unpaired
+from cfmodel.data.writing import Pairs, movies_of, users_of
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
@@ -61,7 +61,8 @@ def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, mo
     involved = np.isin(pairs, twice)
     places = np.flatnonzero(involved)
     if settings.on_duplicate == "stop":
-        user, movie = (int(code[0]) for code in unpaired(pairs[places[:1]]))
+        first = pairs[places[:1]]
+        user, movie = int(users_of(first)[0]), int(movies_of(first)[0])
         raise DataError(
             f"{len(places):,} ratings share {len(twice):,} (user, movie) pairs, the first of them "
             f"user {users[user].as_py()!r} and movie {movies[movie].as_py()!r}; remove them, or set "

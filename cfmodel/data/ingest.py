@@ -19,7 +19,7 @@ from cfmodel.data.profile import Profile, profile_of
 from cfmodel.data.quarantine import Quarantine
 from cfmodel.data.reading import FileRead, RowsRead, read_all, total
 from cfmodel.data.synthetic import SyntheticSource
-from cfmodel.data.writing import Pairs, RatingsSink, unpaired
+from cfmodel.data.writing import Pairs, RatingsSink, movies_of, users_of
 from cfmodel.digests import code_digest, is_whole, sha256_of_file, sha256_of_text
 from cfmodel.errors import DataError
 from cfmodel.refs import DatasetRef
@@ -104,7 +104,7 @@ class _Work:
         pairs, merged = self._merged(sink, path)
         accounts = accounts.model_copy(update={"kept": len(pairs), "merged": merged})
         accounts.require_balance()
-        users, movies = (np.bincount(codes) for codes in unpaired(pairs))
+        users, movies = np.bincount(users_of(pairs)), np.bincount(movies_of(pairs))
         profile = profile_of(path, users, movies, accounts, aside.by_reason)
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)

@@ -82,9 +82,14 @@ def paired(users: npt.NDArray[np.int32], movies: npt.NDArray[np.int32]) -> Pairs
     return pairs
 
 
-def unpaired(pairs: Pairs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the codes of users and of movies."""
-    return pairs >> 32, pairs & 0xFFFF_FFFF
+def users_of(pairs: Pairs) -> npt.NDArray[np.int64]:
+    """Return the users' codes."""
+    return pairs >> 32
+
+
+def movies_of(pairs: Pairs) -> npt.NDArray[np.int64]:
+    """Return the movies' codes."""
+    return pairs & 0xFFFF_FFFF
 
 
 def _coded(column: pa.DictionaryArray, known: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:

@@ -1,0 +1,36 @@
+"""What is said of a data set on one line."""
+
+from pathlib import Path
+
+import pytest
+
+from cfmodel.refs import Accounts, DatasetRef
+from cfmodel.terminal import describe
+
+
+@pytest.mark.parametrize(
+    ("accounts", "expected"),
+    [
+        (Accounts(rows_in=1_200, kept=1_200), "1,200 ratings from 0.5 to 5 of 30 users and 20 movies"),
+        (
+            Accounts(rows_in=1_210, kept=1_200, quarantined=7, merged=2, unrated=1),
+            "1,200 ratings from 0.5 to 5 of 30 users and 20 movies, 7 set aside, 2 merged, 1 not rated",
+        ),
+    ],
+)
+def test_a_data_set_is_told_with_its_scale_and_what_was_left_out(accounts: Accounts, expected: str) -> None:
+    data = DatasetRef(
+        path=Path("x"),
+        digest="d",
+        source="x.csv",
+        source_digest="s",
+        rows=1_200,
+        users=30,
+        movies=20,
+        rating_min=0.5,
+        rating_max=5.0,
+        has_timestamps=True,
+        accounts=accounts,
+        seconds=0.1,
+    )
+    assert describe(data) == expected
