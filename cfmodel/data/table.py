@@ -1,9 +1,10 @@
 """A whole data set in memory: rows of its own vocabularies, so that an id is held once."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from cfmodel.refs import DatasetRef
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _ROW_GROUP_ROWS = 1_048_576
+_THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +57,20 @@ class Ratings:
         refs = [ref for ref in (data, test) if ref is not None]
         for ref in refs:
             _require_whole(ref)
-        # Column by column, so that no more than one lies in memory both as it was read and as it is kept.
-        users, user_idx = _coded(_column(refs, USER_ID))
-        movies, movie_idx = _coded(_column(refs, MOVIE_ID))
-        timestamp = _column(refs, TIMESTAMP)
+        # Column by column, so that of few there is what was read beside what is kept.
+        with ThreadPoolExecutor(_THREADS, "split") as threads:
+            coded = threads.map(_coded, (refs, refs), (USER_ID, MOVIE_ID))
+            plain = threads.map(_plain, (refs, refs), (RATING, TIMESTAMP))
+        (users, user_idx), (movies, movie_idx) = coded
+        rating, timestamp = plain
+        assert rating is not None
         return cls(
             users=users,
             movies=movies,
             user_idx=user_idx,
             movie_idx=movie_idx,
-            timestamp=None if timestamp.null_count else timestamp.to_numpy(),
-            rating=_column(refs, RATING).to_numpy(),
+            rating=rating,
+            timestamp=timestamp,
             is_test=None if test is None else np.arange(len(user_idx)) >= data.rows,
         )
 
@@ -112,6 +117,13 @@ def _column(refs: Sequence[DatasetRef], name: str) -> pa.ChunkedArray:
     return pa.concat_tables(tables).unify_dictionaries()[name]
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
+def _coded(refs: Sequence[DatasetRef], name: str) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
+    column = _column(refs, name)
     vocabulary = Vocabulary.of(dictionary_of(column))
     return vocabulary, encoded(column, vocabulary)
+
+
+def _plain(refs: Sequence[DatasetRef], name: str) -> npt.NDArray[Any] | None:
+    """Return a column's numbers; None where some are missing, which only timestamps may be."""
+    column = _column(refs, name)
+    return None if column.null_count else column.to_numpy()
