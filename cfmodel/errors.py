@@ -5,8 +5,10 @@ CFModelError
 ├── DataError        the ratings themselves: schema, range, duplicates, empty
 ├── VocabularyError  an id the model was not trained on, where one was asked for by name
 ├── DigestError      a file is not the one its ref names
+├── DiskFullError    there is no room for what is to be written
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
+│   └── StoreAwayError   it is away: what it was told now, it may take later
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -35,12 +37,20 @@ class DigestError(CFModelError):
     """A file is not the one its ref names: changed, damaged or missing."""
 
 
+class DiskFullError(CFModelError):
+    """There is no room for what is to be written; what was there before is whole."""
+
+
 class DeviceError(CFModelError):
     """The device asked for is not there."""
 
 
 class TrackingError(CFModelError):
     """The tracking store refused or is away."""
+
+
+class StoreAwayError(TrackingError):
+    """The tracking store does not answer, or cannot write; the same may go well later."""
 
 
 class DivergedError(CFModelError):
