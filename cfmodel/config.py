@@ -178,6 +178,9 @@ class TrackingSettings(Settings):
     )
     experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment the run belongs to.")
     run_name: str | None = Field(None, description="Name of the run; null: MLflow makes one up.")
+    wait_seconds: float = Field(
+        60.0, ge=0, description="Seconds that a run waits at its end for a store that is away, before it fails."
+    )
 
 
 class RuntimeSettings(Settings):

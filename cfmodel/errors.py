@@ -7,6 +7,7 @@ CFModelError
 ├── DigestError      a file is not the one its ref names
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
+│   └── StoreAwayError   it is away: what it was told now, it may take later
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -41,6 +42,10 @@ class DeviceError(CFModelError):
 
 class TrackingError(CFModelError):
     """The tracking store refused or is away."""
+
+
+class StoreAwayError(TrackingError):
+    """The tracking store does not answer, or cannot write; the same may go well later."""
 
 
 class DivergedError(CFModelError):

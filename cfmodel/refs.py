@@ -88,17 +88,24 @@ class RunRef(Ref):
     """A tracked run and the model it trained.
 
     Attributes:
-        run_id: The run's id in the tracking store.
+        run_id: The run's id in the tracking store, or the one it goes by until the store has given it one.
         tracking_uri: Address of the tracking store.
-        experiment_id: The experiment the run belongs to.
+        experiment_id: The experiment the run belongs to; empty until the store is reached.
+        spool: Folder of the run's journal: what was recorded, and what of it the store has not taken yet.
         model_path: Folder that holds the trained recommender.
         model_digest: Digest of that folder's contents, hexadecimal.
-        model_uri: Address of the model in the tracking store.
+        model_uri: Address of the model in the tracking store; empty until the store is reached.
     """
 
     run_id: str
     tracking_uri: str
     experiment_id: str
+    spool: Path | None = None
     model_path: Path
     model_digest: str
     model_uri: str
+
+    def known_as(self, run_id: str | None, experiment_id: str, model_id: str | None) -> "RunRef":
+        """Return the ref by the ids that the tracking store has given; one that is missing stays as it is."""
+        given = {"run_id": run_id, "experiment_id": experiment_id, "model_uri": model_id and f"models:/{model_id}"}
+        return self.model_copy(update={name: value for name, value in given.items() if value})

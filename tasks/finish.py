@@ -13,12 +13,14 @@ from tasks.steps import Step
 
 
 @task(name="finish")
-def finish_run(run: RunRef, steps: Sequence[Step], settings: PipelineSettings) -> RunRef:  # noqa: ARG001
+def finish_run(run: RunRef, steps: Sequence[Step], settings: PipelineSettings) -> RunRef:
     """Record how long each step took, end the MLflow run, and show the result on Prefect's page."""
     with tracking.ended_on_error(run):
         tracking.log_metrics(run, {f"time/{step.name}_seconds": step.seconds for step in steps})
         tracking.set_tags(run, {f"step.{step.name}": "reused" if step.reused else "run" for step in steps})
         tracking.end_run(run)
+    recorded = tracking.require_recorded(run, wait_seconds=settings.tracking.wait_seconds)
+    run = run.known_as(recorded.run_id, recorded.experiment_id, recorded.model_id)
     summary = tracking.read_run(run.tracking_uri, run.run_id)
     create_table_artifact(accuracy_rows(summary.metrics), key="accuracy", description="Error on the test ratings")
     create_link_artifact(tracking.run_url(run), key="mlflow-run", link_text="This run in MLflow")

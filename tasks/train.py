@@ -20,7 +20,8 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
     limit_threads(settings.runtime.threads)
     device = resolve_device(settings.runtime.device)
     tags = {"device": str(device), "prefect_flow_run_id": str(flow_run.get_id())}
-    run = tracking.start_run(settings.tracking, tags=tags)
+    run = tracking.start_run(settings.tracking, spool=tracking.spool_folder(settings.runtime.data_dir), tags=tags)
+    tracking.sync_earlier(settings.tracking, run)
     folder = settings.runtime.data_dir / "models" / run.run_id
     archive = tracking.archive_folder(settings.runtime.data_dir, run)
     with tracking.ended_on_error(run):
@@ -43,11 +44,11 @@ def train_model(split: SplitRef, settings: PipelineSettings) -> RunRef:
             trained.memory.save(memory_path(folder))
         tracking.log_metrics(run, trained.summary())
         model_uri = tracking.log_model(run, folder)
-        tracking.check_model(run, model_uri, trained.recommender)
     return RunRef(
         run_id=run.run_id,
         tracking_uri=run.tracking_uri,
         experiment_id=run.experiment_id,
+        spool=run.spool,
         model_path=folder,
         model_digest=digest,
         model_uri=model_uri,

@@ -1,6 +1,6 @@
 """MLflow: where a run, its metrics and its model are recorded.
 
-    run = start_run(settings.tracking, tags={...})
+    run = start_run(settings.tracking, spool=spool_folder(data_dir), tags={...})
     with ended_on_error(run):
         log_settings(run, settings, source=source)
         log_split(run, split)
@@ -10,6 +10,11 @@
         log_model(run, folder)
         log_evaluation(run, evaluate(result.recommender, split, settings.evaluation))
         end_run(run)
+    require_recorded(run, wait_seconds=60)
+
+Everything told about a run is in a journal on this disk before it is sent (`spool`), and is sent in
+order, again where need be (`delivery`), so that a store that is away costs no record and holds no
+training up. A run without a spool has no journal that lasts: a store that is away is an error there.
 
 The store is a value: each function takes the run (or the address) it works on, and none touches
 MLflow's global state. MLflow itself, imported in `store` alone, is loaded by the first call and
@@ -17,32 +22,36 @@ not by importing this package.
 """
 
 from cfmodel.tracking.comparisons import compare_runs, log_comparison
+from cfmodel.tracking.courier import recorder
 from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
+from cfmodel.tracking.links import experiment_url, run_url, training_view
 from cfmodel.tracking.models import check_model, log_model
 from cfmodel.tracking.runs import (
-    Run,
-    RunSummary,
-    TrackedRun,
     end_run,
     ended_on_error,
-    experiment_url,
     log_metrics,
     log_settings,
     log_split,
+    open_run,
     read_run,
-    recorder,
-    run_url,
+    reopen_run,
     set_tags,
     start_run,
-    training_view,
+    told_of,
 )
+from cfmodel.tracking.spool import Journal, journal_folder, spool_folder
 from cfmodel.tracking.store import resolve_uri
+from cfmodel.tracking.syncing import Synced, require_recorded, sync, sync_earlier, unsent
+from cfmodel.tracking.telling import tell_files
+from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 __all__ = [
+    "Journal",
     "Run",
     "RunSummary",
+    "Synced",
     "TrackedRun",
     "archive_folder",
     "check_model",
@@ -52,6 +61,7 @@ __all__ = [
     "ended_on_error",
     "experiment_url",
     "find_run",
+    "journal_folder",
     "log_comparison",
     "log_evaluation",
     "log_gradients",
@@ -59,14 +69,23 @@ __all__ = [
     "log_model",
     "log_settings",
     "log_split",
+    "open_run",
     "read_gradients",
     "read_run",
     "recorder",
+    "reopen_run",
     "reported_on_error",
+    "require_recorded",
     "resolve_uri",
     "run_url",
     "set_tags",
+    "spool_folder",
     "start_run",
+    "sync",
+    "sync_earlier",
+    "tell_files",
+    "told_of",
     "train_settings_of",
     "training_view",
+    "unsent",
 ]

@@ -7,8 +7,9 @@ from cfmodel.config import TrackingSettings
 from cfmodel.tracking.evaluations import curve_of
 from cfmodel.tracking.finding import find_run
 from cfmodel.tracking.gradients import read_gradients
-from cfmodel.tracking.runs import Run, RunSummary, end_run, ended_on_error, start_run
-from cfmodel.tracking.store import client, reaching
+from cfmodel.tracking.runs import end_run, ended_on_error, start_run
+from cfmodel.tracking.telling import tell_files
+from cfmodel.tracking.tracked import Run, RunSummary
 
 if TYPE_CHECKING:
     from cfmodel.gradients.comparison import ComparedRun, Comparison
@@ -53,10 +54,7 @@ def log_comparison(settings: TrackingSettings, comparison: "Comparison") -> Run:
     run = start_run(settings, name=names, tags={"kind": "comparison", "compared_runs": ids})
     with ended_on_error(run):
         page = comparison_page(comparison)
-        with reaching(run.tracking_uri, "recording the comparison"):
-            store = client(run.tracking_uri)
-            store.log_text(run.run_id, page, PAGE)
-            store.log_text(run.run_id, as_json(comparison), NUMBERS)
+        tell_files(run, {PAGE: page, NUMBERS: as_json(comparison)})
         end_run(run)
     return run
 
@@ -66,8 +64,7 @@ def _compared(found: RunSummary) -> "ComparedRun":
     from cfmodel.gradients.history import GradientHistory
 
     run = found.run
-    with reaching(run.tracking_uri, "reading the learning curves"):
-        curves = {key: curve_of(run, key) for key in ("train/rmse", "val/rmse")}
+    curves = {key: curve_of(run, key) for key in ("train/rmse", "val/rmse")}
     records = read_gradients(run)
     history = GradientHistory.of(records) if records else None
     return ComparedRun(run.name, run.run_id, found.params, found.metrics, curves, history)

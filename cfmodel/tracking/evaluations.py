@@ -1,9 +1,14 @@
 """What an evaluation found, in the store: metrics, the metric card and plots."""
 
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfmodel.tracking.runs import TrackedRun, log_metrics
+from cfmodel.tracking.runs import log_metrics
+from cfmodel.tracking.spool import Journal
 from cfmodel.tracking.store import client, reaching
+from cfmodel.tracking.telling import tell_files
+from cfmodel.tracking.tracked import TrackedRun
 from cfmodel.training.records import TABLES
 
 if TYPE_CHECKING:
@@ -18,17 +23,13 @@ _CURVES = ("train/rmse", "val/rmse", "refit/train/rmse", *(f"grad_norm/{table}" 
 def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
     """Record an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
 
-    The learning curves are drawn from the metrics the store holds for the run.
-
     Raises:
         TrackingError: The store does not take them.
     """
     log_metrics(run, evaluation.metrics)
-    store = client(run.tracking_uri)
-    with reaching(run.tracking_uri, "recording the evaluation"):
-        store.log_text(run.run_id, evaluation.metric_card, "metric_card.md")
-        for name, figure in _figures(run, evaluation).items():
-            store.log_figure(run.run_id, figure, f"plots/{name}.png")
+    files: dict[str, Path | str | bytes] = {"metric_card.md": evaluation.metric_card}
+    files |= {f"plots/{name}.png": _png(figure) for name, figure in _figures(run, evaluation).items()}
+    tell_files(run, files)
 
 
 def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
@@ -42,7 +43,22 @@ def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
     }
 
 
+def _png(figure: "Figure") -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def curve_of(run: TrackedRun, key: str) -> "Curve":
-    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded."""
-    found = client(run.tracking_uri).get_metric_history(run.run_id, key)
+    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded.
+
+    They are those of the run's journal, or of its store where it has none.
+
+    Raises:
+        TrackingError: It has none, and the store is away.
+    """
+    if run.spool is not None:
+        return [(point.step, point.value) for point in Journal(run.spool).history(key)]
+    with reaching(run.tracking_uri, f"reading {key}"):
+        found = client(run.tracking_uri).get_metric_history(run.run_id, key)
     return sorted((metric.step, metric.value) for metric in found)

@@ -7,8 +7,10 @@ from urllib.parse import unquote, urlparse
 
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.tracking.runs import RunSummary, read_run
+from cfmodel.tracking.runs import read_run
+from cfmodel.tracking.sending import LOCAL_ID
 from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri, shown
+from cfmodel.tracking.tracked import RunSummary
 
 #: What every run of the pipeline has once its data are recorded, and no other run has.
 _OF_PIPELINE = "tags.split_digest LIKE '%'"
@@ -63,7 +65,7 @@ def data_folders(run: RunSummary) -> tuple[Path, Path]:
     if not parts:
         raise DigestError(f"run {run.run.run_id}: names no data sets; take a run of `cfmodel run`")
     split = parts[0].parent
-    model = split.parent.parent / "models" / run.run.run_id
+    model = split.parent.parent / "models" / run.tags.get(LOCAL_ID, run.run.run_id)
     for folder in (split, model):
         if not folder.is_dir():
             raise DigestError(

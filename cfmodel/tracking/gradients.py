@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from cfmodel.errors import CFModelError
 from cfmodel.tracking.finding import train_settings_of
-from cfmodel.tracking.runs import RunSummary, TrackedRun, read_run, set_tags
+from cfmodel.tracking.images import IMAGES_TAG, image_files
+from cfmodel.tracking.runs import set_tags, told_of
 from cfmodel.tracking.store import client, reaching
+from cfmodel.tracking.telling import tell_files
+from cfmodel.tracking.tracked import RunSummary, TrackedRun
 
 if TYPE_CHECKING:
     from cfmodel.gradients.health import IdOf
-    from cfmodel.gradients.history import GradientHistory
     from cfmodel.gradients.records import GradientRecord
     from cfmodel.gradients.verdicts import HealthReport
     from cfmodel.refs import SplitRef
@@ -51,18 +53,21 @@ def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: P
     from cfmodel.gradients.archive import read_archive
     from cfmodel.gradients.health import judge
     from cfmodel.gradients.history import GradientHistory
+    from cfmodel.gradients.images import epoch_images
 
     records = read_archive(archive)
     history = GradientHistory.of(records)
     health = judge(history, ids=_ids(split))
-    page = _report(read_run(run.tracking_uri, run.run_id), records, health, _lesson(run, split, model))
-    set_tags(run, health.as_tags())
-    with reaching(run.tracking_uri, "recording the gradients"):
-        store = client(run.tracking_uri)
-        store.log_text(run.run_id, page, f"{FOLDER}/{REPORT}")
-        store.log_text(run.run_id, json.dumps(health.as_json(), indent=2), f"{FOLDER}/{VERDICTS}")
-        store.log_artifacts(run.run_id, str(archive), FOLDER)
-        _log_images(run, history)
+    page = _report(told_of(run), records, health, _lesson(run, split, model))
+    set_tags(run, health.as_tags() | IMAGES_TAG)
+    pictures = ((f"{FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
+    files: dict[str, Path | str | bytes] = {
+        f"{FOLDER}/{REPORT}": page,
+        f"{FOLDER}/{VERDICTS}": json.dumps(health.as_json(), indent=2),
+        **{f"{FOLDER}/{file.relative_to(archive).as_posix()}": file for file in archive.rglob("*") if file.is_file()},
+        **image_files(pictures),
+    }
+    tell_files(run, files)
     return health
 
 
@@ -136,17 +141,9 @@ def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
 
     if model is None:
         return ""
-    settings = train_settings_of(read_run(run.tracking_uri, run.run_id)).train
+    settings = train_settings_of(told_of(run)).train
     try:
         return as_html(explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model))))
     except CFModelError as refusal:  # the report is worth having all the same
         _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
         return no_lesson(str(refusal))
-
-
-def _log_images(run: TrackedRun, history: "GradientHistory") -> None:
-    from cfmodel.gradients.images import epoch_images
-
-    store = client(run.tracking_uri)
-    for table, epoch, image in epoch_images(history.samples):
-        store.log_image(run.run_id, image, key=f"{FOLDER}/{table}", step=epoch)

@@ -5,11 +5,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cfmodel.errors import TrackingError
+from cfmodel.digests import sha256_of_file
+from cfmodel.errors import CFModelError, TrackingError
 from cfmodel.provenance import cfmodel_version, pinned_requirements
 from cfmodel.schema import MOVIE_ID, USER_ID
-from cfmodel.tracking.runs import TrackedRun
+from cfmodel.tracking.entries import SavedModel
 from cfmodel.tracking.store import client, mlflow, reaching, shown
+from cfmodel.tracking.telling import tell
+from cfmodel.tracking.tracked import Run, TrackedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME = "recommender"
 _EXAMPLES = 5
+_DIGEST = "model_digest"
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
@@ -25,26 +29,49 @@ def log_model(run: TrackedRun, folder: Path) -> str:
 
     `mlflow.pyfunc.load_model` loads it wherever cfmodel is installed: it holds weights as
     safetensors and ids as Parquet, no pickle and no code. Asked with columns `user_id` and
-    `movie_id` it answers with `prediction`.
+    `movie_id` it answers with `prediction`. Before it counts as recorded it is loaded back from the
+    store and asked what the recommender answers.
 
     Args:
         run: The run that trained it.
-        folder: What `Recommender.save` wrote.
+        folder: What `Recommender.save` wrote; it stays there until the store has it.
+
+    Returns:
+        The address; empty where the store is away, for a run with a journal.
 
     Raises:
         DigestError: The folder is damaged.
         TrackingError: The store does not take it.
     """
+    from cfmodel.recommender import MANIFEST, Recommender
+
+    Recommender.load(folder)
+    sent = tell(run, [SavedModel(str(folder.resolve()), sha256_of_file(folder / MANIFEST))])
+    return f"models:/{sent.model_id}" if sent.model_id else ""
+
+
+def record_model(run: Run, folder: Path, *, digest: str) -> str:
+    """Send a saved recommender to the store and check it there; return the model's id.
+
+    One that a process began to send before it was killed is gone on with.
+
+    Raises:
+        TrackingError: The folder is damaged, or the store does not take it or gives back another.
+    """
     from cfmodel.recommender import Recommender
 
-    example = _example(Recommender.load(folder))
+    try:
+        recommender = Recommender.load(folder, digest=digest)
+    except CFModelError as error:
+        raise TrackingError(f"the model cannot be recorded: {error}") from error
     with reaching(run.tracking_uri, "recording the model"), tempfile.TemporaryDirectory() as temporary:
-        model = _create(run)
-        _write(Path(temporary, _NAME), folder, example, model=model)
+        model = _begun(run, digest) or _create(run, digest)
+        _write(Path(temporary, _NAME), folder, _example(recommender), model=model)
         store = client(run.tracking_uri)
         store.log_model_artifacts(model.model_id, str(Path(temporary, _NAME)))
         store.finalize_logged_model(model.model_id, "READY")
-    return f"models:/{model.model_id}"
+    check_model(run, f"models:/{model.model_id}", recommender)
+    return str(model.model_id)
 
 
 def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
@@ -69,15 +96,22 @@ def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
     )
 
 
-def _create(run: TrackedRun) -> Any:
+def _begun(run: Run, digest: str) -> Any:
+    """Return the entry of this very model, where there is one already; None where there is not."""
+    store = client(run.tracking_uri)
+    query = f"source_run_id = '{run.run_id}'"
+    found = store.search_logged_models([run.experiment_id], filter_string=query)
+    return next((model for model in found if model.tags.get(_DIGEST) == digest), None)
+
+
+def _create(run: Run, digest: str) -> Any:
     """Create the model's entry, pending, as an output of the run."""
     store = client(run.tracking_uri)
-    tags = {"cfmodel_version": cfmodel_version()}
     model = store.create_logged_model(
         run.experiment_id,
         name=_NAME,
         source_run_id=run.run_id,
-        tags=tags,
+        tags={"cfmodel_version": cfmodel_version(), _DIGEST: digest},
         params=store.get_run(run.run_id).data.params,
         model_type="recommender",
     )

@@ -28,6 +28,7 @@ from cfmodel.recorder import Point
 from cfmodel.tracking.entries import (
     Became,
     Entry,
+    File,
     Param,
     Start,
     Status,
@@ -110,6 +111,11 @@ class Journal:
     def has(self, key: str, step: int) -> bool:
         """Tell whether the journal holds a point of a metric at a step."""
         return ("point", key, step) in self._held
+
+    def has_file(self, path: str, sha256: str) -> bool:
+        """Tell whether the journal holds an artifact, its newest content being this."""
+        found = self._held.get(("file", path))
+        return isinstance(found, File) and found.sha256 == sha256
 
     def history(self, key: str) -> list[Point]:
         """Return the points of a metric by rising step."""

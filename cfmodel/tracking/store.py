@@ -17,19 +17,35 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from cfmodel.config import TrackingSettings
-from cfmodel.errors import TrackingError
+from cfmodel.errors import StoreAwayError, TrackingError
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
 
 #: Set before MLflow is imported, unless the environment says otherwise: no chatter, and a server
-#: that is away costs seconds where MLflow would try for four minutes.
+#: that is away costs one time-out where MLflow would try for four minutes. To try again is the
+#: delivery's task.
 _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
+
+#: What MLflow answers where the record is at fault or the run is not there. Whatever else it says may
+#: be otherwise tomorrow: a server that starts, a proxy without one behind it, a password that expired.
+_REFUSALS = {
+    "ALREADY_EXISTS",
+    "BAD_REQUEST",
+    "FEATURE_DISABLED",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "NOT_FOUND",
+    "NOT_IMPLEMENTED",
+    "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST",
+}
+#: What SQLite says of a file that will never do.
+_NO_DATABASE = {"SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
 
 
 @cache
@@ -95,14 +111,23 @@ def is_missing(uri: str) -> bool:
 
 @contextmanager
 def reaching(uri: str, doing: str) -> Iterator[None]:
-    """Turn what MLflow, its database and the network raise into a TrackingError that says what to do."""
+    """Turn what MLflow, its database and the network raise into a TrackingError that says what to do.
+
+    Raises:
+        StoreAwayError: The same may go well later.
+        TrackingError: It will not.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     refusals = (mlflow().exceptions.MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
     try:
         yield
     except refusals as error:
-        raise TrackingError(shown(f"{uri}: {doing} failed: {_reason(error)}; {_remedy(uri)}")) from error
+        said = f"{uri}: {doing} failed: {_reason(error)}"
+        if _may_pass(error):
+            raise StoreAwayError(shown(f"{said}; {_remedy(uri)}")) from error
+        refused = isinstance(error, mlflow().exceptions.MlflowException) and uri.startswith(("http", "sqlite"))
+        raise TrackingError(shown(said if refused else f"{said}; {_remedy(uri)}")) from error
 
 
 def shown(uri: str) -> str:
@@ -136,11 +161,31 @@ def _sqlite_path(uri: str) -> Path | None:
     return Path(path.partition("?")[0])
 
 
+def _may_pass(error: BaseException) -> bool:
+    """Tell a store that is away, busy or full from one that will never take this."""
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+
+    causes = list(_chain(error))
+    if any(getattr(cause, "sqlite_errorname", None) in _NO_DATABASE for cause in causes):
+        return False
+    if any(isinstance(cause, OSError | OperationalError | InterfaceError | TimeoutError) for cause in causes):
+        return True
+    if isinstance(error, mlflow().exceptions.MlflowException):
+        return error.error_code not in _REFUSALS
+    return not isinstance(error, ImportError | SQLAlchemyError)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it, down to the bottom."""
+    below: BaseException | None = error
+    while below is not None:
+        yield below
+        below = below.__cause__ or below.__context__
+
+
 def _reason(error: BaseException) -> str:
     """Return one line: the system's own words where network or disk are at the bottom of it, else MLflow's."""
-    bottom = error
-    while (below := bottom.__cause__ or bottom.__context__) is not None:
-        bottom = below
+    *_, bottom = _chain(error)
     text = str(bottom if isinstance(bottom, OSError) else error).strip()
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 

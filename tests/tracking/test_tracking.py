@@ -199,7 +199,7 @@ def test_every_setting_is_a_parameter(store: Store, run: Run) -> None:
 def test_other_settings_for_the_same_run_are_refused(run: Run) -> None:
     tracking.log_settings(run, PipelineSettings(), source="a.csv")
     tracking.log_settings(run, PipelineSettings(), source="a.csv")
-    with pytest.raises(TrackingError, match="recording the settings failed"):
+    with pytest.raises(TrackingError, match="Changing param values is not allowed"):
         tracking.log_settings(run, PipelineSettings(), source="b.csv")
 
 
@@ -244,7 +244,7 @@ def test_a_recorder_on_a_store_that_is_gone_never_raises_before_the_end(
     record(epoch(1, best=True))
     record(epoch(2))
     assert len(caplog.records) == 1
-    with pytest.raises(TrackingError, match="metric points of epochs 1 to 2 were not recorded"):
+    with pytest.raises(TrackingError, match=r"entries about run \w+ were not recorded; the training is not affected"):
         record.close()
 
 
