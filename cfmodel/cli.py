@@ -68,6 +68,21 @@ def run(source: str, settings: "PipelineSettings") -> None:
 
 
 @main.command()
+@_with_settings
+def sync(settings: "PipelineSettings") -> None:
+    """Send to MLflow what runs recorded while it was away.
+
+    Such records wait in the folder `spool` of the folder for data; a run that ends before MLflow is
+    back says so. What was sent already is not there twice.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.sync import sync as sync_here
+
+    sync_here(settings, console=Console())
+
+
+@main.command()
 @click.option("--port", default=5000, show_default=True, help="Port on this machine.")
 @_with_settings
 def ui(port: int, settings: "PipelineSettings") -> None:

@@ -176,16 +176,19 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it, down to the bottom."""
+    """Yield an error and what caused it, down to the bottom; urllib3 has the bottom as an argument."""
     below: BaseException | None = error
     while below is not None:
         yield below
-        below = below.__cause__ or below.__context__
+        inside = below.args[-1] if below.args else None
+        below = below.__cause__ or below.__context__ or (inside if isinstance(inside, BaseException) else None)
 
 
 def _reason(error: BaseException) -> str:
     """Return one line: the system's own words where network or disk are at the bottom of it, else MLflow's."""
     *_, bottom = _chain(error)
+    if "timed out" in str(error):
+        return "it does not answer"
     text = str(bottom if isinstance(bottom, OSError) else error).strip()
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
