@@ -15,7 +15,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import RowsRead
 from cfmodel.data.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
-from cfmodel.refs import DatasetRef, SplitRef
+from cfmodel.refs import DatasetRef, RunRef, SplitRef
 from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
@@ -67,7 +67,20 @@ def _short(count: float) -> str:
 
 
 class Silent:
-    """Shows nothing: what a worker's process and a library's caller get."""
+    """Shows nothing: what a worker's process and a library's caller get.
+
+    Attributes:
+        ended: The run that came to its end while this was the current screen; None so far.
+    """
+
+    ended: RunRef | None = None
+
+    def end(self, run: RunRef) -> None:
+        """Take note that a run is complete, whatever its orchestrator comes to know of that."""
+        self.ended = run
+
+    def say(self, text: str) -> None:
+        """Print one line."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[Finish]:  # noqa: ARG002 - a screen's signature
@@ -171,7 +184,7 @@ class Screen(Silent):
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-_current: ContextVar[Silent] = ContextVar("screen", default=Silent())  # noqa: B039 - it has no state
+_current: ContextVar[Silent] = ContextVar("screen", default=Silent())  # noqa: B039 - it only notes the last run
 
 
 def current() -> Silent:

@@ -2,6 +2,7 @@
 
 import logging
 
+from httpx import TransportError
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from cfmodel.errors import CFModelError
@@ -12,10 +13,12 @@ _KNOWN = (
     "Finished in state Crashed",
     "Crash detected! Execution was aborted by an interrupt signal.",
 )
+#: Loggers that say again and again that the server is away; the command says it once.
+_ABOUT_THE_SERVER = ("prefect.events",)
 
 
 class OnlyTheUnexpected(PrefectConsoleHandler):
-    """Prefect's own console, less its tracebacks of a refusal of ours.
+    """Prefect's own console, less its tracebacks of a refusal of ours and of its server being away.
 
     The command prints a refusal's message, once; Prefect's record of the run keeps the traceback.
     """
@@ -23,5 +26,6 @@ class OnlyTheUnexpected(PrefectConsoleHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one line of the log."""
         raised = record.exc_info[1] if record.exc_info else None
-        if not isinstance(raised, CFModelError) and not record.getMessage().startswith(_KNOWN):
+        known = record.getMessage().startswith(_KNOWN) or record.name.startswith(_ABOUT_THE_SERVER)
+        if not isinstance(raised, CFModelError | TransportError) and not known:
             super().emit(record)

@@ -11,6 +11,7 @@ from cfmodel import terminal
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CFModelError
 from cfmodel.refs import RunRef
+from flows.outage import outlasting
 from flows.server import handing_over, prefect_server
 
 if TYPE_CHECKING:
@@ -32,16 +33,27 @@ def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
     # Prefect reads its environment when first imported: only what matters goes to the terminal.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", "flows.console.OnlyTheUnexpected")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+    # What this package has to say of a store that is away belongs to the run's log, too.
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "cfmodel")
+    # A server that is away is tried for a quarter of a minute each time, not for two minutes.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.pipeline import pipeline
 
     sections: dict[str, Any] = {name: getattr(settings, name) for name in PipelineSettings.model_fields}
     here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with _server() as url, temporary_settings(here | {PREFECT_API_URL: url}), handing_over():
+    with (
+        _server() as url,
+        temporary_settings(here | {PREFECT_API_URL: url}),
+        outlasting(url) as outage,
+        handing_over(),
+    ):
         state = pipeline(source, **sections, return_state=True)
         _await_records(state)
         return state.result()
+    return outage.result()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from cfmodel.errors import CFModelError
+from flows.outage import answers, give_up_handing_over
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
@@ -67,6 +68,8 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
 def handing_over() -> Iterator[None]:
     """At the end of a block of flow runs, send what still waits to be sent, before its server goes.
 
+    Where the server has gone already that is given up: Prefect would try each piece for seconds.
+
     It belongs inside the settings that name the server: that is where the queues are found by.
     """
     from prefect.events.worker import EventsWorker
@@ -75,8 +78,11 @@ def handing_over() -> Iterator[None]:
     try:
         yield
     finally:
-        EventsWorker.instance().wait_until_empty()
-        APILogHandler().flush()
+        if answers():
+            EventsWorker.instance().wait_until_empty()
+            APILogHandler().flush()
+        else:
+            give_up_handing_over()
 
 
 def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:

@@ -8,6 +8,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.gradients.comparison import summary_rows
+from tasks.reporting import publish
 
 
 @task(name="compare")
@@ -16,6 +17,9 @@ def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
     comparison, run = tracking.compare_runs(settings, runs)
     header = ["", *(compared.label for compared in comparison.runs)]
     rows = [dict(zip(header, row, strict=True)) for row in summary_rows(comparison)]
-    create_table_artifact(rows, key="comparison", description="What differs between these runs, and what came of it")
-    create_link_artifact(tracking.run_url(run), key="mlflow-comparison", link_text="The comparison in MLflow")
+    about = "What differs between these runs, and what came of it"
+    publish(create_table_artifact, key="comparison", table=rows, description=about)
+    publish(
+        create_link_artifact, key="mlflow-comparison", link=tracking.run_url(run), link_text="The comparison in MLflow"
+    )
     return run.run_id

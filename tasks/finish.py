@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from cfmodel import tracking
+from cfmodel import terminal, tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.refs import RunRef
 from cfmodel.summary import accuracy_rows
+from tasks.reporting import publish
 from tasks.steps import Step
 
 
@@ -22,6 +23,8 @@ def finish_run(run: RunRef, steps: Sequence[Step], settings: PipelineSettings) -
     recorded = tracking.require_recorded(run, wait_seconds=settings.tracking.wait_seconds)
     run = run.known_as(recorded.run_id, recorded.experiment_id, recorded.model_id)
     summary = tracking.read_run(run.tracking_uri, run.run_id)
-    create_table_artifact(accuracy_rows(summary.metrics), key="accuracy", description="Error on the test ratings")
-    create_link_artifact(tracking.run_url(run), key="mlflow-run", link_text="This run in MLflow")
+    errors = accuracy_rows(summary.metrics)
+    publish(create_table_artifact, key="accuracy", table=errors, description="Error on the test ratings")
+    publish(create_link_artifact, key="mlflow-run", link=tracking.run_url(run), link_text="This run in MLflow")
+    terminal.current().end(run)
     return run

@@ -10,6 +10,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.gradients.watch import require_health
 from cfmodel.refs import RunRef, SplitRef
+from tasks.reporting import publish
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
 
@@ -25,6 +26,7 @@ def report_gradients(run: RunRef, split: SplitRef, settings: PipelineSettings) -
         for verdict in health.verdicts:
             get_run_logger().log(_LEVELS[verdict.severity], verdict.sentence())
         rows = health.as_rows() or [{"severity": health.overall, "what was seen": "no rule found anything"}]
-        create_table_artifact(rows, key="health", description=f"Health of the training: {health.overall}")
+        about = f"Health of the training: {health.overall}"
+        publish(create_table_artifact, key="health", table=rows, description=about)
         if settings.health.on_unhealthy == "stop":
             require_health(health, where=f"run {run.run_id}")

@@ -19,3 +19,11 @@ def report(*listeners: Callable[[Any], None]) -> Callable[[Any], None]:
             listener(record)
 
     return on_record
+
+
+def publish(artifact: Callable[..., Any], **content: Any) -> None:
+    """Show something on the flow run's page; a Prefect server that is away costs the page, not the run."""
+    try:
+        artifact(**content)
+    except Exception as trouble:  # whatever of Prefect's or the network's
+        get_run_logger().warning("%s is not on Prefect's page: %s", content.get("key"), trouble)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from servers import Server
+from mlflow_servers import Server
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings

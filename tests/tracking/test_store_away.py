@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from servers import Server, free_port, hung_server
+from mlflow_servers import Server, free_port, hung_server
 
 from cfmodel import tracking
 from cfmodel.cli import main

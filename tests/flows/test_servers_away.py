@@ -1,0 +1,111 @@
+"""`cfmodel run` while the servers it tells about the run are away: the training is done, and the command says so."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow_servers import Server
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from cfmodel.recommender import Recommender
+from flows.server import prefect_server
+
+SOURCE = "synthetic:users=300,movies=100,ratings=8000"
+SMALL = ["--set", "train.epochs=4", "--set", "train.embedding_dim=4", "--set", "runtime.device=cpu"]
+
+
+def start(*arguments: str, home: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start cfmodel in an empty folder, with nothing of ours or of Prefect's in the environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cfmodel", *arguments],
+        cwd=home,
+        env=clean | {"HOME": str(home), "PYTHONUNBUFFERED": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_prefect_server_killed_during_training_costs_neither_the_training_nor_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def remembered(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+        servers.append(popen(*arguments, **options))  # type: ignore[call-overload]
+        return servers[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.server.subprocess.Popen", remembered)
+        manager = prefect_server(tmp_path / "prefect")
+        url = manager.__enter__()
+    command = start("run", SOURCE, *SMALL, home=tmp_path, PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="1")
+    assert command.stdout is not None
+    said = ""
+    with command:
+        for line in command.stdout:
+            said += line
+            if " 2/4 " in line and servers[0].poll() is None:
+                os.killpg(servers[0].pid, signal.SIGKILL)
+                servers[0].wait()
+    assert command.returncode == 0, said
+    manager.__exit__(None, None, None)
+    assert f"The Prefect server at {url} went away during the run. Nothing of the run is missing in MLflow" in said
+    assert "planted noise floor" in said
+    assert "Traceback" not in said
+    (run,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    assert run.info.status == "FINISHED"
+    assert "test/rmse" in run.data.metrics
+    assert run.outputs.model_outputs
+    Recommender.load(tmp_path / "data" / "models" / run.info.run_id)
+
+
+def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_brings_everything(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mlflow").mkdir()
+    server = Server(tmp_path / "mlflow")
+    store = ["--set", f"tracking.uri={server.uri}"]
+    command = start("run", SOURCE, *SMALL, *store, "--set", "tracking.wait_seconds=0", home=tmp_path)
+    said, _ = command.communicate(timeout=240)
+    assert command.returncode == 1, said
+    assert "Traceback" not in said
+    print(said)
+    (folder,) = (tmp_path / "data" / "spool").iterdir()
+    last = said.splitlines()[-1]
+    assert last.startswith(f"Error: {server.uri}")
+    assert f"the trained model is safe in data/models/{folder.name}" in last
+    assert "cfmodel sync --set runtime.data_dir=data" in last
+    Recommender.load(tmp_path / "data" / "models" / folder.name)
+    assert any("The run goes on; what is recorded is kept in" in line for line in _prefect_log(tmp_path / ".prefect"))
+
+    server.start()
+    try:
+        synced = start("sync", *store, home=tmp_path)
+        assert "entries recorded" in synced.communicate(timeout=240)[0]
+        assert synced.returncode == 0
+        (run,) = server.client.search_runs(["1"])
+        assert run.info.status == "FINISHED"
+        assert [point.step for point in server.client.get_metric_history(run.info.run_id, "val/rmse")] == [1, 2, 3, 4]
+        assert {"test/rmse", "time/train_seconds", "best_val_rmse"} <= set(run.data.metrics)
+        assert run.outputs.model_outputs
+        kept = {entry.path for entry in server.client.list_artifacts(run.info.run_id)}
+        assert {"metric_card.md", "plots", "gradients", "images"} <= kept
+    finally:
+        server.stop()
+
+
+def _prefect_log(home: Path) -> list[str]:
+    with (
+        prefect_server(home) as url,
+        temporary_settings({PREFECT_API_URL: url}),
+        get_client(sync_client=True) as client,
+    ):
+        return [entry.message for entry in client.read_logs()]
