@@ -15,7 +15,7 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench ui clean
+.PHONY: help run test check bench audit ui clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ check: .venv/dev.stamp ## Lint, check format and types
 
 bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and CFMODEL_DATA_DIR for all of them
 	@for table in epoch accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
+
+audit: .venv/dev.stamp ## Look every pinned dependency up among the known vulnerabilities; needs the network
+	@$(BIN)/pip-audit --requirement constraints.txt --disable-pip --no-deps
 
 ui: .venv/run.stamp ## Open MLflow on the store that `make run` wrote to
 	@$(BIN)/cfmodel ui

@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -7,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cfmodel.errors import DiskFullError
+
 _PREFIX = ".tmp-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -24,7 +28,33 @@ def folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Yields:
         The temporary folder to write to.
+
+    Raises:
+        DiskFullError: There is no room for it; what has that name already stays as it is.
     """
+    with room_for(final):
+        yield from _written(final, replace=replace)
+
+
+@contextmanager
+def room_for(final: Path) -> Iterator[None]:
+    """Turn what the system says of a full disk, quota or largest file into a refusal that says what to do.
+
+    Raises:
+        DiskFullError: There is no room for what the block writes.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFullError(
+            f"{final}: {os.strerror(error.errno)}; nothing of it is kept, and what was there before is whole; "
+            "free some space and run again"
+        ) from error
+
+
+def _written(final: Path, *, replace: bool) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep(final.parent)
     temporary = final.parent / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{final.name}"

@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cfmodel.addresses import holds_password, shown
 from cfmodel.errors import ConfigError
 
 
@@ -173,6 +174,9 @@ class EvaluationSettings(Settings):
 class TrackingSettings(Settings):
     """Where the run is recorded."""
 
+    # Whatever is wrong with an address, a message about it does not repeat it: it may hold a password.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     uri: str | None = Field(
         None, description="Address of the MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
     )
@@ -181,6 +185,16 @@ class TrackingSettings(Settings):
     wait_seconds: float = Field(
         60.0, ge=0, description="Seconds that a run waits at its end for a store that is away, before it fails."
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _uri_holds_no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and holds_password(uri):
+            raise ValueError(
+                "holds a password, and settings are stored with every run; give the whole address in the environment "
+                "as MLFLOW_TRACKING_URI, or the password as MLFLOW_TRACKING_PASSWORD"
+            )
+        return uri
 
 
 class RuntimeSettings(Settings):
@@ -293,7 +307,7 @@ def _refusal(error: ValidationError) -> str:
             lines.extend(_unknown(leaf) for leaf, _ in _leaves({name: problem["input"]}))
         else:
             reason = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
+            given = "" if isinstance(problem["input"], Mapping) else shown(f" (given: {problem['input']!r})")
             lines.append(f"{name}: {reason[0].lower()}{reason[1:]}{given}")
     return "; ".join(lines)
 

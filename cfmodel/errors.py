@@ -5,6 +5,7 @@ CFModelError
 ├── DataError        the ratings themselves: schema, range, duplicates, empty
 ├── VocabularyError  an id the model was not trained on, where one was asked for by name
 ├── DigestError      a file is not the one its ref names
+├── DiskFullError    there is no room for what is to be written
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
 │   └── StoreAwayError   it is away: what it was told now, it may take later
@@ -34,6 +35,10 @@ class VocabularyError(CFModelError):
 
 class DigestError(CFModelError):
     """A file is not the one its ref names: changed, damaged or missing."""
+
+
+class DiskFullError(CFModelError):
+    """There is no room for what is to be written; what was there before is whole."""
 
 
 class DeviceError(CFModelError):

@@ -27,7 +27,7 @@ LAYERS = [
     {"cfmodel.baselines"},
     {"cfmodel.data", "cfmodel.model", "cfmodel.gradients"},
     {"cfmodel.atomic", "cfmodel.digests", "cfmodel.config", "cfmodel.refs", "cfmodel.schema"},
-    {"cfmodel.errors", "cfmodel.summary"},
+    {"cfmodel.addresses", "cfmodel.errors", "cfmodel.summary"},
     {"cfmodel"},
 ]
 WITHIN = {("cfmodel.digests", "cfmodel.refs"), ("cfmodel.recommend", "cfmodel.recommender")}

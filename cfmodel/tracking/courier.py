@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from threading import Event, Thread
 
+from cfmodel.addresses import shown
 from cfmodel.errors import TrackingError
 from cfmodel.recorder import Point, Recorder
 from cfmodel.tracking.delivery import deliver, deliver_if_due, waiting
 from cfmodel.tracking.spool import Journal
-from cfmodel.tracking.store import shown
 from cfmodel.tracking.telling import passing_journal
 from cfmodel.tracking.tracked import TrackedRun
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cfmodel.addresses import shown
 from cfmodel.errors import StoreAwayError, TrackingError
 from cfmodel.tracking.entries import Entry, File
 from cfmodel.tracking.sending import Sender, batches, create_run
 from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.spool import FILES, Journal
-from cfmodel.tracking.store import shown
 from cfmodel.tracking.tracked import Run
 
 #: How long a store that is away is left alone.

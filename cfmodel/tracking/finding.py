@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DigestError, TrackingError
 from cfmodel.tracking.runs import read_run
 from cfmodel.tracking.sending import LOCAL_ID
-from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri, shown
+from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
 from cfmodel.tracking.tracked import RunSummary
 
 #: What every run of the pipeline has once its data are recorded, and no other run has.

@@ -5,12 +5,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cfmodel.addresses import shown
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import CFModelError, TrackingError
 from cfmodel.provenance import cfmodel_version, pinned_requirements
 from cfmodel.schema import MOVIE_ID, USER_ID
 from cfmodel.tracking.entries import SavedModel
-from cfmodel.tracking.store import client, mlflow, reaching, shown
+from cfmodel.tracking.store import client, mlflow, reaching
 from cfmodel.tracking.telling import tell
 from cfmodel.tracking.tracked import Run, TrackedRun
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
+from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import StoreAwayError, TrackingError
 from cfmodel.provenance import cfmodel_version, commit
@@ -20,7 +21,7 @@ from cfmodel.tracking.entries import Became, Data, Param, Start, Tag
 from cfmodel.tracking.sending import create_run
 from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.spool import Journal
-from cfmodel.tracking.store import client, reaching, resolve_uri, shown
+from cfmodel.tracking.store import client, reaching, resolve_uri
 from cfmodel.tracking.telling import tell
 from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 

@@ -4,7 +4,6 @@ The only file that imports mlflow.
 """
 
 import os
-import re
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from cfmodel.addresses import shown
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import StoreAwayError, TrackingError
 
@@ -29,6 +29,8 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    # What this package records holds no pickle; loading one would run what is in it.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 
 #: What MLflow answers where the record is at fault or the run is not there. Whatever else it says may
@@ -128,11 +130,6 @@ def reaching(uri: str, doing: str) -> Iterator[None]:
             raise StoreAwayError(shown(f"{said}; {_remedy(uri)}")) from error
         refused = isinstance(error, mlflow().exceptions.MlflowException) and uri.startswith(("http", "sqlite"))
         raise TrackingError(shown(said if refused else f"{said}; {_remedy(uri)}")) from error
-
-
-def shown(uri: str) -> str:
-    """Return an address, or a text with addresses, without the passwords they may hold."""
-    return re.sub(r"//[^/\s]*@", "//***@", uri)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cfmodel.addresses import shown
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, StoreAwayError, TrackingError
 from cfmodel.tracking.delivery import deliver, forget, note_away, waiting
 from cfmodel.tracking.runs import open_run
 from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.spool import JOURNAL, Journal
-from cfmodel.tracking.store import shown
 from cfmodel.tracking.tracked import TrackedRun
 
 _PAUSE_SECONDS = 1.0

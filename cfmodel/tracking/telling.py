@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
+from cfmodel.addresses import shown
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import TrackingError
 from cfmodel.tracking.delivery import deliver, deliver_if_due
 from cfmodel.tracking.entries import Entry, File
 from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.spool import FILES, Journal
-from cfmodel.tracking.store import shown
 from cfmodel.tracking.tracked import TrackedRun
 
 

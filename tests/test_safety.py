@@ -1,0 +1,83 @@
+"""Nothing that is read runs, and nothing secret is shown or stored."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cfmodel.addresses import holds_password, shown
+from cfmodel.config import PipelineSettings, TrackingSettings
+from cfmodel.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path for folder in ("cfmodel", "tasks", "flows", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+#: What unpickles, or writes what only unpickling reads back.
+PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
+#: Calls that run text, or may read or write a pickle, as `module.function` or the bare name.
+RUNNERS = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "torch.save", "yaml.load"}
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_unpickles_evaluates_or_starts_a_shell(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not PICKLERS & {module.split(".")[0] for module in modules}
+    for name, call in calls(tree):
+        assert name not in RUNNERS, f"line {call.lineno}: {name}"
+        options = {option.arg: ast.unparse(option.value) for option in call.keywords}
+        assert options.get("shell", "False") == "False", f"line {call.lineno}: a shell"
+        assert options.get("allow_pickle", "False") == "False", f"line {call.lineno}: a pickle"
+
+
+def test_the_check_for_pickles_finds_them() -> None:
+    for text in ("torch.load(file)", "eval(text)"):
+        assert {name for name, _ in calls(ast.parse(text))} & RUNNERS
+
+
+def test_mlflow_is_told_to_load_no_pickle() -> None:
+    code = "from cfmodel.tracking.store import mlflow; mlflow(); import os; print(os.environ[NAME])"
+    name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    command = [sys.executable, "-c", code.replace("NAME", repr(name))]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout == "false\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("http://me:secret-word@host:5000/x", "http://***@host:5000/x"),
+        ("postgresql://me:secret-word@host/mlflow", "postgresql://***@host/mlflow"),
+        ("https://host/a.csv?sig=secret-word&b=1", "https://host/a.csv?sig=***&b=1"),
+        ("s3://b/a?X-Amz-Signature=secret-word", "s3://b/a?X-Amz-Signature=***"),
+        ("look at http://a:secret-word@b and ftp://c:secret-word@d", "look at http://***@b and ftp://***@d"),
+        ("https://host/a?page=2", "https://host/a?page=2"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(address: str, public: str) -> None:
+    assert shown(address) == public
+    assert holds_password(public) is False
+
+
+def test_a_password_is_no_setting_because_settings_are_stored() -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refusal:
+        PipelineSettings.of(overrides={"tracking.uri": "http://me:secret-word@host:5000"})
+    assert "secret-word" not in str(refusal.value)
+    with pytest.raises(ValueError, match="holds a password") as invalid:
+        TrackingSettings(uri="postgresql://me:secret-word@host/mlflow")
+    assert "secret-word" not in str(invalid.value)
+    assert TrackingSettings(uri="http://me@host:5000").uri == "http://me@host:5000"
