@@ -9,6 +9,7 @@ CFModelError
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
 │   └── StoreAwayError   it is away: what it was told now, it may take later
+├── CheckpointError  a training cannot be kept for later, or gone on with
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -51,6 +52,10 @@ class TrackingError(CFModelError):
 
 class StoreAwayError(TrackingError):
     """The tracking store does not answer, or cannot write; the same may go well later."""
+
+
+class CheckpointError(CFModelError):
+    """A training cannot be kept for later, or cannot be gone on with."""
 
 
 class DivergedError(CFModelError):
