@@ -10,6 +10,7 @@ CFModelError
 ├── TrackingError    the tracking store refused or is away
 │   └── StoreAwayError   it is away: what it was told now, it may take later
 ├── CheckpointError  a training cannot be kept for later, or gone on with
+├── LeaseError       another process is at work on the run
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -56,6 +57,10 @@ class StoreAwayError(TrackingError):
 
 class CheckpointError(CFModelError):
     """A training cannot be kept for later, or cannot be gone on with."""
+
+
+class LeaseError(CFModelError):
+    """Another process is at work on the run."""
 
 
 class DivergedError(CFModelError):
