@@ -1,7 +1,8 @@
 """Checkpoints on disk: whole or absent, checked by digest, free of pickle, the last few kept.
 
-A checkpoint is one safetensors file: tensors by name, and in its header the version of the format
-and everything else as JSON. It is written under a temporary name, synced and renamed, and its name
+A checkpoint is a tree: mappings with text for keys, and for leaves tensors, numbers, texts and lists. It
+is one safetensors file: the tensors by their path in the tree, and in its header the version of the
+format and everything else as JSON. It is written under a temporary name, synced and renamed, and its name
 ends in the SHA-256 of its bytes:
 
     00000042-<sha256>.safetensors
@@ -12,8 +13,7 @@ so that name and content appear together, and a file that was cut off or changed
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,8 @@ _SUFFIX, _TEMPORARY = ".safetensors", ".tmp-"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """What a training needs to go on.
-
-    Attributes:
-        state: Numbers, texts, lists and mappings, as JSON has them; floats come back to the last bit.
-        tensors: Tensors by name.
-    """
-
-    state: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
+#: What is kept: see above.
+State = Mapping[str, Any]
 
 
 class CheckpointFolder:
@@ -57,8 +48,10 @@ class CheckpointFolder:
     def __init__(self, folder: Path, *, kept: int = KEPT) -> None:
         self.folder, self._kept = folder, kept
 
-    def write(self, checkpoint: Checkpoint) -> Path:
+    def write(self, state: State) -> Path:
         """Write a checkpoint, newer than all before it, and remove those that are too many.
+
+        Numbers come back to the last bit, tensors on the CPU.
 
         Returns:
             The file, on the disk and not only on its way there.
@@ -68,7 +61,7 @@ class CheckpointFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            return self._write(checkpoint)
+            return self._write(state)
         except (OSError, safetensors.SafetensorError) as error:
             raise CheckpointError(
                 f"{self.folder}: a checkpoint could not be written ({_first_line(error)}); the ones before it are "
@@ -78,7 +71,7 @@ class CheckpointFolder:
         finally:
             self._sweep()
 
-    def newest(self) -> Checkpoint | None:
+    def newest(self) -> dict[str, Any] | None:
         """Return the newest good checkpoint; None where there is none.
 
         One that is damaged is passed over with a warning.
@@ -91,11 +84,11 @@ class CheckpointFolder:
                 return found
         return None
 
-    def _write(self, checkpoint: Checkpoint) -> Path:
+    def _write(self, state: State) -> Path:
         number = max((_number(path) for path in self._files()), default=0) + 1
         temporary = self.folder / f"{_TEMPORARY}{number}"
-        header = {"format_version": str(FORMAT_VERSION), "state": json.dumps(checkpoint.state, allow_nan=False)}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        tensors: dict[str, Tensor] = {}
+        header = {"format_version": str(FORMAT_VERSION), "state": json.dumps(_without_tensors(state, tensors))}
         safetensors.torch.save_file(tensors, temporary, metadata=header)
         _sync(temporary)
         final = self.folder / f"{number:08d}-{sha256_of_file(temporary)}{_SUFFIX}"
@@ -115,7 +108,7 @@ class CheckpointFolder:
             leftover.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Checkpoint | None:
+def _read(path: Path) -> dict[str, Any] | None:
     """Read a checkpoint; None, and a warning, where it is damaged."""
     try:
         if sha256_of_file(path) != path.stem.partition("-")[2]:
@@ -123,7 +116,10 @@ def _read(path: Path) -> Checkpoint | None:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata()
             _require_known(path, int(header["format_version"]))
-            return Checkpoint(json.loads(header["state"]), dict(_tensors(file)))
+            state: dict[str, Any] = json.loads(header["state"])
+            for name in file.keys():  # noqa: SIM118 - a file, not a mapping
+                _put(state, name, file.get_tensor(name))
+            return state
     except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         _log.warning("%s is damaged and passed over: %s", path, _first_line(error))
         return None
@@ -137,9 +133,22 @@ def _require_known(path: Path, version: int) -> None:
         )
 
 
-def _tensors(file: Any) -> Iterator[tuple[str, Tensor]]:
-    for name in file.keys():  # noqa: SIM118 - a file, not a mapping
-        yield name, file.get_tensor(name)
+def _without_tensors(state: State, tensors: dict[str, Tensor], path: str = "") -> dict[str, Any]:
+    """Return a tree less its tensors, which are added to `tensors` by their paths."""
+    rest: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            tensors[f"{path}{name}"] = value.detach().cpu().contiguous()
+        else:
+            rest[name] = _without_tensors(value, tensors, f"{path}{name}/") if isinstance(value, Mapping) else value
+    return rest
+
+
+def _put(state: dict[str, Any], path: str, tensor: Tensor) -> None:
+    *branches, leaf = path.split("/")
+    for branch in branches:
+        state = state[branch]
+    state[leaf] = tensor
 
 
 def _number(path: Path) -> int:

@@ -7,7 +7,8 @@ records in the same order as from a training without a break, and needs no memor
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -34,19 +35,42 @@ class RecordLog:
 
     Args:
         listener: Who the records are for.
+        keeping: Whether `tensors` will be asked for.
     """
 
-    def __init__(self, listener: OnRecord) -> None:
-        self._listener = listener
+    def __init__(self, listener: OnRecord, *, keeping: bool = True) -> None:
+        self._listener, self._keeping = listener, keeping
+        self._held: list[Any] | None = None
         self._written: list[str] = []
         self._pools: _Pools = defaultdict(list)
         self._sizes: dict[str, int] = defaultdict(int)
 
     def __call__(self, record: Any) -> None:
         """Keep a record and hand it on."""
-        if not isinstance(record, StepProgress):
-            self._keep(record)
-        self._listener(record)
+        if isinstance(record, StepProgress):
+            self._listener(record)
+        elif self._held is not None:
+            self._held.append(record)
+        else:
+            if self._keeping:
+                self._keep(record)
+            self._listener(record)
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Hold the records of a block back until it ends, however it ends.
+
+        Yields:
+            Forgets what is held, as if the block had never been tried.
+        """
+        held: list[Any] = []
+        self._held = held
+        try:
+            yield held.clear
+        finally:
+            self._held = None
+            for record in held:
+                self(record)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all records so far as a few tensors, for a checkpoint."""

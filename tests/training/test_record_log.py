@@ -78,3 +78,33 @@ def test_numbers_that_are_not_finite_come_back() -> None:
     assert plain(again) == plain([record, cost])
     assert math.isnan(again[0].grad_norms["user_biases"])
     assert again[0].val_rmse is None
+
+
+def test_records_of_a_block_are_held_back_until_it_ends_and_passing_progress_is_not(told: list[Any]) -> None:
+    heard: list[Any] = []
+    log, passing = RecordLog(heard.append), StepProgress("fit", 1, 2, 0.5)
+    with log.held():
+        log(told[0])
+        log(passing)
+        assert heard == [passing]
+    assert heard == [passing, told[0]]
+    assert plain(list(unpacked(log.tensors()))) == plain(told[:1])
+
+
+def test_what_a_failed_attempt_told_can_be_forgotten(told: list[Any]) -> None:
+    heard: list[Any] = []
+    log = RecordLog(heard.append)
+    with log.held() as forget:
+        log(told[0])
+        forget()
+        log(told[1])
+    assert heard == [told[1]]
+
+
+def test_an_error_does_not_swallow_what_is_held(told: list[Any]) -> None:
+    heard: list[Any] = []
+    log = RecordLog(heard.append)
+    with pytest.raises(ZeroDivisionError), log.held():
+        log(told[0])
+        raise ZeroDivisionError
+    assert heard == [told[0]]
