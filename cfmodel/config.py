@@ -109,8 +109,8 @@ class TrainSettings(Settings):
     patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
     on_diverged: Literal["stop", "retry"] = Field(
         "stop",
-        description="What follows when loss, gradient or weights are no longer finite. stop: the run ends; retry: once, "
-        "it goes on from the epoch before with a tenth of the learning rate.",
+        description="What follows when loss, gradient or weights are no longer finite. stop: the run ends; retry: "
+        "once, it goes on from the epoch before with a tenth of the learning rate.",
     )
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
@@ -214,8 +214,8 @@ class RuntimeSettings(Settings):
     checkpoint_seconds: float = Field(
         30.0,
         ge=0,
-        description="Shortest time between two checkpoints; they are written at the ends of epochs, and never take more "
-        "than a hundredth of the time.",
+        description="Shortest time between two checkpoints; they are written at the ends of epochs, and take at most "
+        "a hundredth of the time.",
     )
     data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
 

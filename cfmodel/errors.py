@@ -64,7 +64,15 @@ class LeaseError(CFModelError):
 
 
 class DivergedError(CFModelError):
-    """Loss or gradient is no longer finite."""
+    """Loss, gradient or weights are no longer finite.
+
+    Attributes:
+        step: First update of which that was seen, from 1 since the phase began; None where it is not known.
+    """
+
+    def __init__(self, message: str, *, step: int | None = None) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class UnhealthyError(CFModelError):

@@ -19,7 +19,7 @@ from tasks.reporting import report
 
 @task(name="train", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
 def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) -> RunRef:
-    """Train on the split from the newest checkpoint on, telling the MLflow run all of it, and record the model there."""
+    """Train on the split, from the newest checkpoint on, and record all of it and the model in the MLflow run."""
     limit_threads(settings.runtime.threads)
     run, folder = opened.run, settings.runtime.data_dir / "models" / opened.run.run_id
     archive = tracking.archive_folder(settings.runtime.data_dir, run)

@@ -20,6 +20,11 @@ class Interrupted(BaseException):
     """
 
 
+def never() -> bool:
+    """Let a training go on to its end."""
+    return False
+
+
 @contextmanager
 def heard_between_steps() -> Iterator[ShouldStop]:
     """Let signals that end the process wait until the block is left; then they do what they always do.
@@ -33,7 +38,7 @@ def heard_between_steps() -> Iterator[ShouldStop]:
         Whether a signal waits.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield never
         return
     waiting: list[int] = []
     found = {number: signal.getsignal(number) for number in _SIGNALS}

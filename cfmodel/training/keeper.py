@@ -34,6 +34,8 @@ class Keeper:
 
     Attributes:
         last: The last good state; None before the first.
+        carried: What every state carries along; see `carry`.
+        log: What the training tells its records to.
     """
 
     def __init__(
@@ -44,30 +46,42 @@ class Keeper:
         every_seconds: float = 30.0,
     ) -> None:
         self._folder, self._identity, self._every = folder, dict(identity or {}), every_seconds
-        self._log = RecordLog(lambda _: None, keeping=False)
+        self.log = RecordLog(lambda _: None, keeping=False)
         self._next = time.monotonic() + every_seconds
         self._written: State | None = None
         self.last: State | None = None
+        self.carried: dict[str, Any] | None = None
 
-    def begin(self, on_record: OnRecord) -> RecordLog:
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether checkpoints outlive this process."""
+        return self._folder is not None
+
+    @property
+    def where(self) -> str:
+        """Where the last state is, for the end of a sentence."""
+        return "" if self._folder is None else f" and kept in {self._folder.folder}"
+
+    def begin(self, on_record: OnRecord) -> None:
         """Take up the newest good checkpoint, if there is one, as `last`, and tell what was told before it.
 
         Args:
             on_record: Who the training's records are for.
 
-        Returns:
-            What the training is to tell its records to from now on.
-
         Raises:
             CheckpointError: The checkpoint is of another training, or of a newer format.
         """
-        self._log = RecordLog(on_record, keeping=self._folder is not None)
+        self.log = RecordLog(on_record, keeping=self._folder is not None)
         found = self._folder.newest() if self._folder is not None else None
         if found is not None:
             self._require_same(found["identity"])
-            self._log.retell(found["records"])
+            self.log.retell(found["records"])
             self.last = self._written = found["training"]
-        return self._log
+            self.carried = found["training"]["carried"]
+
+    def carry(self, found: Mapping[str, Any]) -> None:
+        """Keep, with every state from now on, what an earlier phase found."""
+        self.carried = dict(found)
 
     def keep(self, state: State, *, at_once: bool = False) -> None:
         """Take note of a good state, and write it if that is due or asked for.
@@ -79,7 +93,7 @@ class Keeper:
         Raises:
             CheckpointError: The disk does not take it.
         """
-        self.last = state
+        self.last = {**state, "carried": self.carried}
         if at_once or time.monotonic() >= self._next:
             self.write()
 
@@ -92,7 +106,7 @@ class Keeper:
         if self._folder is None or self.last is None or self.last is self._written:
             return
         began = time.monotonic()
-        self._folder.write({"identity": self._identity, "training": self.last, "records": self._log.tensors()})
+        self._folder.write({"identity": self._identity, "training": self.last, "records": self.log.tensors()})
         self._written, ended = self.last, time.monotonic()
         self._next = ended + max(self._every, (ended - began) / _MOST)
 

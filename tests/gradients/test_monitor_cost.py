@@ -26,7 +26,8 @@ from cfmodel.gradients.scalars import StepReducer
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.training.batches import DeviceRatings
 from cfmodel.training.engines.autograd import AutogradEngine
-from cfmodel.training.fit import Fitting, fit, initial_model
+from cfmodel.training.fit import fit, initial_model
+from cfmodel.training.fitting import Fitting
 from cfmodel.training.step import update
 
 CPU = torch.device("cpu")
