@@ -42,7 +42,8 @@ def heard_between_steps() -> Iterator[ShouldStop]:
         return
     waiting: list[int] = []
     found = {number: signal.getsignal(number) for number in _SIGNALS}
-    before = {number: handler for number, handler in found.items() if handler is not None}
+    # Ignored ones stay ignored (a background job's Ctrl+C); None is a handler that Python cannot put back.
+    before = {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         if not waiting:

@@ -86,6 +86,16 @@ def test_an_error_of_the_block_is_not_lost_to_a_signal() -> None:
     assert isinstance(raised.value.__context__, ValueError)
 
 
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        block = send(signal.SIGINT)
+        assert not next(block)
+        assert next(block, "left") == "left"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_in_another_thread_nothing_is_changed() -> None:
     heard: list[bool] = []
 
