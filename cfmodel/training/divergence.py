@@ -1,7 +1,8 @@
-"""What a training that diverged was at: the rating that its last good weights were furthest from."""
+"""What a training that diverged was at: which rating is likely to be behind it, and what came of it."""
 
 from collections.abc import Callable
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +13,25 @@ from cfmodel.training.fitting import Fitting
 #: Ids of a user's row and a movie's.
 IdsOf = Callable[[int, int], tuple[str, str]]
 
+#: A rating so many times as far from the median as the typical one is not on the scale of the others.
+_FAR = 1000.0
+
+
+class _Suspect(NamedTuple):
+    """A rating by its rows, and what is strange about it."""
+
+    user: int
+    movie: int
+    rating: float
+    why: str
+
 
 def explained(error: DivergedError, restored: Fitting, ids: IdsOf, *, outcome: str) -> DivergedError:
     """Return the error with the ids of the likely culprit, and with what came of it.
 
-    The culprit is, of the ratings of the step's batch, the one furthest from what the last good
-    weights predict.
+    That is a rating far outside the scale of all others, if there is one: it shifts their mean, and
+    so breaks steps it is not even in. Else it is, of the ratings of the step, the one furthest from
+    what the last good weights predict.
 
     Args:
         error: What the epoch ended in.
@@ -26,18 +40,26 @@ def explained(error: DivergedError, restored: Fitting, ids: IdsOf, *, outcome: s
         outcome: What came of it.
     """
     said = [str(error)]
-    if error.step is not None:
-        user, movie, rating, prediction = _furthest(restored, error.step)
-        user_id, movie_id = ids(user, movie)
-        said.append(
-            f"of that step's ratings, {rating:g} by user {user_id!r} of movie {movie_id!r} is the furthest from what "
-            f"was predicted before the epoch, {prediction:.3g}"
-        )
+    suspect = _outsider(restored) or (_furthest(restored, error.step) if error.step is not None else None)
+    if suspect is not None:
+        user_id, movie_id = ids(suspect.user, suspect.movie)
+        said.append(f"the rating {suspect.rating:g} by user {user_id!r} of movie {movie_id!r} {suspect.why}")
     return DivergedError("; ".join([*said, outcome]), step=error.step)
 
 
-def _furthest(restored: Fitting, step: int) -> tuple[int, int, float, float]:
-    """Return user row, movie row, rating and prediction of the rating furthest from its prediction."""
+def _outsider(restored: Fitting) -> _Suspect | None:
+    """Return the rating furthest from the median, if it is far outside the scale of the others."""
+    train = restored.train
+    distance = np.abs(train.rating.astype(np.float64) - np.median(train.rating))
+    worst = int(distance.argmax())
+    if distance[worst] <= _FAR * max(float(np.median(distance)), 1e-3):
+        return None
+    found = int(train.user_idx[worst]), int(train.movie_idx[worst]), float(train.rating[worst])
+    return _Suspect(*found, "is far outside the scale of the others")
+
+
+def _furthest(restored: Fitting, step: int) -> _Suspect:
+    """Return the rating of a step that is furthest from its prediction."""
     train, batches, model = restored.train, restored.batches, restored.engine.model
     places = next(islice(batches.of(restored.epoch + 1), step - restored.step - 1, None))
     rows = batches.order()[places]
@@ -46,4 +68,5 @@ def _furthest(restored: Fitting, step: int) -> tuple[int, int, float, float]:
     predictions = model.score(*(torch.from_numpy(side).to(device) for side in (user, movie))).cpu().numpy()
     errors = np.nan_to_num(np.abs(rating.astype(np.float64) - predictions), nan=np.inf)
     worst = int(errors.argmax())
-    return int(user[worst]), int(movie[worst]), float(rating[worst]), float(predictions[worst])
+    why = f"is the furthest in that step from what was predicted before the epoch, {predictions[worst]:.3g}"
+    return _Suspect(int(user[worst]), int(movie[worst]), float(rating[worst]), why)
