@@ -16,7 +16,7 @@ from cfmodel.training.devices import resolve_device
 
 @contextmanager
 def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | None = None) -> Iterator[OpenRun]:
-    """Hold the MLflow run of a block of tasks; end it as FAILED or KILLED where the block does not end well.
+    """Hold the MLflow run of a block of tasks, described; see `opened_run` for how it ends.
 
     Raises:
         LeaseError, CheckpointError: The run to resume is being worked on, or cannot be gone on with.
@@ -27,7 +27,7 @@ def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | No
         split.source, settings, identity=identity, flow_run=this and str(this), resume=resume
     ) as opened:
         _tell(f"goes on with run {opened.run.run_id}" if opened.resumed else f"MLflow run {opened.run.run_id}")
-        with _can_be_resumed(opened), tracking.ended_on_error(opened.run):
+        with _can_be_resumed(opened):
             if not opened.described:
                 tracking.log_settings(opened.run, settings, source=split.source)
             tracking.log_split(opened.run, split)

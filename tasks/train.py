@@ -46,7 +46,6 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
         trained.memory.save(memory_path(folder))
     tracking.log_metrics(run, trained.summary())
     model_uri = tracking.log_model(run, folder)
-    tracking.check_model(run, model_uri, trained.recommender)
     return RunRef(
         run_id=run.run_id,
         tracking_uri=run.tracking_uri,

@@ -20,9 +20,10 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from cfmodel.errors import LeaseError, TrackingError
-from cfmodel.tracking.runs import TrackedRun
+from cfmodel.errors import CFModelError, LeaseError
+from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.store import client, reaching
+from cfmodel.tracking.tracked import TrackedRun
 
 #: Tag of a run that holds its lease.
 TAG = "lease"
@@ -107,18 +108,30 @@ class Lease:
         self._over.set()
         self._lock.release()
 
+    def _renew(self) -> None:
+        run_id = _id_in_store(self._run)
+        if run_id is None:
+            return
+        # Past the journal: only the newest sign counts, and one that does not get through is not missed.
+        with reaching(self._run.tracking_uri, "renewing the lease"):
+            for key, value in Heartbeat.now().as_tag().items():
+                client(self._run.tracking_uri).set_tag(run_id, key, value)
+
     def _beat(self) -> None:
         while True:
             try:
-                with reaching(self._run.tracking_uri, "renewing the lease"):
-                    for key, value in Heartbeat.now().as_tag().items():
-                        client(self._run.tracking_uri).set_tag(self._run.run_id, key, value)
-            except TrackingError as refusal:
+                self._renew()
+            except CFModelError as refusal:
                 _log.debug(
                     "run %s: %s", self._run.run_id, refusal
                 )  # the lock still holds; the next beat may get through
             if self._over.wait(BEAT_SECONDS):
                 return
+
+
+def _id_in_store(run: TrackedRun) -> str | None:
+    """Return the run's id in the store; None while the store knows nothing of it."""
+    return run.run_id if run.spool is None else Sent.read(run.spool).run_id
 
 
 def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Runs that were left unfinished: taken up again where that can be exact, else closed.
 
-    with opened_run(split, settings, source=source, identity=identity) as run:
+    with opened_run(source, settings, identity=identity) as opened:
         ...   # a new run, or one whose process is gone; its lease is held for as long as the block
 
 A run is unfinished if it says RUNNING and its lease is free: its process was killed, or its machine
@@ -19,20 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cfmodel.config import PipelineSettings, TrackingSettings
-from cfmodel.errors import CheckpointError, LeaseError, TrackingError
+from cfmodel.config import PipelineSettings
+from cfmodel.errors import CheckpointError, LeaseError, StoreAwayError, TrackingError
 from cfmodel.tracking.finding import find_run
-from cfmodel.tracking.leases import TAG, Heartbeat, Lease, is_free, require_free
-from cfmodel.tracking.runs import Run, RunSummary, end_run, read_run, set_tags, start_run
-from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.tracking.leases import Heartbeat, Lease, is_free, require_free
+from cfmodel.tracking.runs import end_run, open_run, read_run, reopen_run, set_tags, start_run
+from cfmodel.tracking.spool import spool_folder
+from cfmodel.tracking.syncing import sync_earlier
+from cfmodel.tracking.tracked import Run
+from cfmodel.tracking.unfinished import FLOW_RUN, Left, left_runs, status_of
 
-#: Tag that says which flow run a run belongs to.
-FLOW_RUN = "prefect_flow_run_id"
 #: What a run was asked to do, beside its checkpoints.
 _ORDER = "run.json"
-#: Most unfinished runs looked at in one start.
-_MOST = 100
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +54,6 @@ class OpenRun:
     described: bool
 
 
-def run_folder(data_dir: Path, run_id: str) -> Path:
-    """Return where a run keeps its checkpoints and its lock while it is not finished."""
-    return data_dir / "checkpoints" / run_id
-
-
 @contextmanager
 def opened_run(
     source: str,
@@ -72,6 +65,9 @@ def opened_run(
 ) -> Iterator[OpenRun]:
     """Take up an unfinished run, or start a new one, and hold its lease for the length of the block.
 
+    A run that is still open when the block ends in an error is ended as FAILED, or as KILLED where
+    the block was told to stop. The checkpoints of one that finished are removed.
+
     Args:
         source: What is learned from, as given.
         settings: How.
@@ -82,19 +78,22 @@ def opened_run(
     Raises:
         LeaseError: The run asked for is being worked on.
         CheckpointError: The run asked for cannot be gone on with; the message says why.
-        TrackingError: There is no such run, or the store is away.
+        TrackingError: There is no such run, or the store refuses.
     """
     with ExitStack() as held:
-        found = _asked_for(held, resume, settings, identity) if resume else _left(held, settings, identity, flow_run)
-        if found is not None:
-            run = found.run
-            _reopen(found, flow_run)
+        left = _asked_for(held, resume, settings, identity) if resume else _best(held, settings, identity, flow_run)
+        if left is None:
+            opened = _started(held, source, settings, identity, flow_run)
         else:
-            run = _started(held, source, settings, identity, flow_run)
-        folder = run_folder(settings.runtime.data_dir, run.run_id)
-        described = found is not None and bool(found.params)
-        yield OpenRun(run, folder, identity, resumed=found is not None, described=described)
-        shutil.rmtree(folder, ignore_errors=True)  # finished: there is nothing to go on with
+            opened = _taken_up(left, settings, identity, flow_run)
+        try:
+            yield opened
+        except BaseException as error:
+            _end(opened.run, error)
+            raise
+        finally:
+            if status_of(opened.run) == "FINISHED":
+                shutil.rmtree(opened.folder, ignore_errors=True)
 
 
 def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSettings]:
@@ -104,135 +103,129 @@ def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSett
         CheckpointError: The run left nothing on this machine.
         TrackingError: There is no such run, or the store is away.
     """
-    found = find_run(settings.tracking, resume)
-    path = run_folder(settings.runtime.data_dir, found.run.run_id) / _ORDER
+    left = Left.of(find_run(settings.tracking, resume), settings)
+    path = left.folder / _ORDER
     try:
         order = json.loads(path.read_text(encoding="utf-8"))
         here = {"tracking": settings.tracking, "runtime": settings.runtime}
         return order["source"], PipelineSettings.of(order["settings"] | here)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"run {found.run.run_id} ({found.status}) cannot be gone on with: {path} cannot be read "
+            f"run {resume} ({left.told.status}) cannot be gone on with: {path} cannot be read "
             f"({type(error).__name__}). A finished run has no checkpoints any more; one of another machine "
             "is gone on with there; for one of another runtime.data_dir, set that"
         ) from None
 
 
-def _asked_for(held: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]) -> RunSummary:
+def _asked_for(held: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]) -> Left:
     """Take the lease of the run asked for."""
-    summary = find_run(settings.tracking, resume)
-    folder = run_folder(settings.runtime.data_dir, summary.run.run_id)
-    require_free(summary.run, summary.tags, folder)
+    left = Left.of(find_run(settings.tracking, resume), settings)
+    require_free(left.told.run, left.told.tags, left.folder)
     with ExitStack() as trial:
-        trial.enter_context(Lease(summary.run, folder))
-        fresh = read_run(summary.run.tracking_uri, summary.run.run_id)
-        if (hindrance := _hindrance(fresh, folder, identity)) is not None:
-            raise CheckpointError(f"run {summary.run.run_id} cannot be gone on with: {hindrance}")
+        trial.enter_context(Lease(left.told.run, left.folder))
+        left = Left.of(read_run(left.told.run.tracking_uri, left.told.run.run_id), settings)
+        if (hindrance := _hindrance(left, identity)) is not None:
+            raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: {hindrance}")
         held.push(trial.pop_all())
-    return fresh
+    return left
 
 
-def _left(
+def _best(
     held: ExitStack, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
-) -> RunSummary | None:
+) -> Left | None:
     """Take the lease of the best of the unfinished runs, and close the others that nobody is at work on."""
-    taken: RunSummary | None = None
-    for summary in _unfinished(settings.tracking, flow_run):
-        folder = run_folder(settings.runtime.data_dir, summary.run.run_id)
-        if flow_run is not None and summary.tags.get(FLOW_RUN) == flow_run:
-            require_free(summary.run, summary.tags, folder)  # two attempts at one flow run would be at odds
+    taken: Left | None = None
+    for left in left_runs(settings, flow_run):
+        if flow_run is not None and left.told.tags.get(FLOW_RUN) == flow_run:
+            require_free(left.told.run, left.told.tags, left.folder)  # two attempts at one flow run would be at odds
         with ExitStack() as trial:
-            if not _taken(trial, summary, folder):
+            if not _is_taken(trial, left):
                 continue
-            hindrance = f"run {taken.run.run_id} goes on" if taken else _hindrance(summary, folder, identity)
+            hindrance = f"run {taken.told.run.run_id} goes on" if taken else _hindrance(left, identity)
             if hindrance is None:
-                taken = summary
+                taken = left
                 held.push(trial.pop_all())
-            elif summary.status == "RUNNING":
-                _close(summary.run, hindrance)
+            elif left.told.status == "RUNNING":
+                _close(left, settings, hindrance)
     return taken
 
 
-def _taken(trial: ExitStack, summary: RunSummary, folder: Path) -> bool:
+def _is_taken(trial: ExitStack, left: Left) -> bool:
     """Take the lease of a run if it is free and nobody has dealt with the run meanwhile."""
-    if not is_free(summary.run, summary.tags, folder):
+    run = left.told.run
+    if not is_free(run, left.told.tags, left.folder):
         return False
     try:
-        trial.enter_context(Lease(summary.run, folder))
+        trial.enter_context(Lease(run, left.folder))
     except LeaseError:
         return False
-    return read_run(summary.run.tracking_uri, summary.run.run_id).status == summary.status
-
-
-def _unfinished(settings: TrackingSettings, flow_run: str | None) -> list[RunSummary]:
-    """Return the runs to take up or to close: those of this flow run first, then the newest."""
-    uri = resolve_uri(settings)
-    queries = [f"attributes.status = 'RUNNING' AND tags.{TAG} LIKE '%'"]
-    if flow_run is not None:
-        queries.insert(0, f"attributes.status != 'FINISHED' AND tags.{FLOW_RUN} = '{flow_run}'")
-    if is_missing(uri):
-        return []
     try:
-        with reaching(uri, "looking for unfinished runs"):
-            found = [run_id for query in queries for run_id in _search(uri, settings.experiment, query)]
-            return [read_run(uri, run_id) for run_id in dict.fromkeys(found)]
-    except TrackingError as refusal:
-        _log.warning("unfinished runs are left for the next start: %s", refusal)
-        return []
+        return read_run(run.tracking_uri, run.run_id).status == left.told.status
+    except StoreAwayError:
+        return True
 
 
-def _search(uri: str, experiment: str, query: str) -> list[str]:
-    """Return the ids of an experiment's runs that answer a query, newest first."""
-    store = client(uri)
-    within = store.get_experiment_by_name(experiment)
-    if within is None:
-        return []
-    newest = ["attributes.start_time DESC"]
-    return [
-        run.info.run_id for run in store.search_runs([within.experiment_id], query, max_results=_MOST, order_by=newest)
-    ]
-
-
-def _hindrance(summary: RunSummary, folder: Path, identity: Mapping[str, str]) -> str | None:
+def _hindrance(left: Left, identity: Mapping[str, str]) -> str | None:
     """Say why a run cannot be gone on with; None where it can."""
-    if summary.status == "FINISHED":
+    from cfmodel.training.checkpoints import CheckpointFolder
+
+    if left.told.status == "FINISHED":
         return "it is finished"
+    told = left.told.tags
     other = [
-        f"{name} was {summary.tags.get(name, 'not recorded')} and is {value}"
+        f"{name} was {told.get(name, 'not recorded')} and is {value}"
         for name, value in identity.items()
-        if summary.tags.get(name) != value
+        if told.get(name) != value
     ]
     if other:
         return f"it would not end as it began: {'; '.join(other)}"
+    if not left.has_journal:
+        return f"what it recorded is not on this machine (no {left.journal})"
     try:
-        missing = CheckpointFolder(folder).newest() is None
+        missing = CheckpointFolder(left.folder).newest() is None
     except CheckpointError as refusal:
         return str(refusal)
-    return f"there is no good checkpoint in {folder}" if missing else None
+    return f"there is no good checkpoint in {left.folder}" if missing else None
 
 
-def _close(run: Run, reason: str) -> None:
-    set_tags(run, {"killed": f"its process was gone, and it was not gone on with: {reason}"})
-    end_run(run, "KILLED")
+def _close(left: Left, settings: PipelineSettings, reason: str) -> None:
+    """End a run that nobody goes on with; what goes wrong is only logged."""
+    try:
+        run = open_run(settings.tracking, left.journal) if left.has_journal else left.told.run
+        set_tags(run, {"killed": f"its process was gone, and it was not gone on with: {reason}"})
+        end_run(run, "KILLED")
+    except (TrackingError, OSError) as refusal:
+        _log.warning("run %s stays open: %s", left.told.run.run_id, refusal)
+        return
     _log.warning("run %s was left by its process and is closed as KILLED: %s", run.run_id, reason)
 
 
-def _reopen(summary: RunSummary, flow_run: str | None) -> None:
-    run, times = summary.run, int(summary.tags.get("resumed", "0")) + 1
-    with reaching(run.tracking_uri, "taking the run up again"):
-        client(run.tracking_uri).update_run(run.run_id, status="RUNNING")
-    set_tags(run, {"resumed": str(times), **_of_flow_run(flow_run)})
+def _taken_up(left: Left, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None) -> OpenRun:
+    run = open_run(settings.tracking, left.journal)
+    reopen_run(run)
+    set_tags(run, {"resumed": str(int(left.told.tags.get("resumed", "0")) + 1), **_of_flow_run(flow_run)})
+    return OpenRun(run, left.folder, identity, resumed=True, described=bool(left.told.params))
 
 
 def _started(
     held: ExitStack, source: str, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
-) -> Run:
+) -> OpenRun:
     tags = {**identity, **_of_flow_run(flow_run), **Heartbeat.now().as_tag()}
-    run = start_run(settings.tracking, tags=tags)
-    folder = run_folder(settings.runtime.data_dir, run.run_id)
+    run = start_run(settings.tracking, spool=spool_folder(settings.runtime.data_dir), tags=tags)
+    sync_earlier(settings.tracking, run)
+    folder = Left.folder_of(settings, run.run_id)
     held.enter_context(Lease(run, folder))
     _write_order(folder / _ORDER, {"source": source, "settings": settings.model_dump(mode="json")})
-    return run
+    return OpenRun(run, folder, identity, resumed=False, described=False)
+
+
+def _end(run: Run, error: BaseException) -> None:
+    """End a run that is still open; a store that will not have it is only logged."""
+    try:
+        if status_of(run) == "RUNNING":
+            end_run(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+    except (TrackingError, OSError) as refusal:
+        _log.warning("run %s stays open: %s", run.run_id, refusal)
 
 
 def _write_order(path: Path, order: Mapping[str, Any]) -> None:
