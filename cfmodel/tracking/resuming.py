@@ -120,7 +120,9 @@ def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSett
 def _asked_for(held: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]) -> Left:
     """Take the lease of the run asked for."""
     left = Left.of(find_run(settings.tracking, resume), settings)
-    require_free(left.told.run, left.told.tags, left.folder)
+    if left.told.status == "FINISHED":
+        raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: it is finished")
+    require_free(left.told.run, left.signs, left.folder)
     with ExitStack() as trial:
         trial.enter_context(Lease(left.told.run, left.folder))
         left = Left.of(read_run(left.told.run.tracking_uri, left.told.run.run_id), settings)
@@ -137,7 +139,7 @@ def _best(
     taken: Left | None = None
     for left in left_runs(settings, flow_run):
         if flow_run is not None and left.told.tags.get(FLOW_RUN) == flow_run:
-            require_free(left.told.run, left.told.tags, left.folder)  # two attempts at one flow run would be at odds
+            require_free(left.told.run, left.signs, left.folder)  # two attempts at one flow run would be at odds
         with ExitStack() as trial:
             if not _is_taken(trial, left):
                 continue
@@ -153,7 +155,7 @@ def _best(
 def _is_taken(trial: ExitStack, left: Left) -> bool:
     """Take the lease of a run if it is free and nobody has dealt with the run meanwhile."""
     run = left.told.run
-    if not is_free(run, left.told.tags, left.folder):
+    if not is_free(run, left.signs, left.folder):
         return False
     try:
         trial.enter_context(Lease(run, left.folder))

@@ -1,7 +1,7 @@
 """Runs that no process has finished, in the store and on this disk."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -49,6 +49,11 @@ class Left:
     def folder_of(settings: PipelineSettings, run_id: str) -> Path:
         """Return where a run keeps its checkpoints and its lock while it is not finished."""
         return settings.runtime.data_dir / CHECKPOINTS / run_id
+
+    @property
+    def signs(self) -> Mapping[str, str]:
+        """The tags that may hold a sign of life; who ended a run is no longer at work on it."""
+        return self.told.tags if self.told.status == "RUNNING" else {}
 
     @property
     def has_journal(self) -> bool:
