@@ -15,7 +15,7 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench audit ui clean
+.PHONY: help run test check bench kill-loop audit ui clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ check: .venv/dev.stamp ## Lint, check format and types
 
 bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and CFMODEL_DATA_DIR for all of them
 	@for table in epoch accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
+
+kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it end as one that was not killed; for the night
+	@$(BIN)/python benchmarks/kills.py $(ARGS)
 
 # The auditor has an environment of its own, and what it could not look up fails it: that is no all-clear.
 audit: ## Look every pinned dependency up among the known vulnerabilities; needs pypi.org
