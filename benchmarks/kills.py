@@ -208,7 +208,8 @@ def kill_loop(kills: int, *, seed: int, folder: Path) -> int:
             runs += 1
             broken = Pipeline(folder / f"broken-{runs}", uri, prefect)
             for _ in range(min(MOST_KILLS_A_RUN, kills - done)):
-                if not broken.killed(chance.uniform(0.0, seconds)):
+                # What is left to do becomes less from start to start.
+                if not broken.killed(chance.uniform(0.0, 0.6 * seconds)):
                     break
                 done += 1
             else:

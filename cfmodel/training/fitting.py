@@ -68,6 +68,7 @@ class Fitting:
         self.monitor: Monitor | None = None
         self._best_weights: dict[str, Tensor] | None = None
         self._best_memory: AdamMemory | None = None
+        self._kept: dict[str, dict[str, Tensor]] | None = None
 
     def watch(
         self,
@@ -136,7 +137,8 @@ class Fitting:
     def state(self) -> dict[str, Any]:
         """Return all that another one, given the same ratings and settings, needs to go on as this one would.
 
-        The tensors are copies. Before the first epoch there are none of the model: it is drawn anew.
+        The tensors are copies, which the next call overwrites. Before the first epoch there are none of
+        the model: it is drawn anew.
         """
         return {
             "epoch": self.epoch,
@@ -177,12 +179,18 @@ class Fitting:
 
     def _now(self) -> dict[str, Any]:
         adam = self.engine.adam()
-        return {
-            "weights": _copied(self.engine.model.state_dict()),
-            "adam_step": adam.step,
-            "first_moments": _copied(adam.first_moments),
-            "second_moments": _copied(adam.second_moments),
+        tables = {
+            "weights": self.engine.model.state_dict(),
+            "first_moments": adam.first_moments,
+            "second_moments": adam.second_moments,
         }
+        if self._kept is None:
+            self._kept = {kind: _copied(each) for kind, each in tables.items()}
+        else:  # into memory that is there already, which takes a third of the time
+            for kind, each in tables.items():
+                for name, table in each.items():
+                    self._kept[kind][name].copy_(table)
+        return {**self._kept, "adam_step": adam.step}
 
     def _memory(self, epoch: int) -> AdamMemory:
         return AdamMemory.of(
