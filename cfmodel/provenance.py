@@ -15,7 +15,7 @@ _NEEDED_BY_A_MODEL = ("torch", "safetensors", "pyarrow", "pandas", "numpy", "mlf
 
 
 def identity_of(split: SplitRef, settings: PipelineSettings, *, device: str) -> dict[str, str]:
-    """Return the tags that two trainings share if, and only if, they end in the same weights and metrics.
+    """Return the tags that two trainings share only if they end in the same weights and metrics.
 
     Args:
         split: What is learned from.

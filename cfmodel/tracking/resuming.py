@@ -21,13 +21,12 @@ from typing import Any
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError, StoreAwayError, TrackingError
-from cfmodel.tracking.finding import find_run
 from cfmodel.tracking.leases import Heartbeat, Lease, is_free, require_free
 from cfmodel.tracking.runs import end_run, open_run, read_run, reopen_run, set_tags, start_run
 from cfmodel.tracking.spool import spool_folder
 from cfmodel.tracking.syncing import sync_earlier
 from cfmodel.tracking.tracked import Run
-from cfmodel.tracking.unfinished import FLOW_RUN, Left, left_runs, status_of
+from cfmodel.tracking.unfinished import FLOW_RUN, Left, asked_for, left_runs, status_of
 
 #: What a run was asked to do, beside its checkpoints.
 _ORDER = "run.json"
@@ -103,7 +102,7 @@ def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSett
         CheckpointError: The run left nothing on this machine.
         TrackingError: There is no such run, or the store is away.
     """
-    left = Left.of(find_run(settings.tracking, resume), settings)
+    left = asked_for(settings, resume)
     path = left.folder / _ORDER
     try:
         order = json.loads(path.read_text(encoding="utf-8"))
@@ -119,13 +118,13 @@ def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSett
 
 def _asked_for(held: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]) -> Left:
     """Take the lease of the run asked for."""
-    left = Left.of(find_run(settings.tracking, resume), settings)
+    left = asked_for(settings, resume)
     if left.told.status == "FINISHED":
         raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: it is finished")
     require_free(left.told.run, left.signs, left.folder)
     with ExitStack() as trial:
         trial.enter_context(Lease(left.told.run, left.folder))
-        left = Left.of(read_run(left.told.run.tracking_uri, left.told.run.run_id), settings)
+        left = asked_for(settings, resume)  # nobody changes it from here on
         if (hindrance := _hindrance(left, identity)) is not None:
             raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: {hindrance}")
         held.push(trial.pop_all())

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from cfmodel.config import PipelineSettings, TrackingSettings
-from cfmodel.errors import CFModelError, TrackingError
+from cfmodel.errors import CFModelError, StoreAwayError, TrackingError
+from cfmodel.tracking.finding import find_run
 from cfmodel.tracking.leases import TAG
 from cfmodel.tracking.runs import open_run, read_run, told_of
 from cfmodel.tracking.sending import LOCAL_ID
+from cfmodel.tracking.sent import Sent
 from cfmodel.tracking.spool import JOURNAL, journal_folder
 from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
 from cfmodel.tracking.tracked import Run, RunSummary
@@ -59,6 +61,24 @@ class Left:
     def has_journal(self) -> bool:
         """Whether what it recorded is known here."""
         return (self.journal / JOURNAL).exists()
+
+
+def asked_for(settings: PipelineSettings, name: str) -> Left:
+    """Return the run of an id or a name, as the store knows it; as this disk does where the store does not answer.
+
+    Raises:
+        TrackingError: There is no such run.
+    """
+    journal = journal_folder(settings.runtime.data_dir, name)
+    if not (journal / JOURNAL).exists():
+        return Left.of(find_run(settings.tracking, name), settings)
+    run_id, uri = Sent.read(journal).run_id, resolve_uri(settings.tracking)
+    try:
+        if run_id is not None:
+            return Left.of(read_run(uri, run_id), settings)
+    except StoreAwayError as away:
+        _log.warning("run %s is looked up on this disk alone: %s", name, away)
+    return Left(told_of(open_run(settings.tracking, journal)), Left.folder_of(settings, name), journal)
 
 
 def left_runs(settings: PipelineSettings, flow_run: str | None) -> list[Left]:

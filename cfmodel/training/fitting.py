@@ -69,6 +69,7 @@ class Fitting:
         self._best_weights: dict[str, Tensor] | None = None
         self._best_memory: AdamMemory | None = None
         self._kept: dict[str, dict[str, Tensor]] | None = None
+        self._closed = False
 
     def watch(
         self,
@@ -164,7 +165,9 @@ class Fitting:
 
     def close(self) -> None:
         """Let go of the engine's threads; no step may follow."""
-        self.engine.close()
+        if not self._closed:
+            self._closed = True
+            self.engine.close()
 
     def best_model(self) -> CollaborativeFiltering:
         """Return the model with the weights that were best on val, as they are without val; no step may follow."""

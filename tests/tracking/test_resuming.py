@@ -182,6 +182,12 @@ def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dic
 def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[str, Start]) -> None:
     start = graves["away"]
     assert start.left[0].startswith("local-")
+    assert tracking.order_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
+    with start(resume=start.left[0]) as again:
+        assert again.run.run_id == start.left[0]
+        assert again.resumed
+        CheckpointFolder(again.folder).write({"training": {}})
+    # Left open again, as no error ended the block; the next start finds it by itself.
     with start() as again:
         assert again.run.run_id == start.left[0]
         assert again.run.spool is not None
