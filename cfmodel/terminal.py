@@ -95,9 +95,6 @@ class Silent:
     def show(self, record: Any) -> None:
         """Show one record of a step under way."""
 
-    def say(self, text: str) -> None:
-        """Say something in one line."""
-
 
 class Screen(Silent):
     """Shows a run on a terminal; without a terminal, the same lines and no bars."""
