@@ -15,7 +15,7 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz ui clean audit
+.PHONY: help run test check bench fuzz kill-loop audit ui clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and C
 
 fuzz: .venv/dev.stamp ## Damage 100,000 files and settings: make fuzz [INPUTS=100000] [SEED=0]
 	@$(BIN)/python tests/data/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
+
+kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it end as one that was not killed; for the night
+	@$(BIN)/python benchmarks/kills.py $(ARGS)
 
 # The auditor has an environment of its own, and what it could not look up fails it: that is no all-clear.
 audit: ## Look every pinned dependency up among the known vulnerabilities; needs pypi.org

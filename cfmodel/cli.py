@@ -51,20 +51,24 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("source", default="synthetic")
+@click.argument("source", required=False)
+@click.option("--resume", metavar="RUN", help="Id or name of an unfinished run to go on with, as it was begun.")
 @_with_settings
-def run(source: str, settings: "PipelineSettings") -> None:
+def run(source: str | None, resume: str | None, settings: "PipelineSettings") -> None:
     """Ingest SOURCE, split it, train a model and evaluate it, as one MLflow run.
 
     SOURCE is `synthetic` (the default; `synthetic:users=500,movies=200,ratings=20000` for another
     size), a file, folder or glob of ratings, or a public set by name: ml-100k, ml-latest-small,
     ml-1m, ml-10m, ml-20m, ml-25m, ml-32m.
+
+    A run whose process was killed is gone on with by the next start with the same ratings, settings
+    and code; one that was stopped by Ctrl+C or cancelled, with --resume.
     """
     from rich.console import Console
 
     from cfmodel.commands.run import run as run_here
 
-    run_here(source, settings, console=Console())
+    run_here(source, settings, console=Console(), resume=resume)
 
 
 @main.command()

@@ -177,6 +177,11 @@ class TrainSettings(Settings):
         "auto", description="What computes the steps; all learn the same. auto: the fastest there is for the device."
     )
     patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
+    on_diverged: Literal["stop", "retry"] = Field(
+        "stop",
+        description="What follows when loss, gradient or weights are no longer finite. stop: the run ends; retry: "
+        "once, it goes on from the epoch before with a tenth of the learning rate.",
+    )
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
 
@@ -276,6 +281,12 @@ class RuntimeSettings(Settings):
         description="auto: CUDA where there is one; cuda: CUDA or an error.",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads torch may use; null: torch's own choice.")
+    checkpoint_seconds: float = Field(
+        30.0,
+        ge=0,
+        description="Shortest time between two checkpoints; they are written at the ends of epochs, and take at most "
+        "a hundredth of the time.",
+    )
     data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
 
 

@@ -9,6 +9,8 @@ CFModelError
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
 │   └── StoreAwayError   it is away: what it was told now, it may take later
+├── CheckpointError  a training cannot be kept for later, or gone on with
+├── LeaseError       another process is at work on the run
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -53,8 +55,24 @@ class StoreAwayError(TrackingError):
     """The tracking store does not answer, or cannot write; the same may go well later."""
 
 
+class CheckpointError(CFModelError):
+    """A training cannot be kept for later, or cannot be gone on with."""
+
+
+class LeaseError(CFModelError):
+    """Another process is at work on the run."""
+
+
 class DivergedError(CFModelError):
-    """Loss or gradient is no longer finite."""
+    """Loss, gradient or weights are no longer finite.
+
+    Attributes:
+        step: First update of which that was seen, from 1 since the phase began; None where it is not known.
+    """
+
+    def __init__(self, message: str, *, step: int | None = None) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class UnhealthyError(CFModelError):

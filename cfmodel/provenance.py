@@ -6,9 +6,30 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cfmodel
+from cfmodel.config import PipelineSettings
+from cfmodel.digests import code_digest, sha256_of_text
+from cfmodel.refs import SplitRef
 
 #: What a saved model needs to be loaded and asked.
 _NEEDED_BY_A_MODEL = ("torch", "safetensors", "pyarrow", "pandas", "numpy", "mlflow")
+
+
+def identity_of(split: SplitRef, settings: PipelineSettings, *, device: str) -> dict[str, str]:
+    """Return the tags that two trainings share only if they end in the same weights and metrics.
+
+    Args:
+        split: What is learned from.
+        settings: How; where to run and where it is recorded makes no difference.
+        device: Where the training runs; another one rounds otherwise.
+    """
+    sections = settings.model_dump_json(exclude={"tracking", "runtime"})
+    return {
+        "split_digest": split.digest,
+        "settings_digest": sha256_of_text(sections),
+        "code_digest": code_digest(),
+        "torch_version": version("torch"),
+        "device": device,
+    }
 
 
 def commit(folder: Path = Path(cfmodel.__file__).parent) -> str | None:

@@ -12,6 +12,7 @@ _KNOWN = (
     "Finished in state Failed",
     "Finished in state Crashed",
     "Crash detected! Execution was aborted by an interrupt signal.",
+    "Crash detected! Execution was aborted by a termination signal.",
 )
 #: Loggers that say again and again that the server is away; the command says it once.
 _ABOUT_THE_SERVER = ("prefect.events",)

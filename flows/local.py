@@ -21,7 +21,7 @@ _RECORD_SECONDS = 30.0
 _FAILED_RECORD_SECONDS = 1.0
 
 
-def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
+def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None = None) -> RunRef:
     """Run the pipeline here and now, recorded by Prefect; every task run is in its database afterwards.
 
     A server named by PREFECT_API_URL (or the active Prefect profile) is used; else one is started
@@ -50,7 +50,7 @@ def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
         outlasting(url) as outage,
         handing_over(),
     ):
-        state = pipeline(source, **sections, return_state=True)
+        state = pipeline(source, **sections, resume=resume, return_state=True)
         _await_records(state)
         return state.result()
     return outage.result()

@@ -22,6 +22,7 @@ from tasks.ingest import ingest_ratings, ingest_test_ratings
 from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
+from tasks.tracked import tracked_run
 from tasks.train import train_model
 
 
@@ -37,6 +38,7 @@ def pipeline(
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
     overrides: dict[str, Any] | None = None,
+    resume: str | None = None,
 ) -> RunRef:
     """Ingest ratings, split them, train a model and evaluate it, as one MLflow run.
 
@@ -52,6 +54,8 @@ def pipeline(
         runtime: Where to run.
         overrides: Dotted name to value, such as `{"train.epochs": 5}`. A section given on its own
             replaces the deployment's whole section; an override changes one setting of it.
+        resume: Id or name of an unfinished MLflow run to go on with; left out, one whose process was lost
+            is gone on with by itself if it would end in the same weights.
     """
     settings = PipelineSettings.of(
         {
@@ -71,7 +75,8 @@ def pipeline(
     test_source = settings.split.test_source
     held_out = steps(ingest_test_ratings, test_source, settings) if test_source else None
     parts = steps(split_ratings, ratings, settings, test=held_out)
-    run = steps(train_model, parts, settings)
-    steps(evaluate_model, run, parts, settings)
-    steps(report_gradients, run, parts, settings)
-    return finish_run(run, steps.taken, settings)
+    with tracked_run(parts, settings, resume=resume) as opened:
+        run = steps(train_model, opened, parts, settings)
+        steps(evaluate_model, run, parts, settings)
+        steps(report_gradients, run, parts, settings)
+        return finish_run(run, steps.taken, settings)

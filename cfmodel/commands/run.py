@@ -11,12 +11,21 @@ from cfmodel.refs import RunRef
 from cfmodel.training.devices import resolve_device
 
 
-def run(source: str, settings: PipelineSettings, *, console: Console) -> None:
+def run(source: str | None, settings: PipelineSettings, *, console: Console, resume: str | None = None) -> None:
     """Run the pipeline and show what came out.
+
+    Args:
+        source: What to learn from; None: what the run to resume learned from, else generated ratings.
+        settings: How; a run to resume has its own, but for where to run and where it is recorded.
+        console: Where to show it.
+        resume: Id or name of an unfinished run to go on with.
 
     Raises:
         CFModelError: A refusal of ours from any step.
     """
+    if resume is not None:
+        source, settings = _order(resume, source, settings)
+    source = source or "synthetic"
     # A typo is told at once, not after the servers are up.
     for named in filter(None, (source, settings.split.test_source)):
         check(named)
@@ -24,7 +33,7 @@ def run(source: str, settings: PipelineSettings, *, console: Console) -> None:
     screen = terminal.Screen(console)
     screen.begin(source, settings)
     with terminal.showing(screen):
-        finished = _run_pipeline(source, settings)
+        finished = _run_pipeline(source, settings, resume)
     summary = tracking.read_run(finished.tracking_uri, finished.run_id)
     screen.result(summary.metrics, summary.tags)
     screen.say(f"MLflow: {tracking.experiment_url(finished)}")
@@ -32,12 +41,32 @@ def run(source: str, settings: PipelineSettings, *, console: Console) -> None:
         screen.say(f"Open it with: {command}")
 
 
-def _run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
+def _order(resume: str, source: str | None, settings: PipelineSettings) -> tuple[str, PipelineSettings]:
+    """Return what a run was asked to do.
+
+    Raises:
+        ConfigError: It is to be resumed with something else.
+    """
+    begun_with, ordered = tracking.order_of(settings, resume)
+    default = PipelineSettings()
+    told = [name for name in PipelineSettings.model_fields if getattr(settings, name) != getattr(default, name)]
+    other = [name for name in told if getattr(settings, name) != getattr(ordered, name)]
+    if source not in (None, begun_with):
+        other.insert(0, "source")
+    if other:
+        raise ConfigError(
+            f"a run is gone on with as it was begun, and {', '.join(other)} would differ; leave that out, or start "
+            "a new run without --resume"
+        )
+    return begun_with, ordered
+
+
+def _run_pipeline(source: str, settings: PipelineSettings, resume: str | None) -> RunRef:
     try:
         from flows.local import run_pipeline
     except ModuleNotFoundError as missing:
         raise _explained(missing) from None
-    return run_pipeline(source, settings)
+    return run_pipeline(source, settings, resume=resume)
 
 
 def _explained(missing: ModuleNotFoundError) -> Exception:

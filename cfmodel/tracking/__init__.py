@@ -30,6 +30,7 @@ from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.links import experiment_url, run_url, training_view
 from cfmodel.tracking.models import check_model, log_model
+from cfmodel.tracking.resuming import OpenRun, opened_run, order_of
 from cfmodel.tracking.runs import (
     end_run,
     ended_on_error,
@@ -51,6 +52,7 @@ from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 __all__ = [
     "Journal",
+    "OpenRun",
     "Run",
     "RunSummary",
     "Synced",
@@ -73,6 +75,8 @@ __all__ = [
     "log_settings",
     "log_split",
     "open_run",
+    "opened_run",
+    "order_of",
     "read_gradients",
     "read_run",
     "recorder",

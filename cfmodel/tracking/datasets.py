@@ -1,15 +1,14 @@
 """What came of a source's rows, in the store: counts as metrics, the profile and its picture as artifacts."""
 
 import json
-import shutil
-import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from cfmodel.refs import DatasetRef
-from cfmodel.tracking.runs import TrackedRun, log_metrics
-from cfmodel.tracking.store import client, reaching
+from cfmodel.tracking.runs import log_metrics
+from cfmodel.tracking.telling import tell_files
+from cfmodel.tracking.tracked import TrackedRun
 
 #: Rows set aside are kept with the run up to this size; beyond, the data set's folder has them.
 _MOST_QUARANTINE_BYTES = 10 * 1024 * 1024
@@ -26,16 +25,7 @@ def log_dataset(run: TrackedRun, data: DatasetRef) -> None:
         TrackingError: The store does not take them.
     """
     log_metrics(run, dataset_metrics(data))
-    with tempfile.TemporaryDirectory(prefix="cfmodel-") as temporary:
-        for path, content in dataset_files(data).items():
-            target = Path(temporary) / path
-            target.parent.mkdir(exist_ok=True)
-            if isinstance(content, Path):
-                shutil.copyfile(content, target)
-            else:
-                target.write_bytes(content.encode() if isinstance(content, str) else content)
-        with reaching(run.tracking_uri, "recording the data set"):
-            client(run.tracking_uri).log_artifacts(run.run_id, temporary)
+    tell_files(run, dataset_files(data))
 
 
 def dataset_metrics(data: DatasetRef) -> dict[str, float]:

@@ -17,7 +17,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.batches import Batches, DeviceRatings
-from cfmodel.training.fit import BLOCK
+from cfmodel.training.fitting import BLOCK
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.step import loss_of
 

@@ -1,30 +1,31 @@
-"""The loop: epochs, validation, the best weights."""
+"""The loop: epoch after epoch until patience ends it, from the start or from where it was left."""
 
-import math
-import time
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
-from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches, DeviceRatings, Stream, default_batch_size, generator
-from cfmodel.training.engines.choose import engine_for
+from cfmodel.training.batches import Stream, default_batch_size, generator
+from cfmodel.training.divergence import IdsOf, explained
+from cfmodel.training.fitting import Fitting
 from cfmodel.training.floors import val_outcome
+from cfmodel.training.interrupts import ShouldStop, never
+from cfmodel.training.keeper import Keeper
 from cfmodel.training.memory import AdamMemory
-from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
+from cfmodel.training.records import OnRecord, Phase, StepProgress
 from cfmodel.training.regularization import default_regularization
-from cfmodel.training.stopping import EarlyStopping
-from cfmodel.training.watching import monitor_of
 
-#: Ratings scored at a time; below the size from which torch splits a sum over threads, so that the
-#: result does not depend on their number.
-BLOCK = 16_384
+#: What the learning rate is multiplied by where a training that diverged is tried again.
+RETRY_RATE = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,9 @@ def fit(
     epochs: int | None = None,
     batch_size: int | None = None,
     monitor: MonitorSettings = MonitorSettings(),
+    keeper: Keeper | None = None,
+    should_stop: ShouldStop = never,
+    ids: IdsOf = lambda user, movie: (f"row {user}", f"row {movie}"),
 ) -> FitResult:
     """Fit a model to ratings, stopping early on val.
 
@@ -87,158 +91,160 @@ def fit(
         epochs: Stop after so many of `settings.epochs`; None: run them all.
         batch_size: Ratings in a step; None: as the settings say.
         monitor: How closely to watch; it changes nothing that is learned.
+        keeper: Keeps what to go on from, and has begun with `on_record`; None: nothing is kept.
+        should_stop: Asked now and then between two steps.
+        ids: Names rows of users and movies as the source does, for messages.
 
     Raises:
         DataError: There is no training rating.
         DivergedError: Loss, gradient or weights are no longer finite.
+        CheckpointError: The disk does not take a checkpoint.
+        Interrupted: It was to stop; the last good state is kept.
     """
     if len(train) == 0:
         raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
-    started = time.perf_counter()
-    batch_size = batch_size or settings.batch_size or default_batch_size(len(train))
-    regularization = default_regularization(train) if settings.regularization is None else settings.regularization
-    planned = min(epochs or settings.epochs, settings.epochs)
-    model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
-    fitting = Fitting(model, train, val, settings=settings, batch_size=batch_size, regularization=regularization)
-    if on_record is not None and monitor.enabled:
-        fitting.watch(monitor, phase=phase, epochs=planned, on_record=on_record)
-    val_rmse: list[float] = []
-    for epoch in range(1, planned + 1):
-        record = fitting.run_epoch(epoch, planned=planned, phase=phase, emit=on_record or _ignore)
-        val_rmse += [] if record.val_rmse is None else [record.val_rmse]
-        if fitting.stopping.is_due:
-            break
-    if fitting.monitor is not None:
-        fitting.monitor.finish()  # looks at the tables as training left them, so before the best ones come back
-    model = fitting.best_model()
-    if fitting.monitor is not None and on_record is not None and val is not None and val_rmse:
-        on_record(val_outcome(model, train, val, phase=phase, val_rmse=val_rmse))
-    return FitResult(
-        model=model,
-        best_epoch=fitting.stopping.best_epoch if fitting.val else record.epoch,
-        best_val_rmse=fitting.stopping.best_val_rmse if fitting.val else None,
-        epochs=record.epoch,
-        batch_size=batch_size,
-        regularization=regularization,
-        memory=fitting.best_memory(),
-        stopped_early=record.epoch < planned,
-        rating_min=fitting.rating_min,
-        rating_max=fitting.rating_max,
-        seconds=time.perf_counter() - started,
+    if keeper is None:
+        keeper = Keeper()
+        keeper.begin(on_record or _ignore)
+    training = _Training(
+        train,
+        val,
+        sizes=(num_users, num_movies),
+        settings=settings,
+        device=device,
+        phase=phase,
+        epochs=min(epochs or settings.epochs, settings.epochs),
+        batch_size=batch_size or settings.batch_size or default_batch_size(len(train)),
+        regularization=default_regularization(train) if settings.regularization is None else settings.regularization,
+        monitor=monitor if on_record is not None and monitor.enabled else None,
+        keeper=keeper,
+        should_stop=should_stop,
+        ids=ids,
     )
+    return training.run()
 
 
-class Fitting:
-    """A model under training: its ratings on its device, its optimiser and its best weights so far."""
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """One phase of training: what `fit` was given, defaults resolved."""
 
-    def __init__(
-        self,
-        model: CollaborativeFiltering,
-        train: RatingArrays,
-        val: RatingArrays | None,
-        *,
-        settings: TrainSettings,
-        batch_size: int,
-        regularization: float,
-    ) -> None:
-        device = model.global_mean.device
-        self.settings, self.regularization = settings, regularization
-        self.batches = Batches(
-            train,
-            num_users=len(model.user_biases.weight),
-            num_movies=len(model.movie_biases.weight),
-            batch_size=batch_size,
-            seed=settings.seed,
-        )
-        self.batch_size = batch_size
-        self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
-        self.train = train
-        self.val = DeviceRatings.of(val, device) if val is not None and len(val) else None
-        self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
-        self.stopping = EarlyStopping(settings.patience)
-        self.step = self.epoch = 0
-        self.monitor: Monitor | None = None
-        self._best_weights: dict[str, Tensor] | None = None
-        self._best_memory: AdamMemory | None = None
+    train: RatingArrays
+    val: RatingArrays | None
+    sizes: tuple[int, int]
+    settings: TrainSettings
+    device: torch.device
+    phase: Phase
+    epochs: int
+    batch_size: int
+    regularization: float
+    monitor: MonitorSettings | None
+    keeper: Keeper
+    should_stop: ShouldStop
+    ids: IdsOf
 
-    def watch(self, settings: MonitorSettings, *, phase: Phase, epochs: int, on_record: OnRecord) -> None:
-        """Have a monitor watch the training that is about to begin."""
-        self.monitor = monitor_of(
-            self.engine,
+    def run(self) -> FitResult:
+        """Train until patience or the epochs are at their end."""
+        kept = self.keeper.last
+        if kept is None or kept["phase"] != self.phase:
+            kept = None
+        fitting, rate = self._begun(kept), 1.0 if kept is None else kept["rate"]
+        try:
+            if kept is None:
+                self._keep(fitting, rate, at_once=True)
+            while fitting.epoch < self.epochs and not fitting.stopping.is_due:
+                if (error := self._epoch(fitting, retried=rate < 1)) is not None:
+                    fitting.close()
+                    fitting, rate = self._restored(error, retried=rate < 1)
+                    continue
+                self._keep(fitting, rate)
+            return self._result(fitting)
+        finally:
+            fitting.close()
+
+    def _epoch(self, fitting: Fitting, *, retried: bool) -> DivergedError | None:
+        """Run one epoch; return what it diverged in, if it did."""
+        with self.keeper.log.held() as forget:
+            try:
+                fitting.run_epoch(planned=self.epochs, phase=self.phase, emit=self._emit)
+            except DivergedError as error:
+                if self.settings.on_diverged == "retry" and not retried:
+                    forget()
+                return error
+        return None
+
+    def _emit(self, record: Any) -> None:
+        self.keeper.log(record)
+        if isinstance(record, StepProgress):
+            self.keeper.stop_if(self.should_stop)
+
+    def _restored(self, error: DivergedError, *, retried: bool) -> tuple[Fitting, float]:
+        """Return the training in its last good state, and the lower rate with which it goes on.
+
+        Raises:
+            DivergedError: It is not to be tried, or was tried before.
+        """
+        kept = self.keeper.last
+        assert kept is not None
+        if self.settings.on_diverged == "retry" and not retried:
+            fitting = self._begun({**kept, "rate": RETRY_RATE})
+            outcome = f"the state after epoch {fitting.epoch} is restored and goes on with {RETRY_RATE:g} of the rate"
+            _log.warning("%s", explained(error, fitting, self.ids, outcome=outcome))
+            return fitting, RETRY_RATE
+        fitting = self._begun(kept)
+        try:
+            self.keeper.write()
+            hint = "" if retried else "; train.on_diverged=retry would go on from there with a tenth of the rate"
+            outcome = f"the state after epoch {fitting.epoch} is restored{self.keeper.where}{hint}"
+            raise explained(error, fitting, self.ids, outcome=outcome) from None
+        finally:
+            fitting.close()
+
+    def _begun(self, kept: Mapping[str, Any] | None) -> Fitting:
+        """Return the training as it begins, or as it was left."""
+        rate = 1.0 if kept is None else kept["rate"]
+        settings = self.settings.model_copy(update={"learning_rate": self.settings.learning_rate * rate})
+        users, movies = self.sizes
+        model = initial_model(self.train, num_users=users, num_movies=movies, settings=settings).to(self.device)
+        fitting = Fitting(
+            model,
             self.train,
-            train_settings=self.settings,
+            self.val,
             settings=settings,
-            phase=phase,
-            epochs=epochs,
             batch_size=self.batch_size,
-            steps=self.batches.steps,
             regularization=self.regularization,
-            on_record=on_record,
         )
-        self.monitor.start()
-
-    def run_epoch(self, epoch: int, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
-        """Train for one epoch, look at val, keep the weights if they are the best, and emit the record."""
-        began = time.perf_counter()
-        log = self.engine.run_epoch(
-            epoch,
-            on_progress=lambda fraction: emit(StepProgress(phase, epoch, planned, fraction)),
-            monitor=self.monitor,
-        )
-        summary = log.summary(epoch=epoch, steps_before=self.step)
-        self.step += len(log.sizes)
-        self.epoch = epoch
-        _require_finite(self.engine.model, epoch=epoch, step=self.step)
-        trained_seconds = time.perf_counter() - began
+        state = None if kept is None else kept["fitting"]
+        if state is not None:
+            fitting.restore(state)
         if self.monitor is not None:
-            self.monitor.end_epoch()
-        val_rmse = self._val_rmse()
-        record = EpochRecord(
-            phase=phase,
-            epoch=epoch,
-            epochs=planned,
-            step=self.step,
-            val_rmse=val_rmse,
-            best=self._keep_if_best(epoch, val_rmse),
-            learning_rate=self.engine.learning_rate,
-            seconds=time.perf_counter() - began,
-            ratings_per_second=len(self.train) / trained_seconds,
-            **vars(summary),
-        )
-        emit(record)
-        return record
+            watched = state and state["monitor"]
+            fitting.watch(self.monitor, phase=self.phase, epochs=self.epochs, on_record=self.keeper.log, state=watched)
+        return fitting
 
-    def best_model(self) -> CollaborativeFiltering:
-        """Return the model with the weights that were best on val, as they are without val; no step may follow."""
-        self.engine.close()
-        if self._best_weights is not None:
-            self.engine.model.load_state_dict(self._best_weights)
-        return self.engine.model
+    def _keep(self, fitting: Fitting, rate: float, *, at_once: bool = False) -> None:
+        state = {"phase": self.phase, "rate": rate, "fitting": fitting.state()}
+        self.keeper.keep(state, at_once=at_once)
 
-    def best_memory(self) -> AdamMemory:
-        """Return what Adam remembered beside the weights of `best_model`."""
-        return self._best_memory or self._memory(self.epoch)
-
-    def _memory(self, epoch: int) -> AdamMemory:
-        return AdamMemory.of(
-            self.engine.adam(),
-            epoch=epoch,
-            learning_rate=self.engine.learning_rate,
+    def _result(self, fitting: Fitting) -> FitResult:
+        if fitting.monitor is not None:
+            fitting.monitor.finish()  # looks at the tables as training left them, so before the best ones come back
+        model = fitting.best_model()
+        if fitting.monitor is not None and self.val is not None and fitting.val_rmse:
+            outcome = val_outcome(model, self.train, self.val, phase=self.phase, val_rmse=fitting.val_rmse)
+            self.keeper.log(outcome)
+        return FitResult(
+            model=model,
+            best_epoch=fitting.stopping.best_epoch if fitting.val else fitting.epoch,
+            best_val_rmse=fitting.stopping.best_val_rmse if fitting.val else None,
+            epochs=fitting.epoch,
             batch_size=self.batch_size,
             regularization=self.regularization,
+            memory=fitting.best_memory(),
+            stopped_early=fitting.epoch < self.epochs,
+            rating_min=fitting.rating_min,
+            rating_max=fitting.rating_max,
+            seconds=fitting.seconds,
         )
-
-    def _val_rmse(self) -> float | None:
-        if self.val is None:
-            return None
-        return clamped_rmse(self.engine.model, self.val, rating_min=self.rating_min, rating_max=self.rating_max)
-
-    def _keep_if_best(self, epoch: int, val_rmse: float | None) -> bool:
-        best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
-        if best:
-            self._best_weights = {name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()}
-            self._best_memory = self._memory(epoch)
-        return best
 
 
 def initial_model(
@@ -253,24 +259,6 @@ def initial_model(
         init_std=settings.init_std,
         generator=generator(settings.seed, Stream.INITIALISATION),
     )
-
-
-@torch.no_grad()
-def clamped_rmse(
-    model: CollaborativeFiltering, ratings: DeviceRatings, *, rating_min: float, rating_max: float
-) -> float:
-    """Return the root mean squared error of clamped predictions, in rating units; rows may be cold."""
-    squares = []
-    for batch in ratings.batches(BLOCK):
-        predictions = model.score(batch.user_idx, batch.movie_idx).clamp(rating_min, rating_max)
-        squares.append((batch.rating - predictions).double().square().sum())
-    return math.sqrt(float(torch.stack(squares).sum()) / len(ratings))
-
-
-def _require_finite(model: CollaborativeFiltering, *, epoch: int, step: int) -> None:
-    if all(bool(table.isfinite().all()) for table in model.parameters()):
-        return
-    raise DivergedError(f"epoch {epoch}: a weight is not finite after step {step:,}; lower train.learning_rate")
 
 
 def _ignore(record: object) -> None: ...

@@ -75,5 +75,6 @@ class StepLog:
         first, last = steps_before + 1 + int(finite.argmin()), steps_before + len(finite)
         raise DivergedError(
             f"epoch {epoch}: loss or gradient is not finite from step {first:,} of {last:,} on; "
-            f"lower train.learning_rate, and check the ratings for values far outside their scale"
+            f"lower train.learning_rate, and check the ratings for values far outside their scale",
+            step=first,
         )

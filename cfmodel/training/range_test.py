@@ -14,7 +14,8 @@ from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches, DeviceRatings, default_batch_size
 from cfmodel.training.engines.autograd import adam_of
-from cfmodel.training.fit import BLOCK, initial_model
+from cfmodel.training.fit import initial_model
+from cfmodel.training.fitting import BLOCK
 from cfmodel.training.regularization import default_regularization
 from cfmodel.training.step import update
 

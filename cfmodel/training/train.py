@@ -1,18 +1,39 @@
 """From a split to a recommender: load, fit, refit."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any, Self
 
 import torch
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays, concatenate, load_part, load_vocabularies
+from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.interrupts import heard_between_steps, never
+from cfmodel.training.keeper import Keeper
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import OnRecord
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the refit needs to know of the fit; see `FitResult`."""
+
+    best_epoch: int
+    best_val_rmse: float | None
+    epochs: int
+    batch_size: int
+    stopped_early: bool
+
+    @classmethod
+    def of(cls, result: FitResult) -> Self:
+        """Take it from the fit's result."""
+        return cls(**{field.name: getattr(result, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +84,7 @@ def train(
     device: torch.device,
     on_record: OnRecord | None = None,
     monitor: MonitorSettings = MonitorSettings(),
+    keeper: Keeper | None = None,
 ) -> TrainingResult:
     """Train a recommender on a split's train part, choosing the epoch on its val part.
 
@@ -72,24 +94,38 @@ def train(
 
     Both are watched by a monitor as `monitor` says, if there is an `on_record` to take what it sees.
 
+    With a `keeper` that has a folder, training goes on from the newest good checkpoint there, and
+    SIGTERM and Ctrl+C wait until the last good state is on disk.
+
+    Args:
+        split: What to learn from.
+        settings: How.
+        device: Where to learn.
+        on_record: Takes the records of both trainings; see `fit`.
+        monitor: How closely to watch.
+        keeper: Keeps checkpoints; None: in memory alone.
+
     Raises:
+        CheckpointError: The checkpoints are of another training, or the disk does not take one.
         DataError: The train part is empty.
         DigestError: A part is not the one the ref names.
         DivergedError: Loss, gradient or weights are no longer finite.
     """
     started = time.perf_counter()
-    users, movies = load_vocabularies(split)
-    ratings, val = (load_part(split, part, users=users, movies=movies) for part in ("train", "val"))
-
-    def fitted(train: RatingArrays, val: RatingArrays | None, **how: Any) -> FitResult:
-        how |= {"num_users": len(users), "num_movies": len(movies), "monitor": monitor}
-        return fit(train, val, settings=settings, device=device, on_record=on_record, **how)
-
-    found = last = fitted(ratings, val)
+    keeper = keeper or Keeper()
+    keeper.begin(on_record or _ignore)
+    how = partial(_fitted, settings=settings, device=device, on_record=on_record, monitor=monitor, keeper=keeper)
+    found = _found_before(keeper) if settings.refit else None
+    if found is None:
+        users, movies = load_vocabularies(split)
+        ratings, val = (load_part(split, part, users=users, movies=movies) for part in ("train", "val"))
+        last = how(ratings, val, users, movies)
+        found = Found.of(last)
     if settings.refit:
+        keeper.carry(asdict(found))
         users, movies = load_vocabularies(split, parts=("train", "val"))
         ratings = concatenate(*(load_part(split, part, users=users, movies=movies) for part in ("train", "val")))
-        last = fitted(ratings, None, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
+        last = how(ratings, None, users, movies, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
     return TrainingResult(
         recommender=Recommender(last.model, users, movies, last.rating_min, last.rating_max),
         best_epoch=found.best_epoch,
@@ -103,3 +139,38 @@ def train(
         num_ratings=len(ratings),
         seconds=time.perf_counter() - started,
     )
+
+
+def _found_before(keeper: Keeper) -> Found | None:
+    """Return what the fit found, if a checkpoint says that it is over."""
+    return Found(**keeper.carried) if keeper.carried is not None else None
+
+
+def _fitted(
+    ratings: RatingArrays,
+    val: RatingArrays | None,
+    users: Vocabulary,
+    movies: Vocabulary,
+    *,
+    keeper: Keeper,
+    **how: Any,
+) -> FitResult:
+    """Fit, with signals heard between steps where there are checkpoints to go on from."""
+
+    def ids(user: int, movie: int) -> tuple[str, str]:
+        return users.decode([user])[0], movies.decode([movie])[0]
+
+    with heard_between_steps() if keeper.is_on_disk else nullcontext(never) as should_stop:
+        return fit(
+            ratings,
+            val,
+            num_users=len(users),
+            num_movies=len(movies),
+            keeper=keeper,
+            should_stop=should_stop,
+            ids=ids,
+            **how,
+        )
+
+
+def _ignore(record: object) -> None: ...

@@ -13,7 +13,8 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
 from cfmodel.training.batches import DeviceRatings
-from cfmodel.training.fit import FitResult, clamped_rmse, fit, initial_model
+from cfmodel.training.fit import FitResult, fit, initial_model
+from cfmodel.training.fitting import clamped_rmse
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from cfmodel.training.batches import DeviceRatings
-from cfmodel.training.fit import FitResult, clamped_rmse
+from cfmodel.training.fit import FitResult
+from cfmodel.training.fitting import clamped_rmse
 from cfmodel.training.records import EpochRecord
 from cfmodel.training.stopping import EarlyStopping
 

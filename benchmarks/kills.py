@@ -1,0 +1,230 @@
+"""Kill a pipeline again and again at random moments, start it again each time, and hold what comes out against an
+unbroken run: the same weights, the same points in MLflow, in one and the same run.
+
+    python benchmarks/kills.py [--kills 50] [--seed 0]
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.numpy
+from mlflow import MlflowClient
+
+from flows.server import prefect_server
+
+ROOT = Path(__file__).parent.parent
+SOURCE = "synthetic:users=300,movies=150,ratings=20000"
+#: Small steps on the slower engine, so that a kill finds every part of a run; samples not by the clock.
+SETTINGS = {
+    "train.epochs": "3",
+    "train.embedding_dim": "4",
+    "train.batch_size": "64",
+    "train.engine": "autograd",
+    "monitor.sample_every": "64",
+    "runtime.device": "cpu",
+    "runtime.threads": "1",
+    "runtime.checkpoint_seconds": "0",
+}
+#: What the clock says differs from run to run.
+BY_THE_CLOCK = ("time/", "monitor/seconds", "monitor/overhead_fraction", "refit/monitor/", "refit/time/")
+#: Longest a start may take on a busy machine.
+PATIENCE_SECONDS = 300.0
+MOST_KILLS_A_RUN = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind.
+
+    Attributes:
+        run_id: Its id in MLflow.
+        status: Its status there.
+        weights: SHA-256 of the saved weights and of what Adam remembers beside them.
+        points: Step and value of every point, by metric, as MLflow has them; those by the clock as steps alone.
+        artifacts: Paths of its artifacts.
+        archive: Rows of the archive of gradients, by file.
+        models: Models recorded for it.
+    """
+
+    run_id: str
+    status: str
+    weights: str
+    points: Mapping[str, Sequence[tuple[int, float | None]]]
+    artifacts: Sequence[str]
+    archive: Mapping[str, int]
+    models: int
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`cfmodel run` in a folder of its own.
+
+    Attributes:
+        folder: Where it runs; what it says is appended to `said.txt` there.
+        uri: The MLflow store.
+        prefect: Address of a Prefect server.
+    """
+
+    folder: Path
+    uri: str
+    prefect: str
+
+    @property
+    def said(self) -> Path:
+        """What all processes said so far."""
+        return self.folder / "said.txt"
+
+    @property
+    def experiment(self) -> str:
+        """The experiment its runs go to, which is its own."""
+        return self.folder.name
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start it, and return once its MLflow run is open or it has ended."""
+        self.folder.mkdir(exist_ok=True)
+        settings = SETTINGS | {"tracking.uri": self.uri, "tracking.experiment": self.experiment}
+        options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PREFECT_API_URL": self.prefect}
+        with self.said.open("ab") as said:
+            before = said.tell()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cfmodel", "run", *(arguments or [SOURCE]), *options],
+                cwd=self.folder,
+                env=os.environ | environment,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+        while process.poll() is None and b"run " not in self.said.read_bytes()[before:]:
+            time.sleep(0.02)
+        return process
+
+    def run(self) -> float:
+        """Run it to its end; return the seconds from the opening of its MLflow run on."""
+        process, began = self.start(), time.monotonic()
+        if process.wait(PATIENCE_SECONDS) != 0:
+            raise SystemExit(f"the run failed:\n{self.said.read_text()[-4000:]}")
+        return time.monotonic() - began
+
+    def killed(self, seconds: float) -> bool:
+        """Start it and kill it after so many seconds; return whether it was still there."""
+        process = self.start()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+
+def outcome_of(pipeline: Pipeline) -> Outcome:
+    """Read back what a pipeline left.
+
+    Raises:
+        SystemExit: Not one run finished, or another one was begun to train.
+    """
+    client = MlflowClient(pipeline.uri)
+    found = client.get_experiment_by_name(pipeline.experiment)
+    run, *others = sorted(client.search_runs([found.experiment_id]), key=lambda run: run.info.status != "FINISHED")
+    # One that was killed before its first checkpoint is closed, and another one begun.
+    if any(other.info.status != "KILLED" or other.data.metrics for other in others):
+        raise SystemExit(f"more than one run: {[(other.info.run_id, other.info.status) for other in (run, *others)]}")
+    data = pipeline.folder / "data"
+    model = data / "models" / run.info.run_id
+    return Outcome(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        weights=_digest(model / "weights.safetensors", model.with_name(f"{model.name}-adam.safetensors")),
+        points={key: _points(client, run.info.run_id, key) for key in sorted(run.data.metrics)},
+        artifacts=sorted(_artifacts(client, run.info.run_id, "")),
+        archive=_archive(data / "gradients" / run.info.run_id),
+        models=len(run.outputs.model_outputs),
+    )
+
+
+def differences(one: Outcome, other: Outcome) -> list[str]:
+    """Say in what two runs differ, the clock aside."""
+    found = [
+        name
+        for name in ("status", "weights", "artifacts", "archive", "models")
+        if getattr(one, name) != getattr(other, name)
+    ]
+    found += [
+        f"metric {key}" for key in sorted({*one.points, *other.points}) if one.points.get(key) != other.points.get(key)
+    ]
+    for outcome in (one, other):
+        for key, points in outcome.points.items():
+            if max(Counter(step for step, _ in points).values()) > 1:
+                found.append(f"doubled points of {key} in {outcome.run_id}")
+    return found
+
+
+def _points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float | None]]:
+    by_the_clock = key.startswith(BY_THE_CLOCK)
+    history = client.get_metric_history(run_id, key)
+    return sorted((point.step, None if by_the_clock else point.value) for point in history)
+
+
+def _artifacts(client: MlflowClient, run_id: str, path: str) -> Iterator[str]:
+    for entry in client.list_artifacts(run_id, path):
+        if entry.is_dir:
+            yield from _artifacts(client, run_id, entry.path)
+        else:
+            yield entry.path
+
+
+def _archive(folder: Path) -> dict[str, int]:
+    import pyarrow.parquet as pq
+
+    return {file.name: pq.read_metadata(file).num_rows for file in sorted(folder.glob("*.parquet"))}
+
+
+def _digest(*files: Path) -> str:
+    """Return the SHA-256 of the tensors in some files; the headers need not list things in the same order."""
+    digest = hashlib.sha256()
+    for file in files:
+        for name, table in sorted(safetensors.numpy.load_file(file).items()):
+            digest.update(name.encode() + table.tobytes())
+    return digest.hexdigest()
+
+
+def kill_loop(kills: int, *, seed: int, folder: Path) -> int:
+    """Run once unbroken, then runs that are killed until so many kills are done; return how many runs that took."""
+    uri, chance, done, runs = f"sqlite:///{folder}/mlflow.db", random.Random(seed), 0, 0
+    with prefect_server(folder / "prefect") as prefect:
+        whole = Pipeline(folder / "whole", uri, prefect)
+        seconds = whole.run()
+        expected = outcome_of(whole)
+        while done < kills:
+            runs += 1
+            broken = Pipeline(folder / f"broken-{runs}", uri, prefect)
+            for _ in range(min(MOST_KILLS_A_RUN, kills - done)):
+                # What is left to do becomes less from start to start.
+                if not broken.killed(chance.uniform(0.0, 0.6 * seconds)):
+                    break
+                done += 1
+            else:
+                broken.run()
+            if found := differences(expected, outcome_of(broken)):
+                raise SystemExit(f"{broken.experiment}, after {done} kills: {'; '.join(found)}; see {broken.said}")
+            print(f"{broken.experiment}: {done} of {kills} kills, same weights, same points", flush=True)
+    return runs
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="how often a process is killed")
+    parser.add_argument("--seed", type=int, default=0, help="draws the moments")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cfmodel-kills-") as temporary:
+        print(f"in {temporary}", flush=True)
+        print(f"{told.kills} kills, {kill_loop(told.kills, seed=told.seed, folder=Path(temporary))} runs: all the same")

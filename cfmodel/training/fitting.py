@@ -1,0 +1,241 @@
+"""A model under training: epochs, validation, the best weights, and the state to go on from."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cfmodel.config import MonitorSettings, TrainSettings
+from cfmodel.data.parts import RatingArrays
+from cfmodel.errors import DivergedError
+from cfmodel.gradients.monitor import Monitor
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.engines.base import AdamState
+from cfmodel.training.engines.choose import engine_for
+from cfmodel.training.memory import AdamMemory
+from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
+from cfmodel.training.stopping import EarlyStopping
+from cfmodel.training.watching import monitor_of
+
+#: Ratings scored at a time; below the size from which torch splits a sum over threads, so that the
+#: result does not depend on their number.
+BLOCK = 16_384
+
+
+class Fitting:
+    """A model under training: its ratings, the engine that trains it, and its best weights so far.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Updates done.
+        val_rmse: RMSE on val after each epoch, if there is a val.
+        seconds: How long those epochs took, val included.
+    """
+
+    def __init__(
+        self,
+        model: CollaborativeFiltering,
+        train: RatingArrays,
+        val: RatingArrays | None,
+        *,
+        settings: TrainSettings,
+        batch_size: int,
+        regularization: float,
+    ) -> None:
+        device = model.global_mean.device
+        self.settings, self.regularization = settings, regularization
+        self.batches = Batches(
+            train,
+            num_users=len(model.user_biases.weight),
+            num_movies=len(model.movie_biases.weight),
+            batch_size=batch_size,
+            seed=settings.seed,
+        )
+        self.batch_size = batch_size
+        self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
+        self.train = train
+        self.val = DeviceRatings.of(val, device) if val is not None and len(val) else None
+        self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
+        self.stopping = EarlyStopping(settings.patience)
+        self.epoch = self.step = 0
+        self.val_rmse: list[float] = []
+        self.seconds = 0.0
+        self.monitor: Monitor | None = None
+        self._best_weights: dict[str, Tensor] | None = None
+        self._best_memory: AdamMemory | None = None
+        self._kept: dict[str, dict[str, Tensor]] | None = None
+        self._closed = False
+
+    def watch(
+        self,
+        settings: MonitorSettings,
+        *,
+        phase: Phase,
+        epochs: int,
+        on_record: OnRecord,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Have a monitor watch the training that is about to begin, or goes on from a monitor's state."""
+        self.monitor = monitor_of(
+            self.engine,
+            self.train,
+            train_settings=self.settings,
+            settings=settings,
+            phase=phase,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            steps=self.batches.steps,
+            regularization=self.regularization,
+            on_record=on_record,
+        )
+        if state is None:
+            self.monitor.start()
+        else:
+            self.monitor.load_state_dict(state)
+
+    def run_epoch(self, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
+        """Train for one more epoch, look at val, keep the weights if they are the best, and emit the record.
+
+        Raises:
+            DivergedError: Loss, gradient or weights are no longer finite; this object is of no more use then.
+        """
+        began, epoch = time.perf_counter(), self.epoch + 1
+        log = self.engine.run_epoch(
+            epoch,
+            on_progress=lambda fraction: emit(StepProgress(phase, epoch, planned, fraction)),
+            monitor=self.monitor,
+        )
+        summary = log.summary(epoch=epoch, steps_before=self.step)
+        self.epoch, self.step = epoch, self.step + len(log.sizes)
+        _require_finite(self.engine.model, epoch=epoch, step=self.step)
+        trained_seconds = time.perf_counter() - began
+        if self.monitor is not None:
+            self.monitor.end_epoch()
+        val_rmse = self._val_rmse()
+        self.val_rmse += [] if val_rmse is None else [val_rmse]
+        seconds = time.perf_counter() - began
+        self.seconds += seconds
+        record = EpochRecord(
+            phase=phase,
+            epoch=epoch,
+            epochs=planned,
+            step=self.step,
+            val_rmse=val_rmse,
+            best=self._keep_if_best(epoch, val_rmse),
+            learning_rate=self.engine.learning_rate,
+            seconds=seconds,
+            ratings_per_second=len(self.train) / trained_seconds,
+            **vars(summary),
+        )
+        emit(record)
+        return record
+
+    def state(self) -> dict[str, Any]:
+        """Return all that another one, given the same ratings and settings, needs to go on as this one would.
+
+        The tensors are copies, which the next call overwrites. Before the first epoch there are none of
+        the model: it is drawn anew.
+        """
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "val_rmse": list(self.val_rmse),
+            "seconds": self.seconds,
+            "stopping": asdict(self.stopping),
+            "monitor": None if self.monitor is None else self.monitor.state_dict(),
+            "now": self._now() if self.epoch else None,
+            "best": self._best_memory and {"weights": self._best_weights, "memory": vars(self._best_memory)},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that `state` returned, but for the monitor's; see `watch` for that."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.val_rmse, self.seconds = list(state["val_rmse"]), state["seconds"]
+        self.stopping = EarlyStopping(**state["stopping"])
+        if (now := state["now"]) is not None:
+            self.engine.model.load_state_dict(now["weights"])
+            self.engine.resume(AdamState(now["adam_step"], now["first_moments"], now["second_moments"]))
+        if (best := state["best"]) is not None:
+            self._best_weights, self._best_memory = best["weights"], AdamMemory(**best["memory"])
+
+    def close(self) -> None:
+        """Let go of the engine's threads; no step may follow."""
+        if not self._closed:
+            self._closed = True
+            self.engine.close()
+
+    def best_model(self) -> CollaborativeFiltering:
+        """Return the model with the weights that were best on val, as they are without val; no step may follow."""
+        self.close()
+        if self._best_weights is not None:
+            self.engine.model.load_state_dict(self._best_weights)
+        return self.engine.model
+
+    def best_memory(self) -> AdamMemory:
+        """Return what Adam remembered beside the weights of `best_model`."""
+        return self._best_memory or self._memory(self.epoch)
+
+    def _now(self) -> dict[str, Any]:
+        adam = self.engine.adam()
+        tables = {
+            "weights": self.engine.model.state_dict(),
+            "first_moments": adam.first_moments,
+            "second_moments": adam.second_moments,
+        }
+        if self._kept is None:
+            self._kept = {kind: _copied(each) for kind, each in tables.items()}
+        else:  # into memory that is there already, which takes a third of the time
+            for kind, each in tables.items():
+                for name, table in each.items():
+                    self._kept[kind][name].copy_(table)
+        return {**self._kept, "adam_step": adam.step}
+
+    def _memory(self, epoch: int) -> AdamMemory:
+        return AdamMemory.of(
+            self.engine.adam(),
+            epoch=epoch,
+            learning_rate=self.engine.learning_rate,
+            batch_size=self.batch_size,
+            regularization=self.regularization,
+        )
+
+    def _val_rmse(self) -> float | None:
+        if self.val is None:
+            return None
+        return clamped_rmse(self.engine.model, self.val, rating_min=self.rating_min, rating_max=self.rating_max)
+
+    def _keep_if_best(self, epoch: int, val_rmse: float | None) -> bool:
+        best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
+        if best:
+            self._best_weights = _copied(self.engine.model.state_dict())
+            self._best_memory = self._memory(epoch)
+        return best
+
+
+@torch.no_grad()
+def clamped_rmse(
+    model: CollaborativeFiltering, ratings: DeviceRatings, *, rating_min: float, rating_max: float
+) -> float:
+    """Return the root mean squared error of clamped predictions, in rating units; rows may be cold."""
+    squares = []
+    for batch in ratings.batches(BLOCK):
+        predictions = model.score(batch.user_idx, batch.movie_idx).clamp(rating_min, rating_max)
+        squares.append((batch.rating - predictions).double().square().sum())
+    return math.sqrt(float(torch.stack(squares).sum()) / len(ratings))
+
+
+def _copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: table.clone(memory_format=torch.contiguous_format) for name, table in tables.items()}
+
+
+def _require_finite(model: CollaborativeFiltering, *, epoch: int, step: int) -> None:
+    if all(bool(table.isfinite().all()) for table in model.parameters()):
+        return
+    raise DivergedError(
+        f"epoch {epoch}: a weight is not finite after step {step:,}; lower train.learning_rate", step=step
+    )

@@ -1,0 +1,96 @@
+"""The whole pipeline, killed at random moments and started again: the same weights, each point once, one MLflow run."""
+
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from kills import Pipeline, differences, outcome_of
+
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def whole(prefect_api: str, mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, float]:
+    """A run that nobody killed, and how long it took once it was open."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("whole"), mlflow_store, prefect_api)
+    return pipeline, pipeline.run()
+
+
+@pytest.fixture
+def pipeline(prefect_api: str, mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(tmp_path_factory.mktemp("broken"), mlflow_store, prefect_api)
+
+
+def open_run_of(pipeline: Pipeline) -> str:
+    client = MlflowClient(pipeline.uri)
+    experiment = client.get_experiment_by_name(pipeline.experiment)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    run_id: str = run.info.run_id
+    return run_id
+
+
+def status_of(pipeline: Pipeline, run_id: str) -> str:
+    status: str = MlflowClient(pipeline.uri).get_run(run_id).info.status
+    return status
+
+
+def awaited(pipeline: Pipeline, said: bytes) -> None:
+    deadline = time.monotonic() + 120
+    while said not in pipeline.said.read_bytes():
+        assert time.monotonic() < deadline, pipeline.said.read_text()
+        time.sleep(0.02)
+
+
+def test_killed_at_random_moments_it_ends_as_one_that_was_not(
+    whole: tuple[Pipeline, float], pipeline: Pipeline
+) -> None:
+    unbroken, seconds = whole
+    chance = random.Random()
+    # Not in the first moment: before there is a checkpoint, another run is begun.
+    moments = sorted((chance.uniform(0.1, 0.8) * seconds for _ in range(KILLS)), reverse=True)
+    for moment in moments:
+        assert pipeline.killed(moment), pipeline.said.read_text()
+    pipeline.run()
+    assert differences(outcome_of(unbroken), outcome_of(pipeline)) == [], (moments, pipeline.said.read_text())
+
+
+def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
+    whole: tuple[Pipeline, float], pipeline: Pipeline
+) -> None:
+    process = pipeline.start()
+    awaited(pipeline, b" 1/3 ")
+    began = time.monotonic()
+    process.terminate()
+    process.wait(60)
+    assert time.monotonic() - began < 10
+    assert process.returncode != 0
+    run_id = open_run_of(pipeline)
+    assert status_of(pipeline, run_id) == "KILLED"
+    assert list((pipeline.folder / "data" / "checkpoints" / run_id).glob("*.safetensors"))
+    said = pipeline.said.read_text()
+    assert f"stopped; go on with: cfmodel run --resume {run_id}" in said
+    assert "Traceback" not in said
+    resumed = pipeline.start("--resume", run_id)
+    assert resumed.wait(120) == 0, pipeline.said.read_text()
+    assert open_run_of(pipeline) == run_id
+    assert differences(outcome_of(whole[0]), outcome_of(pipeline)) == []
+    assert not list((pipeline.folder / "data" / "checkpoints").iterdir())
+
+
+def test_a_run_to_resume_is_gone_on_with_as_it_was_begun_or_not_at_all(pipeline: Pipeline) -> None:
+    process = pipeline.start()
+    awaited(pipeline, b" 1/3 ")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run_id = open_run_of(pipeline)
+    assert pipeline.start("other.csv", "--resume", run_id).wait(60) == 1
+    assert "a run is gone on with as it was begun, and source would differ" in pipeline.said.read_text()
+    assert status_of(pipeline, run_id) == "RUNNING"

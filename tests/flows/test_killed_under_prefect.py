@@ -1,0 +1,165 @@
+"""A worker's flow run cancelled, retried and killed: what Prefect says, what MLflow says, and what goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import AwaitingRetry, Cancelling
+
+from cfmodel.tracking.leases import Heartbeat
+from flows.server import prefect_server
+
+SOURCE = "synthetic:users=300,movies=150,ratings=20000"
+#: Long enough to be met in the middle: a second or so an epoch.
+SETTINGS = {
+    "train.epochs": 12,
+    "train.patience": 50,
+    "train.embedding_dim": 4,
+    "train.batch_size": 32,
+    "train.engine": "autograd",
+    "train.refit": False,
+    "runtime.device": "cpu",
+    "runtime.checkpoint_seconds": 0,
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A deployment with a worker.
+
+    Attributes:
+        client: Prefect's.
+        deployment: Its id.
+        folder: Where its data are.
+        store: MLflow's client of its store, in which its experiment is.
+        experiment: Name of that.
+        log: What the worker said.
+    """
+
+    client: SyncPrefectClient
+    deployment: UUID
+    folder: Path
+    store: MlflowClient
+    experiment: str
+    log: Path
+
+    def start(self) -> UUID:
+        """Have the worker run it once."""
+        run = self.client.create_flow_run_from_deployment(self.deployment)
+        return run.id
+
+    def runs(self) -> list[Run]:
+        """Return its MLflow runs, newest first."""
+        found = self.store.get_experiment_by_name(self.experiment)
+        return list(self.store.search_runs([found.experiment_id])) if found else []
+
+    def trained_epochs(self) -> int:
+        """Return the epochs the newest MLflow run has points of."""
+        runs = self.runs()
+        return len(self.store.get_metric_history(runs[0].info.run_id, "val/rmse")) if runs else 0
+
+    def state_of(self, flow_run: UUID) -> str:
+        """Return the name of a flow run's state."""
+        return str(self.client.read_flow_run(flow_run).state_name)
+
+    def until(self, reached: Callable[[], bool], *, seconds: float = 150) -> None:
+        """Wait for something."""
+        deadline = time.monotonic() + seconds
+        while not reached():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def worked(root: Path, mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """A server and a worker; makes deployments of the pipeline with an experiment and a folder of their own."""
+    home = tmp_path_factory.mktemp("prefect")
+    with (
+        prefect_server(home) as api,
+        temporary_settings({PREFECT_API_URL: api}),
+        get_client(sync_client=True) as client,
+    ):
+        client.create_work_pool(WorkPoolCreate(name="kills", type="process"))
+        flow_id = client.create_flow_from_name("pipeline")
+        log = home / "worker.log"
+        with log.open("wb") as output:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "prefect", "worker", "start", "--pool", "kills", "--type", "process"],
+                cwd=home,
+                env=os.environ | {"PREFECT_API_URL": api, "PREFECT_WORKER_QUERY_SECONDS": "1", "OMP_NUM_THREADS": "1"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+        def deployed(name: str) -> Site:
+            folder = tmp_path_factory.mktemp(name)
+            here = {"tracking.uri": mlflow_store, "tracking.experiment": folder.name, "runtime.data_dir": str(folder)}
+            deployment = client.create_deployment(
+                flow_id,
+                name,
+                entrypoint="flows/pipeline.py:pipeline",
+                work_pool_name="kills",
+                parameters={"source": SOURCE, "overrides": SETTINGS | here},
+                pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}],
+            )
+            return Site(client, deployment, folder, MlflowClient(mlflow_store), folder.name, log)
+
+        yield deployed
+        worker.terminate()
+        worker.wait(60)
+
+
+def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(worked: Callable[[str], Site]) -> None:
+    site = worked("cancelled")
+    flow_run = site.start()
+    site.until(lambda: site.trained_epochs() >= 2)
+    asked = time.time()
+    site.client.set_flow_run_state(flow_run, Cancelling())
+    site.until(lambda: site.state_of(flow_run) == "Cancelled")
+    (run,) = site.runs()
+    assert run.info.status == "KILLED"
+    assert run.info.end_time / 1000 - asked < 10
+    assert list((site.folder / "checkpoints" / run.info.run_id).glob("*.safetensors"))
+    before = site.trained_epochs()
+    assert before < SETTINGS["train.epochs"]
+
+    site.client.set_flow_run_state(flow_run, AwaitingRetry(), force=True)
+    site.until(lambda: site.state_of(flow_run) == "Completed")
+    (again,) = site.runs()
+    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
+    steps = [point.step for point in site.store.get_metric_history(run.info.run_id, "val/rmse")]
+    assert steps == list(range(1, 13))
+
+
+def test_a_flow_run_whose_process_is_killed_is_gone_on_with_by_the_next_one(worked: Callable[[str], Site]) -> None:
+    site = worked("killed")
+    first = site.start()
+    site.until(lambda: site.trained_epochs() >= 2)
+    (run,) = site.runs()
+    beat = Heartbeat.of(run.data.tags)
+    assert beat is not None
+    os.kill(beat.process, signal.SIGKILL)
+    site.until(lambda: site.state_of(first) == "Crashed")
+    assert [each.info.status for each in site.runs()] == ["RUNNING"]
+
+    second = site.start()
+    site.until(lambda: site.state_of(second) == "Completed")
+    (again,) = site.runs()
+    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
+    assert again.data.tags["prefect_flow_run_id"] == str(second)
+    assert again.data.tags["resumed"] == "1"
+    for key in ("val/rmse", "train/loss", "gradients/prediction_std"):
+        steps = [point.step for point in site.store.get_metric_history(run.info.run_id, key)]
+        assert sorted(steps) == sorted(set(steps))

@@ -1,0 +1,186 @@
+"""A training that diverges: what is said, what is restored, and the second try at a lower rate."""
+
+import itertools
+import logging
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.data.split import split
+from cfmodel.errors import DivergedError
+from cfmodel.gradients.records import EpochGradients, InitialRecord, StepBlock, StepSample
+from cfmodel.refs import SplitRef
+from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.training.engines.autograd import AutogradEngine
+from cfmodel.training.fit import RETRY_RATE
+from cfmodel.training.keeper import Keeper
+from cfmodel.training.log import StepLog
+from cfmodel.training.records import EpochRecord
+from cfmodel.training.train import TrainingResult, train
+
+SETTINGS = TrainSettings(epochs=5, embedding_dim=4, refit=False, engine="autograd", patience=50, schedule="constant")
+RETRY = SETTINGS.model_copy(update={"on_diverged": "retry"})
+
+
+class Broken(AutogradEngine):
+    """An engine whose weights break in its third epoch, as long as the learning rate is the one that is set."""
+
+    def run_epoch(self, epoch: int, **how: Any) -> StepLog:
+        if epoch == 3 and self._settings.learning_rate == SETTINGS.learning_rate:
+            _break(self)
+        return super().run_epoch(epoch, **how)
+
+
+class BrokenForGood(AutogradEngine):
+    """An engine whose weights break in its third epoch, whatever the learning rate."""
+
+    def run_epoch(self, epoch: int, **how: Any) -> StepLog:
+        if epoch == 3:
+            _break(self)
+        return super().run_epoch(epoch, **how)
+
+
+def _break(engine: AutogradEngine) -> None:
+    with torch.no_grad():
+        engine.model.user_embeddings.weight[7] = math.inf
+
+
+@pytest.fixture(scope="module")
+def ref(tmp_path_factory: pytest.TempPathFactory) -> SplitRef:
+    folder = tmp_path_factory.mktemp("data")
+    data = ingest("synthetic:users=100,movies=50,ratings=2500,factors=2", IngestSettings(), folder=folder)
+    return split(data, SplitSettings(), folder=folder)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cfmodel.training.fitting.engine_for", Broken)
+
+
+@pytest.fixture
+def broken_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cfmodel.training.fitting.engine_for", BrokenForGood)
+
+
+def trained(
+    ref: SplitRef, settings: TrainSettings, *, folder: Path | None = None, on_record: Any = lambda _: None
+) -> TrainingResult:
+    keeper = Keeper(CheckpointFolder(folder), every_seconds=3600) if folder else None
+    monitor = MonitorSettings(sample_every=8)
+    return train(ref, settings, device=torch.device("cpu"), on_record=on_record, monitor=monitor, keeper=keeper)
+
+
+def epochs_of(records: list[Any], kind: type) -> list[int]:
+    return [record.epoch for record in records if isinstance(record, kind)]
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_error_names_step_ids_and_remedy(ref: SplitRef, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError) as raised:
+        trained(ref, SETTINGS, folder=tmp_path)
+    said = str(raised.value)
+    # Two epochs of 63 steps are done; the broken row comes up early in the third.
+    assert raised.value.step is not None
+    assert 126 < raised.value.step <= 189
+    assert f"epoch 3: loss or gradient is not finite from step {raised.value.step} of 189 on" in said
+    assert "lower train.learning_rate" in said
+    assert re.search(r"the rating [\d.]+ by user '\d+' of movie '\d+' is the furthest in that step", said)
+    assert "the state after epoch 2 is restored and kept in" in said
+    assert str(tmp_path) in said
+    assert "train.on_diverged=retry" in said
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_last_good_state_is_what_is_left(ref: SplitRef, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        trained(ref, SETTINGS, folder=tmp_path)
+    found = CheckpointFolder(tmp_path).newest()
+    assert found is not None
+    state = found["training"]["fitting"]
+    assert state["epoch"] == 2
+    two = trained(ref, SETTINGS.model_copy(update={"epochs": 2}))
+    weights = {name: table.detach() for name, table in two.recommender.model.named_parameters()}
+    for name, table in weights.items():
+        assert torch.equal(state["now"]["weights"][name], table)
+    for name, moment in two.memory.second_moments.items():
+        assert torch.equal(state["now"]["second_moments"][name], moment)
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_was_seen_of_the_divergence_is_told_before_it_is_raised(ref: SplitRef) -> None:
+    records: list[Any] = []
+    with pytest.raises(DivergedError):
+        trained(ref, SETTINGS, on_record=records.append)
+    assert epochs_of(records, StepBlock) == [1, 2, 3]
+    assert epochs_of(records, EpochRecord) == [1, 2]
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_second_try_goes_on_from_the_last_good_epoch_with_a_tenth_of_the_rate(
+    ref: SplitRef, caplog: pytest.LogCaptureFixture
+) -> None:
+    records: list[Any] = []
+    with caplog.at_level(logging.WARNING):
+        result = trained(ref, RETRY, on_record=records.append)
+    assert result.epochs == 5
+    told = [record for record in records if isinstance(record, EpochRecord)]
+    rate = SETTINGS.learning_rate
+    assert [(each.epoch, each.learning_rate / rate) for each in told] == [
+        (epoch, pytest.approx(1.0 if epoch < 3 else RETRY_RATE)) for epoch in range(1, 6)
+    ]
+    (warning,) = caplog.records
+    assert "the state after epoch 2 is restored and goes on with 0.1 of the rate" in warning.getMessage()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_second_try_leaves_each_step_told_once(ref: SplitRef) -> None:
+    records: list[Any] = []
+    trained(ref, RETRY, on_record=records.append)
+    assert sum(isinstance(record, InitialRecord) for record in records) == 1
+    for kind in (StepBlock, EpochRecord, EpochGradients):
+        assert epochs_of(records, kind) == [1, 2, 3, 4, 5]
+    steps = [record.step for record in records if isinstance(record, StepSample)]
+    assert all(one < two for one, two in itertools.pairwise(steps))
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_second_try_that_was_killed_ends_as_one_that_was_not(ref: SplitRef, tmp_path: Path) -> None:
+    class Killed(BaseException): ...
+
+    def listen(record: Any) -> None:
+        if isinstance(record, EpochRecord) and record.epoch == 4:
+            raise Killed
+
+    whole = trained(ref, RETRY)
+    keeper = Keeper(CheckpointFolder(tmp_path), every_seconds=0.0)
+    with pytest.raises(Killed):
+        train(ref, RETRY, device=torch.device("cpu"), on_record=listen, keeper=keeper)
+    again = trained(ref, RETRY, folder=tmp_path)
+    for mine, theirs in zip(again.recommender.model.parameters(), whole.recommender.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.usefixtures("broken_for_good")
+def test_there_is_no_third_try(ref: SplitRef, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DivergedError, match="the state after epoch 2 is restored") as raised:
+        trained(ref, RETRY)
+    assert len([record for record in caplog.records if "goes on with 0.1 of the rate" in record.getMessage()]) == 1
+    assert "train.on_diverged=retry" not in str(raised.value)
+
+
+@pytest.mark.parametrize("engine", ["fused", "autograd"])
+def test_a_rating_far_outside_its_scale_is_named(engine: str, tmp_path: Path) -> None:
+    rows = [f"u{n % 40},m{n % 23},{1 + n % 5}" for n in range(920)]
+    rows[100] = "u20,m8,1e30"
+    (tmp_path / "ratings.csv").write_text("\n".join(["user_id,movie_id,rating", *rows]))
+    data = ingest(str(tmp_path / "ratings.csv"), IngestSettings(), folder=tmp_path)
+    parts = split(data, SplitSettings(test_fraction=0.01, val_fraction=0.01), folder=tmp_path)
+    settings = TrainSettings(epochs=1, engine=engine, init_std=1e-3)  # type: ignore[arg-type]
+    with pytest.raises(DivergedError, match=r"1e\+30 by user 'u20' of movie 'm8' is far outside"):
+        train(parts, settings, device=torch.device("cpu"))
