@@ -114,6 +114,11 @@ class TrainSettings(Settings):
         """Parts of a split that the final model learns from."""
         return ("train", "val") if self.refit else ("train",)
 
+    @property
+    def held_out_parts(self) -> tuple[str, ...]:
+        """Parts of a split that the final model does not learn from."""
+        return ("test",) if self.refit else ("val", "test")
+
 
 class MonitorSettings(Settings):
     """How closely training is watched; nothing here changes what is learned."""
@@ -170,6 +175,25 @@ class EvaluationSettings(Settings):
         return self
 
 
+class PromotionSettings(Settings):
+    """When a newly trained model replaces the champion."""
+
+    model_name: str = Field(
+        "cfmodel", min_length=1, pattern=r"^[^/:]+$", description="Registered model whose versions compete."
+    )
+    automatic: bool = Field(
+        True, description="Whether a run ends with the decision; false: `cfmodel promote` takes it."
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="Confidence of the interval that must lie wholly on the challenger's side."
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="Draws of all users that the interval is made of.")
+    min_users: int = Field(
+        50, ge=2, description="Fewest users of rows that neither model learned from; with fewer nothing is decided."
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of those draws.")
+
+
 class TrackingSettings(Settings):
     """Where the run is recorded."""
 
@@ -201,6 +225,7 @@ class PipelineSettings(Settings):
     monitor: MonitorSettings = MonitorSettings()
     health: HealthSettings = HealthSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    promotion: PromotionSettings = PromotionSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 

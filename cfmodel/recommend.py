@@ -4,8 +4,7 @@ Ties are broken by the lower movie row, so that a list depends on the scores alo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.errors import ConfigError
+from cfmodel.history import SeenMovies
 from cfmodel.model import CollaborativeFiltering
 
 #: Scores held at once, 64 MB in float32: the whole cost in memory, whatever the number of users.
@@ -20,43 +20,6 @@ BLOCK_SCORES = 2**24
 
 #: From rows of users, shape (B,), to a fresh table of scores over the catalogue, shape (B, M).
 Scorer = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class SeenMovies:
-    """The movies each user has rated already, as one array and where each user's stretch starts.
-
-    Attributes:
-        starts: Position of each user's first movie, int64, shape (U + 1,).
-        movie_idx: Movie rows, user by user, int32, shape (N,).
-    """
-
-    starts: npt.NDArray[np.int64]
-    movie_idx: npt.NDArray[np.int32]
-
-    @classmethod
-    def of(cls, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], num_users: int) -> Self:
-        """Group ratings by user; those with a cold side (a negative row) are left out.
-
-        Args:
-            user_idx: Rows of the users, shape (N,).
-            movie_idx: Rows of the movies, shape (N,).
-            num_users: Users, U.
-        """
-        warm = (user_idx >= 0) & (movie_idx >= 0)
-        users, movies = user_idx[warm], movie_idx[warm]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=num_users))])
-        return cls(starts.astype(np.int64), movies[np.argsort(users, kind="stable")])
-
-    def cells(self, user_idx: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Return positions in `user_idx` and the movie rows seen there; a cold user has seen none."""
-        known = np.maximum(user_idx, 0)
-        starts = self.starts[known]
-        counts = np.where(user_idx >= 0, self.starts[known + 1] - starts, 0)
-        positions = np.repeat(np.arange(len(user_idx)), counts)
-        # Within its user's stretch, the n-th cell of all is the (n - cells of the users before)-th.
-        within = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return positions, self.movie_idx[np.repeat(starts, counts) + within]
 
 
 def catalogue_scores(model: CollaborativeFiltering) -> Scorer:

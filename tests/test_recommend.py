@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from cfmodel import recommend
 from cfmodel.errors import ConfigError
+from cfmodel.history import SeenMovies
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommend import Scorer, SeenMovies, catalogue_scores, popularity_scores, top_k
+from cfmodel.recommend import Scorer, catalogue_scores, popularity_scores, top_k
 
 
 def scorer(table: np.ndarray) -> Scorer:
