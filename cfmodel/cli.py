@@ -77,6 +77,35 @@ def ui(port: int, settings: "PipelineSettings") -> None:
     serve(settings.tracking, port=port)
 
 
+@main.command()
+@click.option("--version", metavar="VERSION", help="Number or alias of a version; by default the challenger.")
+@_with_settings
+def promote(version: str | None, settings: "PipelineSettings") -> None:
+    """Make the challenger the champion, if it is better.
+
+    Both predict the same ratings, which neither learned from. The challenger must err less than the
+    champion and than damped biases, by the whole of a bootstrap interval over users, and its
+    training must have no health verdict of severity error.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.promote import promote_version
+
+    promote_version(settings, version=version, console=Console())
+
+
+@main.command()
+@click.option("--to", metavar="VERSION", help="Number or alias; by default the champion before this one.")
+@_with_settings
+def rollback(to: str | None, settings: "PipelineSettings") -> None:
+    """Make an earlier version of the model the champion again."""
+    from rich.console import Console
+
+    from cfmodel.commands.promote import roll_back
+
+    roll_back(settings, to=to, console=Console())
+
+
 @main.command("settings")
 def list_settings() -> None:
     """List every setting with its default and what it means, as a TOML file to start from."""

@@ -268,6 +268,10 @@ class PipelineSettings(Settings):
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
         return cls.of(sections, overrides=overrides)
 
+    def at(self, tracking_uri: str) -> "PipelineSettings":
+        """Return the same settings with the store named by its full address."""
+        return self.model_copy(update={"tracking": self.tracking.model_copy(update={"uri": tracking_uri})})
+
     def flat(self) -> dict[str, Any]:
         """Return every resolved setting under its dotted name, in the order of declaration."""
         return dict(_leaves(self.model_dump(mode="json")))

@@ -15,6 +15,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import RowsRead
 from cfmodel.data.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
+from cfmodel.promotion.decision import Decision
 from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
@@ -38,6 +39,8 @@ def describe(thing: Any) -> str | None:
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
         case EpochRecord():
             return _epoch_line(thing)
+        case Decision():
+            return f"version {thing.version} {thing.verdict}: {thing.reasons[0]}"
     return None
 
 

@@ -21,6 +21,8 @@ from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.models import check_model, log_model
+from cfmodel.tracking.promotions import Rollback, promote, put_forward, rollback
+from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
 from cfmodel.tracking.runs import (
     Run,
     RunSummary,
@@ -41,9 +43,13 @@ from cfmodel.tracking.runs import (
 from cfmodel.tracking.store import resolve_uri
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "Rollback",
     "Run",
     "RunSummary",
     "TrackedRun",
+    "Version",
     "archive_folder",
     "check_model",
     "compare_runs",
@@ -52,6 +58,7 @@ __all__ = [
     "ended_on_error",
     "experiment_url",
     "find_run",
+    "find_version",
     "log_comparison",
     "log_evaluation",
     "log_gradients",
@@ -59,14 +66,18 @@ __all__ = [
     "log_model",
     "log_settings",
     "log_split",
+    "promote",
+    "put_forward",
     "read_gradients",
     "read_run",
     "recorder",
     "reported_on_error",
     "resolve_uri",
+    "rollback",
     "run_url",
     "set_tags",
     "start_run",
     "train_settings_of",
     "training_view",
+    "version_of",
 ]
