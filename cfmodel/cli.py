@@ -106,6 +106,36 @@ def rollback(to: str | None, settings: "PipelineSettings") -> None:
     roll_back(settings, to=to, console=Console())
 
 
+@main.command()
+@click.option("--user", "user_id", metavar="ID", help="A user the model was trained on.")
+@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A rating of somebody new; once or more.")
+@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@_with_settings
+def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, settings: "PipelineSettings") -> None:
+    """Print the movies a user has not seen and would like best.
+
+    A user the model was not trained on is told by ratings: --rated 42=5 --rated 17=2.5.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.recommend import recommend as recommend_here
+
+    recommend_here(settings, user_id=user_id, rated=rated, model=model, console=Console())
+
+
+@main.command()
+@click.option("--movie", "movie_id", required=True, metavar="ID", help="A movie the model was trained on.")
+@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@_with_settings
+def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> None:
+    """Print the movies most like one, by the taste they appeal to."""
+    from rich.console import Console
+
+    from cfmodel.commands.recommend import show_similar
+
+    show_similar(settings, movie_id=movie_id, model=model, console=Console())
+
+
 @main.command("settings")
 def list_settings() -> None:
     """List every setting with its default and what it means, as a TOML file to start from."""

@@ -194,6 +194,25 @@ class PromotionSettings(Settings):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of those draws.")
 
 
+class ScoringSettings(Settings):
+    """How recommendations are made."""
+
+    k: int = Field(10, ge=1, le=1000, description="Movies recommended to each user.")
+    memory_megabytes: int = Field(
+        256, ge=1, description="Most memory that the scores of a block of users take, on the CPU or the GPU."
+    )
+    users_per_file: int = Field(50_000, ge=1, description="Users in one Parquet file of the recommendations.")
+    min_coverage: float = Field(
+        0.001,
+        ge=0,
+        le=1,
+        description="Share of the catalogue that must be recommended to somebody, where every user is scored.",
+    )
+    titles: Path | None = Field(
+        None, description="CSV file with movie ids and titles; null: the one that lies beside the ratings, if any."
+    )
+
+
 class TrackingSettings(Settings):
     """Where the run is recorded."""
 
@@ -226,6 +245,7 @@ class PipelineSettings(Settings):
     health: HealthSettings = HealthSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
+    scoring: ScoringSettings = ScoringSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 

@@ -1,5 +1,6 @@
 """Run the pipeline from a terminal: with your Prefect server if there is one, else with one of our own."""
 
+import inspect
 import os
 import time
 from collections.abc import Iterator
@@ -36,7 +37,10 @@ def run_pipeline(source: str, settings: PipelineSettings) -> RunRef:
 
     from flows.pipeline import pipeline
 
-    sections: dict[str, Any] = {name: getattr(settings, name) for name in PipelineSettings.model_fields}
+    taken = inspect.signature(pipeline.fn).parameters
+    sections: dict[str, Any] = {
+        name: getattr(settings, name) for name in PipelineSettings.model_fields if name in taken
+    }
     here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with _server() as url, temporary_settings(here | {PREFECT_API_URL: url}), handing_over():
         state = pipeline(source, **sections, return_state=True)

@@ -110,7 +110,7 @@ def rank(
         return {}
     lists = top_k(
         scores, task.users, k=max(ks), num_movies=task.num_movies, seen=task.seen, device=device, on_block=on_block
-    )
+    ).movie_idx
     hits = task.hits(lists)
     measures: dict[str, float] = {}
     for k in sorted(set(ks)):

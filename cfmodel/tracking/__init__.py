@@ -20,6 +20,7 @@ from cfmodel.tracking.comparisons import compare_runs, log_comparison
 from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
+from cfmodel.tracking.loading import LoadedModel, load_model
 from cfmodel.tracking.models import check_model, log_model
 from cfmodel.tracking.promotions import Rollback, promote, put_forward, rollback
 from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
@@ -45,6 +46,7 @@ from cfmodel.tracking.store import resolve_uri
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "LoadedModel",
     "Rollback",
     "Run",
     "RunSummary",
@@ -59,6 +61,7 @@ __all__ = [
     "experiment_url",
     "find_run",
     "find_version",
+    "load_model",
     "log_comparison",
     "log_evaluation",
     "log_gradients",
