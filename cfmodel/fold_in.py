@@ -104,6 +104,25 @@ class FoldIn:
             found[torch.from_numpy(users)] = self._solve(*tensors)
         return Tastes(found[:, 0].float(), found[:, 1:].float())
 
+    def predict(self, tastes: Tastes, movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Predict one rating per taste.
+
+        Args:
+            tastes: Of N users.
+            movie_idx: One movie for each, negative where unknown, shape (N,).
+
+        Returns:
+            Predictions in rating units, clamped like the model's own, shape (N,).
+        """
+        model = self.recommender.model
+        movies = torch.from_numpy(np.maximum(movie_idx, 0).astype(np.int64)).to(self.mean.device)
+        dot = (tastes.embeddings * model.movie_embeddings.weight.detach()[movies]).sum(dim=1)
+        warm = torch.from_numpy(movie_idx >= 0).to(self.mean.device)
+        scores = model.global_mean + tastes.biases + (model.movie_biases.weight.detach()[movies, 0] + dot) * warm
+        clamped = scores.clamp(self.recommender.rating_min, self.recommender.rating_max)
+        predictions: npt.NDArray[np.float32] = clamped.float().cpu().numpy()
+        return predictions
+
     def _solve(self, movie_idx: Tensor, rating: Tensor, given: Tensor) -> Tensor:
         """Solve for a block of users, shape (B, n) each; what is not `given` is padding."""
         model, weight = self.recommender.model, given.double()

@@ -53,15 +53,19 @@ def suggest(recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *,
     return _in_rating_units(lists, recommender, own)
 
 
-def suggest_to_new(recommender: Recommender, ratings: RatingArrays, num_users: int, *, k: int) -> Lists:
+def suggest_to_new(
+    recommender: Recommender, ratings: RatingArrays, num_users: int, *, k: int, fold_in: FoldIn | None = None
+) -> Lists:
     """Return the best movies for users the model was not trained on, from what they have rated.
 
     Args:
+        recommender: The model.
         ratings: Their ratings; `user_idx` numbers them in [0, num_users).
         num_users: Users, N.
         k: Length of the lists.
+        fold_in: The model's, where it is at hand.
     """
-    tastes = FoldIn.of(recommender).tastes(ratings, num_users)
+    tastes = (fold_in or FoldIn.of(recommender)).tastes(ratings, num_users)
     lists = top_k(
         catalogue_scores(recommender.model, tastes.embeddings),
         np.arange(num_users),

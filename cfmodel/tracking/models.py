@@ -30,7 +30,7 @@ def log_model(run: TrackedRun, folder: Path) -> str:
 
     `mlflow.pyfunc.load_model` loads it wherever cfmodel is installed: it holds weights as
     safetensors and ids as Parquet, no pickle and no code. Asked with columns `user_id` and
-    `movie_id` it answers with `prediction`.
+    `movie_id` it answers with ratings, asked with `user_id` alone with recommendations.
 
     Args:
         run: The run that trained it.
@@ -128,13 +128,21 @@ def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None
     """Ask a recorded model what the recommender answers; return how they differ, None where they do not."""
     import numpy as np
 
+    from cfmodel.suggestions import suggest
+
     pairs = _example(recommender)
     expected = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID])
+    lists = suggest(recommender, recommender.users.encode(pairs[USER_ID]), k=_EXAMPLES)
     with reaching(uri, "asking the recorded model"):
-        answers = np.asarray(mlflow().pyfunc.load_model(folder).predict(pairs))
-    if np.allclose(answers, expected, rtol=0, atol=1e-5):
-        return None
-    return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
+        model = mlflow().pyfunc.load_model(folder)
+        answers = np.asarray(model.predict(pairs))
+        recommended = model.predict(pairs[[USER_ID]], params={"k": _EXAMPLES})
+    if not np.allclose(answers, expected, rtol=0, atol=1e-5):
+        return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
+    scores = lists.score[lists.movie_idx >= 0]
+    if len(recommended) != len(scores) or not np.allclose(recommended["score"], scores, rtol=0, atol=1e-5):
+        return f"recommends {recommended['score'].tolist()} where the trained one recommends {scores.tolist()}"
+    return None
 
 
 def _refusal(store: str, uri: str, difference: str) -> str:
@@ -186,12 +194,17 @@ def _signature() -> Any:
     """Return what the model takes and gives.
 
     Ids are text. The type says `any` all the same, because MLflow refuses integers for `string`,
-    and here an integer means its decimal text.
+    and here an integer means its decimal text. Which columns a request has says what it asks;
+    `cfmodel.serving` says which are answered with which.
     """
     types = mlflow().types.schema
+    text, number, whole = types.DataType.string, types.DataType.float, types.DataType.long
+    asked = [types.ColSpec(types.AnyType(), name, required=False) for name in (USER_ID, MOVIE_ID, "rated")]
+    given = (("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole))
     return mlflow().models.ModelSignature(
-        inputs=types.Schema([types.ColSpec(types.AnyType(), name) for name in (USER_ID, MOVIE_ID)]),
-        outputs=types.Schema([types.ColSpec(types.DataType.float, "prediction")]),
+        inputs=types.Schema(asked),
+        outputs=types.Schema([types.ColSpec(kind, name, required=False) for name, kind in given]),
+        params=types.ParamSchema([types.ParamSpec("k", whole, default=10)]),
     )
 
 

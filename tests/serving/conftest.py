@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import torch
 from teams import Team
-
-from cfmodel.config import PipelineSettings
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +25,4 @@ def promotion_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def team(mlflow_store: str, promotion_folder: Path) -> Team:
     """Return a registered model without versions."""
-    own = {"promotion.model_name": f"team-{uuid4().hex[:8]}", "tracking.uri": mlflow_store}
-    small = {"train.embedding_dim": 4, "train.learning_rate": 0.02, "train.refit": False}
-    return Team(PipelineSettings.of(overrides=own | small), promotion_folder)
+    return Team.new(mlflow_store, promotion_folder)

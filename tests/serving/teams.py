@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 
@@ -22,6 +23,14 @@ class Team:
 
     settings: PipelineSettings
     folder: Path
+
+    @classmethod
+    def new(cls, store: str, folder: Path) -> "Team":
+        """Return a registered model without versions."""
+        own = {"promotion.model_name": f"team-{uuid4().hex[:8]}", "tracking.uri": store}
+        own |= {"tracking.experiment": f"team-{uuid4().hex[:8]}", "runtime.data_dir": str(folder)}
+        small = {"train.embedding_dim": 4, "train.learning_rate": 0.02, "train.refit": False}
+        return cls(PipelineSettings.of(overrides=own | small), folder)
 
     def split(self, **changes: object) -> SplitRef:
         """Divide the ratings, by default as everybody does."""
