@@ -7,6 +7,7 @@ CFModelError
 ├── DigestError      a file is not the one its ref names
 ├── DeviceError      the device asked for is not there
 ├── TrackingError    the tracking store refused or is away
+├── PublishError     recommendations are not fit to be published
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -41,6 +42,10 @@ class DeviceError(CFModelError):
 
 class TrackingError(CFModelError):
     """The tracking store refused or is away."""
+
+
+class PublishError(CFModelError):
+    """Recommendations are not fit to be published, or cannot be."""
 
 
 class DivergedError(CFModelError):

@@ -63,13 +63,16 @@ class SeenMovies:
         self, user_idx: npt.NDArray[np.integer[Any]], movie_idx: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.bool_]:
         """Tell which pairs are among them; a pair with a cold side is not, shape (N,)."""
+        users, position = np.unique(user_idx, return_inverse=True)
         width = 1 + int(max(self.movie_idx.max(initial=0), movie_idx.max(initial=0)))
-        owners = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-        mine = owners * width + self.movie_idx
-        asked = user_idx.astype(np.int64) * width + movie_idx
-        place = np.minimum(np.searchsorted(mine, asked), max(0, len(mine) - 1))
-        warm = (user_idx >= 0) & (movie_idx >= 0)
-        found: npt.NDArray[np.bool_] = warm & (mine[place] == asked) if len(mine) else np.zeros(len(asked), bool)
+        # Of the users asked about alone: theirs may be few of many million.
+        owners, movies = self.cells(users)
+        mine = owners * width + movies
+        asked = position * width + movie_idx
+        if not len(mine):
+            return np.zeros(len(asked), bool)
+        place = np.minimum(np.searchsorted(mine, asked), len(mine) - 1)
+        found: npt.NDArray[np.bool_] = (user_idx >= 0) & (movie_idx >= 0) & (mine[place] == asked)
         return found
 
 

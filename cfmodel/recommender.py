@@ -11,6 +11,8 @@ A saved recommender is a folder of data, nothing that runs:
 Its digest is the SHA-256 of `model.json`, which vouches for the rest.
 """
 
+import copy
+import dataclasses
 import json
 from dataclasses import dataclass
 from hashlib import sha256
@@ -102,6 +104,13 @@ class Recommender:
             scores = self.model.score(self._rows(user_idx[block]), self._rows(movie_idx[block]))
             predictions[block] = scores.clamp(self.rating_min, self.rating_max).cpu().numpy()
         return predictions
+
+    def on(self, device: torch.device) -> Self:
+        """Return the recommender with its model on a device; itself where it is there already."""
+        if self.model.global_mean.device == device:
+            return self
+        # A copy: `Module.to` would move the caller's model under its feet.
+        return dataclasses.replace(self, model=copy.deepcopy(self.model).to(device))
 
     def save(self, folder: Path) -> str:
         """Write the recommender to a folder, which appears whole or not at all.

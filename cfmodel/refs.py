@@ -102,3 +102,25 @@ class RunRef(Ref):
     model_path: Path
     model_digest: str
     model_uri: str
+
+
+class ScoresRef(Ref):
+    """Recommendations that were checked and published.
+
+    Attributes:
+        path: Folder that holds `part-*.parquet` and `_manifest.json`.
+        model_name: The model that made them.
+        users: Users with a list.
+        rows: Movies recommended, over all users.
+        k: Movies recommended to a user, at most.
+        coverage_fraction: Share of the catalogue that is in somebody's list.
+        seconds: How long scoring and checking took.
+    """
+
+    path: Path
+    model_name: str
+    users: int
+    rows: int
+    k: int
+    coverage_fraction: float
+    seconds: float

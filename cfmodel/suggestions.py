@@ -12,7 +12,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.fold_in import FoldIn
 from cfmodel.history import SeenMovies
-from cfmodel.recommend import Lists, catalogue_scores, top_k
+from cfmodel.recommend import BLOCK_BYTES, Lists, catalogue_scores, top_k
 from cfmodel.recommender import Recommender
 
 #: Training ratings a movie needs to weigh half as much as one with very many, among those alike.
@@ -34,7 +34,9 @@ class Suggestion:
     score: float
 
 
-def suggest(recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *, k: int) -> Lists:
+def suggest(
+    recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *, k: int, block_bytes: int = BLOCK_BYTES
+) -> Lists:
     """Return the best unseen movies of the model's users, with predicted ratings.
 
         score = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
@@ -43,11 +45,20 @@ def suggest(recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *,
         recommender: The model.
         user_idx: Rows of the users, negative where unknown: these get the movies liked best by all, shape (N,).
         k: Length of the lists.
+        block_bytes: Memory for the scores of a block of users.
     """
     model = recommender.model
     device = model.global_mean.device
     seen = None if recommender.history is None else recommender.history.seen
-    lists = top_k(catalogue_scores(model), user_idx, k=k, num_movies=len(recommender.movies), seen=seen, device=device)
+    lists = top_k(
+        catalogue_scores(model),
+        user_idx,
+        k=k,
+        num_movies=len(recommender.movies),
+        seen=seen,
+        device=device,
+        block_bytes=block_bytes,
+    )
     biases = model.user_biases.weight.detach()[:, 0].cpu().numpy()
     own = np.where(user_idx >= 0, biases[np.maximum(user_idx, 0)], 0.0)
     return _in_rating_units(lists, recommender, own)

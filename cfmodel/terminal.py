@@ -17,6 +17,7 @@ from cfmodel.data.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.promotion.decision import Decision
 from cfmodel.refs import DatasetRef, SplitRef
+from cfmodel.scoring.score import UsersScored
 from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
@@ -41,6 +42,8 @@ def describe(thing: Any) -> str | None:
             return _epoch_line(thing)
         case Decision():
             return f"version {thing.version} {thing.verdict}: {thing.reasons[0]}"
+        case UsersScored():
+            return f"{thing.users:,} users scored ({thing.fraction:.0%})"
     return None
 
 

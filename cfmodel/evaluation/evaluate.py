@@ -1,7 +1,5 @@
 """Hold a recommender against the test ratings and the floors."""
 
-import copy
-import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -83,7 +81,7 @@ def evaluate(
     """
     started = time.monotonic()
     tell = on_record or (lambda _: None)
-    recommender = _on_device(recommender, device or torch.device("cpu"))
+    recommender = recommender.on(device or torch.device("cpu"))
     ratings = read_ratings(recommender, split, trained_parts=trained_parts, seen_parts=seen_parts)
     check_ids(recommender, split, ratings, max_unknown_fraction=settings.max_unknown_fraction)
     predictions = _predict(recommender, ratings.test)
@@ -108,13 +106,6 @@ def evaluate(
         relevance_threshold=task.threshold,
         seconds=time.monotonic() - started,
     )
-
-
-def _on_device(recommender: Recommender, device: torch.device) -> Recommender:
-    if recommender.model.global_mean.device == device:
-        return recommender
-    # A copy: `Module.to` would move the caller's model under its feet.
-    return dataclasses.replace(recommender, model=copy.deepcopy(recommender.model).to(device))
 
 
 def _predict(recommender: Recommender, test: RatingArrays) -> npt.NDArray[np.float32]:
