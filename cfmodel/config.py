@@ -161,7 +161,9 @@ class EvaluationSettings(Settings):
         description="Lowest rating that counts as relevant; null: three quarters up the training range (4 stars of 5).",
     )
     ranking_users: int | None = Field(
-        10_000, ge=1, description="Most users whose lists are measured, drawn by seed; null: every user in test."
+        10_000,
+        ge=1,
+        description="Most users whose lists are measured or who are taken for new, drawn by seed; null: every one.",
     )
     max_unknown_fraction: float = Field(
         0.99, gt=0, le=1, description="Share of unknown ids in a test column from which they are the wrong kind of id."

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DivergedError
 from cfmodel.evaluation.card import metric_card
 from cfmodel.evaluation.metrics import EvaluationProgress, OnRecord, accuracy_metrics, ranking_metrics
+from cfmodel.evaluation.new_users import folded_in_metrics, new_user_metrics
 from cfmodel.evaluation.ranking import Task, ranking_task
 from cfmodel.evaluation.reading import EvaluationRatings, check_ids, read_ratings
 from cfmodel.evaluation.slices import (
@@ -91,6 +93,10 @@ def evaluate(
     counts = popularity(ratings.trained, len(recommender.movies))
     cold_users = ratings.user_ids.unknown
     metrics = accuracy_metrics(recommender, ratings, predictions)
+    drawn: dict[str, Any] = {"limit": settings.ranking_users, "seed": settings.seed}
+    metrics |= new_user_metrics(recommender, ratings.test, ratings.user_ids, **drawn)
+    metrics |= folded_in_metrics(recommender, ratings.test, ratings.trained, **drawn)
+    tell(EvaluationProgress("fold in", 1.0))
     metrics |= ranking_metrics(recommender, task, ks=settings.k, counts=counts, cold_users=cold_users, tell=tell)
     if split.noise_floor is not None:
         metrics["test/noise_floor_rmse"] = split.noise_floor
