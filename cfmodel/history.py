@@ -11,6 +11,9 @@ import safetensors.numpy
 
 from cfmodel.data.parts import RatingArrays
 
+#: Keys looked at at once, so that what is made of them on the way stays small.
+_BLOCK = 2**20
+
 
 @dataclass(frozen=True, eq=False)
 class SeenMovies:
@@ -99,15 +102,14 @@ class History:
         """
         parts = [*trained, *held_out]
         width = 1 + max(int(part.movie_idx.max(initial=0)) for part in parts)
-        tagged = [
-            # The tag is the lowest bit, so that of a pair in both the learned one comes last.
-            _pairs(part.user_idx, part.movie_idx, width) * 2 + (position < len(trained))
-            for position, part in enumerate(parts)
-        ]
-        keys = np.unique(np.concatenate(tagged))
-        pairs = keys >> 1
-        last = np.append(pairs[1:] != pairs[:-1], np.ones(min(1, len(pairs)), bool))
-        return cls(SeenMovies._of_pairs(pairs[last], width, num_users), (keys[last] & 1).astype(bool))
+        keys = _tagged_pairs(parts, width, num_tagged=len(trained))
+        keys = _last_of_each_pair(keys)
+        starts = np.searchsorted(keys, np.arange(num_users + 1) * (2 * width))
+        is_trained = (keys.astype(np.uint8) & 1).astype(bool)
+        # In place: of 25 million pairs every array of keys is 200 MB.
+        keys >>= 1
+        keys %= width
+        return cls(SeenMovies(starts, keys.astype(np.int32)), is_trained)
 
     @property
     def trained(self) -> SeenMovies:
@@ -143,3 +145,31 @@ def _pairs(user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], wi
     """Number the pairs whose sides are both known: user * width + movie."""
     warm = (user_idx >= 0) & (movie_idx >= 0)
     return user_idx[warm].astype(np.int64) * width + movie_idx[warm]
+
+
+def _tagged_pairs(parts: Sequence[RatingArrays], width: int, *, num_tagged: int) -> npt.NDArray[np.int64]:
+    """Return the pairs of all parts, rising: (user * width + movie) * 2, and 1 more in the first `num_tagged` parts."""
+    keys, end = np.empty(sum(map(len, parts)), np.int64), 0
+    for number, part in enumerate(parts):
+        user, movie = part.user_idx, part.movie_idx
+        warm = (user >= 0) & (movie >= 0)
+        if not warm.all():
+            user, movie = user[warm], movie[warm]
+        here = keys[end : end + len(user)]
+        np.multiply(user, 2 * width, out=here, dtype=np.int64)
+        for _ in range(2):
+            here += movie
+        here += number < num_tagged
+        end += len(user)
+    keys = keys[:end]
+    keys.sort()
+    return keys
+
+
+def _last_of_each_pair(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Leave out keys that differ from the next one in the tag alone, or in nothing."""
+    last = np.ones(len(keys), bool)
+    for start in range(0, len(keys) - 1, _BLOCK):
+        stop = min(start + _BLOCK, len(keys) - 1)
+        last[start:stop] = keys[start:stop] >> 1 != keys[start + 1 : stop + 1] >> 1
+    return keys if last.all() else keys[last]

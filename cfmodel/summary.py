@@ -23,7 +23,7 @@ def accuracy_rows(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
 
 def step_seconds(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the seconds each step of a run took, in the order they were taken."""
-    names = ("ingest", "ingest-test", "split", "train", "evaluate", "report", "promote")
+    names = ("ingest", "ingest-test", "split", "train", "evaluate", "report")
     return {name: metrics[f"time/{name}_seconds"] for name in names if f"time/{name}_seconds" in metrics}
 
 

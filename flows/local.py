@@ -89,6 +89,6 @@ def _await_records(state: "State[RunRef]") -> None:
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
             runs = client.read_task_runs(flow_run_filter=this_run)
-            if any(run.name.startswith("finish") and run.state and run.state.is_final() for run in runs):
+            if any(run.name.startswith("promote") and run.state and run.state.is_final() for run in runs):
                 return
             time.sleep(0.1)

@@ -79,5 +79,7 @@ def pipeline(
     run = steps(train_model, parts, settings)
     steps(evaluate_model, run, parts, settings)
     steps(report_gradients, run, parts, settings)
-    steps(promote_model, run, settings)
-    return finish_run(run, steps.taken, settings)
+    finished = finish_run(run, steps.taken, settings)
+    # Last, when all is recorded: a decision that cannot be taken now leaves a finished run, and `cfmodel promote`.
+    steps(promote_model, finished, settings)
+    return finished

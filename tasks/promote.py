@@ -14,11 +14,10 @@ from tasks.reporting import report
 @task(name="promote")
 def promote_model(run: RunRef, settings: PipelineSettings) -> Decision | None:
     """Make the model a version and the challenger; decide on it unless that is left to `cfmodel promote`."""
-    with tracking.ended_on_error(run):
-        version = tracking.put_forward(run, run.model_uri, model_name=settings.promotion.model_name)
-        if not settings.promotion.automatic:
-            return None
-        decision = tracking.promote(settings.at(run.tracking_uri), version.number)
+    version = tracking.put_forward(run, run.model_uri, model_name=settings.promotion.model_name)
+    if not settings.promotion.automatic:
+        return None
+    decision = tracking.promote(settings.at(run.tracking_uri), version.number)
     report()(decision)
     create_markdown_artifact(as_markdown(decision), key="promotion", description=f"Version {version.number}")
     return decision
