@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
@@ -17,5 +18,7 @@ def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
     header = ["", *(compared.label for compared in comparison.runs)]
     rows = [dict(zip(header, row, strict=True)) for row in summary_rows(comparison)]
     create_table_artifact(rows, key="comparison", description="What differs between these runs, and what came of it")
+    if (note := comparison.data_note()) is not None:
+        get_run_logger().warning(note)
     create_link_artifact(tracking.run_url(run), key="mlflow-comparison", link_text="The comparison in MLflow")
     return run.run_id
