@@ -66,7 +66,8 @@ def register(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
                 return version_of(uri, model_name, str(found.version))
         told = store.get_run(run.run_id).data.tags
         tags = {_MODEL: model_uri} | {name: told[name] for name in _FROM_RUN if name in told}
-        made = store.create_model_version(model_name, _source(run, model_uri), run_id=run.run_id, tags=tags)
+        source, model_id = _source(run, model_uri), model_uri.removeprefix("models:/")
+        made = store.create_model_version(model_name, source, run_id=run.run_id, tags=tags, model_id=model_id)
     return version_of(uri, model_name, str(made.version))
 
 
