@@ -52,7 +52,8 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     """
     version = register(run, model_uri, model_name=model_name)
     set_alias(version, CHALLENGER)
-    set_tags(run, {"model_version": version.number})
+    # By the run as the store has it: what is told now is there now.
+    set_tags(read_run(run.tracking_uri, run.run_id).run, {"model_version": version.number})
     return version
 
 
