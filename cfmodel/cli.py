@@ -96,6 +96,65 @@ def ui(port: int, settings: "PipelineSettings") -> None:
     serve(settings.tracking, port=port)
 
 
+@main.command()
+@click.option("--version", metavar="VERSION", help="Number or alias of a version; by default the challenger.")
+@_with_settings
+def promote(version: str | None, settings: "PipelineSettings") -> None:
+    """Make the challenger the champion, if it is better.
+
+    Both predict the same ratings, which neither learned from. The challenger must err less than the
+    champion and than damped biases, by the whole of a bootstrap interval over users, and its
+    training must have no health verdict of severity error.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.promote import promote_version
+
+    promote_version(settings, version=version, console=Console())
+
+
+@main.command()
+@click.option("--to", metavar="VERSION", help="Number or alias; by default the champion before this one.")
+@_with_settings
+def rollback(to: str | None, settings: "PipelineSettings") -> None:
+    """Make an earlier version of the model the champion again."""
+    from rich.console import Console
+
+    from cfmodel.commands.promote import roll_back
+
+    roll_back(settings, to=to, console=Console())
+
+
+@main.command()
+@click.option("--user", "user_id", metavar="ID", help="A user the model was trained on.")
+@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A rating of somebody new; once or more.")
+@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@_with_settings
+def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, settings: "PipelineSettings") -> None:
+    """Print the movies a user has not seen and would like best.
+
+    A user the model was not trained on is told by ratings: --rated 42=5 --rated 17=2.5.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.recommend import recommend as recommend_here
+
+    recommend_here(settings, user_id=user_id, rated=rated, model=model, console=Console())
+
+
+@main.command()
+@click.option("--movie", "movie_id", required=True, metavar="ID", help="A movie the model was trained on.")
+@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@_with_settings
+def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> None:
+    """Print the movies most like one, by the taste they appeal to."""
+    from rich.console import Console
+
+    from cfmodel.commands.recommend import show_similar
+
+    show_similar(settings, movie_id=movie_id, model=model, console=Console())
+
+
 @main.command("settings")
 def list_settings() -> None:
     """List every setting with its default and what it means, as a TOML file to start from."""

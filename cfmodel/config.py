@@ -190,6 +190,11 @@ class TrainSettings(Settings):
         """Parts of a split that the final model learns from."""
         return ("train", "val") if self.refit else ("train",)
 
+    @property
+    def held_out_parts(self) -> tuple[str, ...]:
+        """Parts of a split that the final model does not learn from."""
+        return ("test",) if self.refit else ("val", "test")
+
 
 class MonitorSettings(Settings):
     """How closely training is watched; nothing here changes what is learned."""
@@ -232,7 +237,9 @@ class EvaluationSettings(Settings):
         description="Lowest rating that counts as relevant; null: three quarters up the training range (4 stars of 5).",
     )
     ranking_users: int | None = Field(
-        10_000, ge=1, description="Most users whose lists are measured, drawn by seed; null: every user in test."
+        10_000,
+        ge=1,
+        description="Most users whose lists are measured or who are taken for new, drawn by seed; null: every one.",
     )
     max_unknown_fraction: float = Field(
         0.99, gt=0, le=1, description="Share of unknown ids in a test column from which they are the wrong kind of id."
@@ -244,6 +251,44 @@ class EvaluationSettings(Settings):
         if any(k < 1 for k in self.k):
             raise ValueError(f"every length in k must be 1 or more, not {list(self.k)}")
         return self
+
+
+class PromotionSettings(Settings):
+    """When a newly trained model replaces the champion."""
+
+    model_name: str = Field(
+        "cfmodel", min_length=1, pattern=r"^[^/:]+$", description="Registered model whose versions compete."
+    )
+    automatic: bool = Field(
+        True, description="Whether a run ends with the decision; false: `cfmodel promote` takes it."
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="Confidence of the interval that must lie wholly on the challenger's side."
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="Draws of all users that the interval is made of.")
+    min_users: int = Field(
+        50, ge=2, description="Fewest users of rows that neither model learned from; with fewer nothing is decided."
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of those draws.")
+
+
+class ScoringSettings(Settings):
+    """How recommendations are made."""
+
+    k: int = Field(10, ge=1, le=1000, description="Movies recommended to each user.")
+    memory_megabytes: int = Field(
+        256, ge=1, description="Most memory that the scores of a block of users take, on the CPU or the GPU."
+    )
+    users_per_file: int = Field(50_000, ge=1, description="Users in one Parquet file of the recommendations.")
+    min_coverage: float = Field(
+        0.001,
+        ge=0,
+        le=1,
+        description="Share of the catalogue that must be recommended to somebody, where every user is scored.",
+    )
+    titles: Path | None = Field(
+        None, description="CSV file with movie ids and titles; null: the one that lies beside the ratings, if any."
+    )
 
 
 class TrackingSettings(Settings):
@@ -299,6 +344,8 @@ class PipelineSettings(Settings):
     monitor: MonitorSettings = MonitorSettings()
     health: HealthSettings = HealthSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    scoring: ScoringSettings = ScoringSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
@@ -340,6 +387,10 @@ class PipelineSettings(Settings):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
         return cls.of(sections, overrides=overrides)
+
+    def at(self, tracking_uri: str) -> "PipelineSettings":
+        """Return the same settings with the store named by its full address."""
+        return self.model_copy(update={"tracking": self.tracking.model_copy(update={"uri": tracking_uri})})
 
     def flat(self) -> dict[str, Any]:
         """Return every resolved setting under its dotted name, in the order of declaration."""

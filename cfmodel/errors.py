@@ -11,6 +11,7 @@ CFModelError
 │   └── StoreAwayError   it is away: what it was told now, it may take later
 ├── CheckpointError  a training cannot be kept for later, or gone on with
 ├── LeaseError       another process is at work on the run
+├── PublishError     recommendations are not fit to be published
 ├── DivergedError    loss or gradient is no longer finite
 └── UnhealthyError   training is finite, and its gradients say that it will come to nothing
 
@@ -61,6 +62,10 @@ class CheckpointError(CFModelError):
 
 class LeaseError(CFModelError):
     """Another process is at work on the run."""
+
+
+class PublishError(CFModelError):
+    """Recommendations are not fit to be published, or cannot be."""
 
 
 class DivergedError(CFModelError):

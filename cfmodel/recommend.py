@@ -4,8 +4,7 @@ Ties are broken by the lower movie row, so that a list depends on the scores alo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,67 +12,50 @@ import torch
 from torch import Tensor
 
 from cfmodel.errors import ConfigError
+from cfmodel.history import SeenMovies
 from cfmodel.model import CollaborativeFiltering
 
-#: Scores held at once, 64 MB in float32: the whole cost in memory, whatever the number of users.
-BLOCK_SCORES = 2**24
+#: Memory for the scores of a block of users: what stays near the CPU, whatever the number of users.
+BLOCK_BYTES = 2**24
 
-#: From rows of users, shape (B,), to a fresh table of scores over the catalogue, shape (B, M).
-Scorer = Callable[[Tensor], Tensor]
+#: Movies that are searched together, by the highest score among them.
+CHUNK = 64
+
+#: Writes the scores of a block of users, rows of shape (B,), into a table of shape (B, M).
+Scorer = Callable[[Tensor, Tensor], None]
 
 
-@dataclass(frozen=True, eq=False)
-class SeenMovies:
-    """The movies each user has rated already, as one array and where each user's stretch starts.
+class Lists(NamedTuple):
+    """The best movies of some users, best first.
 
     Attributes:
-        starts: Position of each user's first movie, int64, shape (U + 1,).
-        movie_idx: Movie rows, user by user, int32, shape (N,).
+        movie_idx: Movie rows, int64, shape (N, k); -1 where a user has fewer than k movies left.
+        score: Their scores, float32, shape (N, k); -inf where there is none.
     """
 
-    starts: npt.NDArray[np.int64]
-    movie_idx: npt.NDArray[np.int32]
-
-    @classmethod
-    def of(cls, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], num_users: int) -> Self:
-        """Group ratings by user; those with a cold side (a negative row) are left out.
-
-        Args:
-            user_idx: Rows of the users, shape (N,).
-            movie_idx: Rows of the movies, shape (N,).
-            num_users: Users, U.
-        """
-        warm = (user_idx >= 0) & (movie_idx >= 0)
-        users, movies = user_idx[warm], movie_idx[warm]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=num_users))])
-        return cls(starts.astype(np.int64), movies[np.argsort(users, kind="stable")])
-
-    def cells(self, user_idx: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Return positions in `user_idx` and the movie rows seen there; a cold user has seen none."""
-        known = np.maximum(user_idx, 0)
-        starts = self.starts[known]
-        counts = np.where(user_idx >= 0, self.starts[known + 1] - starts, 0)
-        positions = np.repeat(np.arange(len(user_idx)), counts)
-        # Within its user's stretch, the n-th cell of all is the (n - cells of the users before)-th.
-        within = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return positions, self.movie_idx[np.repeat(starts, counts) + within]
+    movie_idx: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
 
 
-def catalogue_scores(model: CollaborativeFiltering) -> Scorer:
+def catalogue_scores(model: CollaborativeFiltering, user_embeddings: Tensor | None = None) -> Scorer:
     """Return a scorer that orders the catalogue as the model does.
 
         score = movie_bias + <user_embedding, movie_embedding>
 
     Global mean and user bias are left out: they are the same for every movie of a user, and adding
     them would only round small differences away. A cold user's scores are the movie biases.
+
+    Args:
+        model: Whose catalogue it is.
+        user_embeddings: Tastes of other users than the model's own, shape (B, K); None: its own.
     """
     movie_biases = model.movie_biases.weight.detach().squeeze(1)
-    movie_embeddings = model.movie_embeddings.weight.detach()
-    user_embeddings = model.user_embeddings.weight.detach()
+    movie_embeddings = model.movie_embeddings.weight.detach().T
+    tastes = model.user_embeddings.weight.detach() if user_embeddings is None else user_embeddings
 
-    def scores(user_idx: Tensor) -> Tensor:
-        users = user_embeddings[user_idx.clamp(min=0)] * (user_idx >= 0).unsqueeze(1)
-        return torch.addmm(movie_biases, users, movie_embeddings.T)
+    def scores(user_idx: Tensor, table: Tensor) -> None:
+        users = tastes[user_idx.clamp(min=0)] * (user_idx >= 0).unsqueeze(1)
+        torch.addmm(movie_biases, users, movie_embeddings, out=table)
 
     return scores
 
@@ -90,14 +72,15 @@ def popularity_scores(counts: npt.NDArray[np.int64], *, device: torch.device | s
     order = np.argsort(-counts, kind="stable")
     ranks = np.empty(len(counts), np.float32)
     ranks[order] = np.arange(len(counts), 0, -1)
-    table = torch.from_numpy(ranks).to(device)
+    row = torch.from_numpy(ranks).to(device)
 
-    def scores(user_idx: Tensor) -> Tensor:
-        return table.repeat(len(user_idx), 1)
+    def scores(user_idx: Tensor, table: Tensor) -> None:  # noqa: ARG001 - everybody's are the same
+        table.copy_(row)
 
     return scores
 
 
+@torch.no_grad()
 def top_k(
     scores: Scorer,
     user_idx: npt.NDArray[np.integer[Any]],
@@ -106,8 +89,9 @@ def top_k(
     num_movies: int,
     seen: SeenMovies | None = None,
     device: torch.device | str = "cpu",
+    block_bytes: int = BLOCK_BYTES,
     on_block: Callable[[int], None] | None = None,
-) -> npt.NDArray[np.int64]:
+) -> Lists:
     """Return each user's k best movies over the whole catalogue, best first.
 
     Args:
@@ -117,27 +101,30 @@ def top_k(
         num_movies: Movies in the catalogue, M.
         seen: Movies to leave out; None leaves out none.
         device: Where the scores are made.
+        block_bytes: Memory for the scores of a block; one user's are held whatever it is.
         on_block: Called after every block with the number of users done.
-
-    Returns:
-        Movie rows, int64, shape (N, k); -1 where a user has fewer than k movies left.
 
     Raises:
         ConfigError: k is below 1.
     """
     if k < 1:
         raise ConfigError(f"a list holds at least one movie, not k = {k}")
-    lists = np.full((len(user_idx), k), -1, np.int64)
-    block = max(1, BLOCK_SCORES // max(1, num_movies))
-    for start in range(0, len(user_idx), block):
+    shape = (len(user_idx), k)
+    lists = Lists(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
+    block = min(len(user_idx), max(1, block_bytes // (4 * max(1, num_movies))))
+    # One table for all blocks: fresh memory would cost as much as the scores in it.
+    table = torch.empty(block, num_movies, device=device)
+    for start in range(0, len(user_idx), max(1, block)):
         users = user_idx[start : start + block]
-        table = scores(torch.from_numpy(users.astype(np.int64)).to(device))
+        rows = table[: len(users)]
+        scores(torch.from_numpy(users.astype(np.int64)).to(device), rows)
         if seen is not None:
-            _leave_out(table, *seen.cells(users))
-        best = _best(table, min(k, num_movies))
-        lists[start : start + block, : best.shape[1]] = best.cpu().numpy()
+            _leave_out(rows, *seen.cells(users))
+        columns, values = _best(rows, min(k, num_movies))
+        here = slice(start, start + len(users)), slice(columns.shape[1])
+        lists.movie_idx[here], lists.score[here] = columns.cpu().numpy(), values.cpu().numpy()
         if on_block is not None:
-            on_block(min(start + block, len(user_idx)))
+            on_block(start + len(users))
     return lists
 
 
@@ -146,8 +133,42 @@ def _leave_out(table: Tensor, positions: npt.NDArray[np.int64], movies: npt.NDAr
     table[rows, columns] = -torch.inf
 
 
-def _best(table: Tensor, k: int) -> Tensor:
-    """Return the columns of the k highest scores of each row, lower column first among equals; -1 for -inf."""
+def _best(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return columns and values of the k highest scores of each row, lower column first among equals.
+
+    A score of -inf is none: its column is -1.
+    """
+    if table.shape[1] > 4 * CHUNK * k:
+        candidates, where = _candidates(table, k)
+        best = _top(candidates, k)
+        columns, values = where.gather(1, best), candidates.gather(1, best)
+    else:
+        columns = _top(table, k)
+        values = table.gather(1, columns)
+    return columns.masked_fill(values == -torch.inf, -1), values
+
+
+def _candidates(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the scores that can be among the best, and their columns, rising; shape (B, k * CHUNK) each.
+
+    Chunks of neighbouring columns are ordered by their highest score, the lower chunk first among
+    equals. If a column were among the best and its chunk not among the first k, each of those k
+    chunks would hold a column that goes before it, k in all.
+    """
+    width = table.shape[1]
+    whole = width // CHUNK
+    maxima = table[:, : whole * CHUNK].view(len(table), whole, CHUNK).amax(dim=2)
+    if whole * CHUNK < width:
+        maxima = torch.cat([maxima, table[:, whole * CHUNK :].amax(dim=1, keepdim=True)], dim=1)
+    chunks = _top(maxima, k).sort(dim=1).values
+    columns = (chunks.unsqueeze(2) * CHUNK + torch.arange(CHUNK, device=table.device)).flatten(1)
+    # The last chunk may be shorter: what lies beyond the table is none.
+    candidates = table.gather(1, columns.clamp(max=width - 1)).masked_fill_(columns >= width, -torch.inf)
+    return candidates, columns
+
+
+def _top(table: Tensor, k: int) -> Tensor:
+    """Return the columns of the k highest scores of each row, in order, the lower column first among equals."""
     # One more than asked for: it tells whether a tie straddles the end of the list, where topk chooses as it likes.
     values, columns = table.topk(min(k + 1, table.shape[1]), dim=1)
     if values.shape[1] > k:
@@ -156,8 +177,8 @@ def _best(table: Tensor, k: int) -> Tensor:
         if tied.any():
             columns[tied] = _lowest_columns(table[tied], values[tied, -1:], k)
     columns = columns.sort(dim=1).values
-    values, order = table.gather(1, columns).sort(dim=1, descending=True, stable=True)
-    return columns.gather(1, order).masked_fill(values == -torch.inf, -1)
+    order = table.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+    return columns.gather(1, order)
 
 
 def _lowest_columns(table: Tensor, last: Tensor, k: int) -> Tensor:

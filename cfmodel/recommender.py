@@ -5,11 +5,14 @@ A saved recommender is a folder of data, nothing that runs:
     weights.safetensors   the model's tables and global mean
     users.parquet         user ids, in the order of their rows
     movies.parquet        movie ids, in the order of their rows
-    model.json            format version, sizes, rating range and the SHA-256 of the other three
+    history.safetensors   which user has rated which movie, and which of it was learned from; where known
+    model.json            format version, sizes, rating range, val RMSE and the SHA-256 of the others
 
 Its digest is the SHA-256 of `model.json`, which vouches for the rest.
 """
 
+import copy
+import dataclasses
 import json
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,10 +30,12 @@ from cfmodel import __version__, atomic
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import ConfigError, DataError, DigestError
+from cfmodel.history import History
 from cfmodel.model import CollaborativeFiltering
 
 FORMAT_VERSION = 1
 WEIGHTS, USERS, MOVIES, MANIFEST = "weights.safetensors", "users.parquet", "movies.parquet", "model.json"
+HISTORY = "history.safetensors"
 
 #: Ratings predicted at once: some 40 MB of looked-up rows at dimension 50.
 BLOCK_ROWS = 65_536
@@ -46,6 +51,8 @@ class Recommender:
         movies: Ids of the movie rows, M of them.
         rating_min: Lowest rating seen in training, in rating units; predictions are clamped to it.
         rating_max: Highest rating seen in training, in rating units; predictions are clamped to it.
+        history: Who has rated what; None where that is not known: then nothing counts as seen.
+        val_rmse: RMSE on ratings it did not learn from, in rating units; None where it was not measured.
     """
 
     model: CollaborativeFiltering
@@ -53,6 +60,8 @@ class Recommender:
     movies: Vocabulary
     rating_min: float
     rating_max: float
+    history: History | None = None
+    val_rmse: float | None = None
 
     def predict(self, user_ids: Any, movie_ids: Any) -> npt.NDArray[np.float32]:
         """Predict ratings for pairs of ids.
@@ -96,6 +105,13 @@ class Recommender:
             predictions[block] = scores.clamp(self.rating_min, self.rating_max).cpu().numpy()
         return predictions
 
+    def on(self, device: torch.device) -> Self:
+        """Return the recommender with its model on a device; itself where it is there already."""
+        if self.model.global_mean.device == device:
+            return self
+        # A copy: `Module.to` would move the caller's model under its feet.
+        return dataclasses.replace(self, model=copy.deepcopy(self.model).to(device))
+
     def save(self, folder: Path) -> str:
         """Write the recommender to a folder, which appears whole or not at all.
 
@@ -114,6 +130,8 @@ class Recommender:
             (temporary / WEIGHTS).write_bytes(safetensors.torch.save(weights))
             self.users.write(temporary / USERS)
             self.movies.write(temporary / MOVIES)
+            if self.history is not None:
+                self.history.write(temporary / HISTORY)
             manifest = json.dumps(self._manifest(temporary), indent=2).encode()
             (temporary / MANIFEST).write_bytes(manifest)
         return sha256(manifest).hexdigest()
@@ -131,17 +149,27 @@ class Recommender:
             DataError: A newer cfmodel wrote it, or its files do not fit together.
         """
         manifest = _read_manifest(folder, digest)
-        for name in (WEIGHTS, USERS, MOVIES):
+        for name in (WEIGHTS, USERS, MOVIES, *([HISTORY] if _has_history(manifest) else [])):
             _check(folder, name, manifest)
         try:
-            model = _model_of(safetensors.torch.load((folder / WEIGHTS).read_bytes()))
-            users, movies = (Vocabulary.read(folder / name) for name in (USERS, MOVIES))
-            loaded = cls(model, users, movies, float(manifest["rating_min"]), float(manifest["rating_max"]))
+            loaded = cls._read(folder, manifest)
         except (safetensors.SafetensorError, pa.ArrowException, RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{folder}: is no recommender this cfmodel can read ({reason}); save it anew") from None
         _check_sizes(loaded, folder)
         return loaded
+
+    @classmethod
+    def _read(cls, folder: Path, manifest: dict[str, Any]) -> Self:
+        return cls(
+            _model_of(safetensors.torch.load((folder / WEIGHTS).read_bytes())),
+            Vocabulary.read(folder / USERS),
+            Vocabulary.read(folder / MOVIES),
+            float(manifest["rating_min"]),
+            float(manifest["rating_max"]),
+            History.read(folder / HISTORY) if _has_history(manifest) else None,
+            manifest["val_rmse"],
+        )
 
     def _rows(self, rows: npt.NDArray[np.int32]) -> torch.Tensor:
         # Copied by astype: rows that come from Arrow may be read-only, which torch does not take.
@@ -156,8 +184,14 @@ class Recommender:
             "embedding_dim": self.model.user_embeddings.embedding_dim,
             "rating_min": float(self.rating_min),
             "rating_max": float(self.rating_max),
-            "sha256": {name: sha256_of_file(folder / name) for name in (WEIGHTS, USERS, MOVIES)},
+            "val_rmse": self.val_rmse,
+            "sha256": {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
         }
+
+
+def _has_history(manifest: dict[str, Any]) -> bool:
+    digests = manifest.get("sha256")
+    return isinstance(digests, dict) and HISTORY in digests
 
 
 def _read_manifest(folder: Path, digest: str | None) -> dict[str, Any]:

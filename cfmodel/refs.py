@@ -167,3 +167,25 @@ class RunRef(Ref):
         """Return the ref by the ids that the tracking store has given; one that is missing stays as it is."""
         given = {"run_id": run_id, "experiment_id": experiment_id, "model_uri": model_id and f"models:/{model_id}"}
         return self.model_copy(update={name: value for name, value in given.items() if value})
+
+
+class ScoresRef(Ref):
+    """Recommendations that were checked and published.
+
+    Attributes:
+        path: Folder that holds `part-*.parquet` and `_manifest.json`.
+        model_name: The model that made them.
+        users: Users with a list.
+        rows: Movies recommended, over all users.
+        k: Movies recommended to a user, at most.
+        coverage_fraction: Share of the catalogue that is in somebody's list.
+        seconds: How long scoring and checking took.
+    """
+
+    path: Path
+    model_name: str
+    users: int
+    rows: int
+    k: int
+    coverage_fraction: float
+    seconds: float

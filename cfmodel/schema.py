@@ -17,3 +17,14 @@ RATINGS = pa.schema(
         pa.field(TIMESTAMP, pa.int64()),
     ]
 )
+
+#: One movie recommended to one user. `score` is the predicted rating, in rating units, not clamped;
+#: `rank` counts from 1.
+RECOMMENDATIONS = pa.schema(
+    [
+        pa.field(USER_ID, pa.string(), nullable=False),
+        pa.field(MOVIE_ID, pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+    ]
+)

@@ -15,7 +15,9 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest import RowsRead
 from cfmodel.data.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
+from cfmodel.promotion.decision import Decision
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
+from cfmodel.scoring.score import UsersScored
 from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
@@ -38,6 +40,10 @@ def describe(thing: Any) -> str | None:
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
         case EpochRecord():
             return _epoch_line(thing)
+        case Decision():
+            return f"version {thing.version} {thing.verdict}: {thing.reasons[0]}"
+        case UsersScored():
+            return f"{thing.users:,} users scored ({thing.fraction:.0%})"
     return None
 
 

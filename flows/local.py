@@ -1,5 +1,6 @@
 """Run the pipeline from a terminal: with your Prefect server if there is one, else with one of our own."""
 
+import inspect
 import os
 import time
 from collections.abc import Iterator
@@ -42,7 +43,10 @@ def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None 
 
     from flows.pipeline import pipeline
 
-    sections: dict[str, Any] = {name: getattr(settings, name) for name in PipelineSettings.model_fields}
+    taken = inspect.signature(pipeline.fn).parameters
+    sections: dict[str, Any] = {
+        name: getattr(settings, name) for name in PipelineSettings.model_fields if name in taken
+    }
     here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with (
         _server() as url,
@@ -97,6 +101,6 @@ def _await_records(state: "State[RunRef]") -> None:
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
             runs = client.read_task_runs(flow_run_filter=this_run)
-            if any(run.name.startswith("finish") and run.state and run.state.is_final() for run in runs):
+            if any(run.name.startswith("promote") and run.state and run.state.is_final() for run in runs):
                 return
             time.sleep(0.1)

@@ -10,6 +10,7 @@ from cfmodel.config import (
     IngestSettings,
     MonitorSettings,
     PipelineSettings,
+    PromotionSettings,
     RuntimeSettings,
     SplitSettings,
     TrackingSettings,
@@ -19,6 +20,7 @@ from cfmodel.refs import RunRef
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
+from tasks.promote import promote_model
 from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
@@ -35,12 +37,13 @@ def pipeline(
     monitor: MonitorSettings = MonitorSettings(),
     health: HealthSettings = HealthSettings(),
     evaluation: EvaluationSettings = EvaluationSettings(),
+    promotion: PromotionSettings = PromotionSettings(),
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
     overrides: dict[str, Any] | None = None,
     resume: str | None = None,
 ) -> RunRef:
-    """Ingest ratings, split them, train a model and evaluate it, as one MLflow run.
+    """Ingest ratings, split them, train a model, evaluate it and promote it if it is better, as one MLflow run.
 
     Args:
         source: `synthetic`, a file, folder or glob, or a public set by name such as `ml-1m`.
@@ -50,6 +53,7 @@ def pipeline(
         monitor: How closely training is watched.
         health: What follows from the verdicts on it.
         evaluation: What is measured on the test ratings.
+        promotion: What a model must show to replace the champion.
         tracking: Where the run is recorded.
         runtime: Where to run.
         overrides: Dotted name to value, such as `{"train.epochs": 5}`. A section given on its own
@@ -65,6 +69,7 @@ def pipeline(
             "monitor": monitor,
             "health": health,
             "evaluation": evaluation,
+            "promotion": promotion,
             "tracking": tracking,
             "runtime": runtime,
         },
@@ -79,4 +84,7 @@ def pipeline(
         run = steps(train_model, opened, parts, settings)
         steps(evaluate_model, run, parts, settings)
         steps(report_gradients, run, parts, settings)
-        return finish_run(run, steps.taken, settings)
+        finished = finish_run(run, steps.taken, settings)
+    # Last, when all is recorded: a decision that cannot be taken now leaves a finished run, and `cfmodel promote`.
+    steps(promote_model, finished, settings)
+    return finished

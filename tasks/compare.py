@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
@@ -19,6 +20,8 @@ def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
     rows = [dict(zip(header, row, strict=True)) for row in summary_rows(comparison)]
     about = "What differs between these runs, and what came of it"
     publish(create_table_artifact, key="comparison", table=rows, description=about)
+    if (note := comparison.data_note()) is not None:
+        get_run_logger().warning(note)
     publish(
         create_link_artifact, key="mlflow-comparison", link=tracking.run_url(run), link_text="The comparison in MLflow"
     )

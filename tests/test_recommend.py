@@ -4,16 +4,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfmodel import recommend
 from cfmodel.errors import ConfigError
+from cfmodel.history import SeenMovies
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommend import Scorer, SeenMovies, catalogue_scores, popularity_scores, top_k
+from cfmodel.recommend import CHUNK, Scorer, catalogue_scores, popularity_scores, top_k
 
 
 def scorer(table: np.ndarray) -> Scorer:
     """Answer from a table of scores; a cold user has those of row 0."""
     scores = torch.tensor(table, dtype=torch.float32)
-    return lambda user_idx: scores[user_idx.clamp(min=0)].clone()
+    return lambda user_idx, table: table.copy_(scores[user_idx.clamp(min=0)])
 
 
 def seen(pairs: list[tuple[int, int]], num_users: int) -> SeenMovies:
@@ -32,7 +32,8 @@ def brute_force(table: np.ndarray, pairs: set[tuple[int, int]], k: int) -> list[
 
 def test_the_best_come_first() -> None:
     lists = top_k(scorer(np.array([[0.0, 3.0, 1.0, 2.0]])), np.array([0]), k=2, num_movies=4)
-    assert lists.tolist() == [[1, 3]]
+    assert lists.movie_idx.tolist() == [[1, 3]]
+    assert lists.score.tolist() == [[3.0, 2.0]]
 
 
 def test_a_seen_movie_is_never_recommended() -> None:
@@ -43,26 +44,28 @@ def test_a_seen_movie_is_never_recommended() -> None:
         num_movies=3,
         seen=seen([(0, 0), (0, 0)], 2),
     )
-    assert lists.tolist() == [[0, 1, 2], [1, 2, -1]]
+    assert lists.movie_idx.tolist() == [[0, 1, 2], [1, 2, -1]]
 
 
 def test_equal_scores_are_ordered_by_the_lower_movie_row() -> None:
     table = np.array([[1.0, 2.0, 2.0, 2.0, 2.0], [0.0, 0.0, 0.0, 0.0, 7.0]])
-    assert top_k(scorer(table), np.array([0, 1]), k=2, num_movies=5).tolist() == [[1, 2], [4, 0]]
+    assert top_k(scorer(table), np.array([0, 1]), k=2, num_movies=5).movie_idx.tolist() == [[1, 2], [4, 0]]
 
 
 def test_a_user_who_has_seen_everything_has_an_empty_list() -> None:
     lists = top_k(scorer(np.zeros((1, 2))), np.array([0]), k=1, num_movies=2, seen=seen([(0, 0), (0, 1)], 1))
-    assert lists.tolist() == [[-1]]
+    assert lists.movie_idx.tolist() == [[-1]]
 
 
 def test_a_list_longer_than_the_catalogue_ends_early() -> None:
-    assert top_k(scorer(np.array([[1.0, 2.0]])), np.array([0]), k=4, num_movies=2).tolist() == [[1, 0, -1, -1]]
+    assert top_k(scorer(np.array([[1.0, 2.0]])), np.array([0]), k=4, num_movies=2).movie_idx.tolist() == [
+        [1, 0, -1, -1]
+    ]
 
 
 def test_a_cold_user_has_seen_nothing() -> None:
     lists = top_k(scorer(np.array([[1.0, 2.0]])), np.array([-1, 0]), k=1, num_movies=2, seen=seen([(0, 1)], 1))
-    assert lists.tolist() == [[1], [0]]
+    assert lists.movie_idx.tolist() == [[1], [0]]
 
 
 def test_a_list_of_nothing_is_refused() -> None:
@@ -78,16 +81,37 @@ def test_lists_are_those_of_brute_force_ties_and_all(data: st.DataObject) -> Non
     pairs = data.draw(st.lists(pair, max_size=20))
     table = np.array(cells, float).reshape(users, movies)
     lists = top_k(scorer(table), np.arange(users), k=k, num_movies=movies, seen=seen(pairs, users))
-    assert lists.tolist() == brute_force(table, set(pairs), k)
+    assert lists.movie_idx.tolist() == brute_force(table, set(pairs), k)
 
 
-def test_neither_blocks_nor_the_order_of_users_change_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+@given(st.data())
+def test_lists_from_a_wide_catalogue_are_those_of_brute_force_ties_and_all(data: st.DataObject) -> None:
+    # Wide enough for the search by chunks; few levels, so that ties straddle chunks, and a last chunk that is short.
+    k = data.draw(st.integers(1, 3))
+    movies = data.draw(st.integers(4 * CHUNK * k + 1, 6 * CHUNK * k))
+    seed, levels = data.draw(st.integers(0, 2**32 - 1)), data.draw(st.integers(1, 60))
+    rng = np.random.default_rng(seed)
+    table = rng.integers(0, levels, (3, movies)).astype(float)
+    left = data.draw(st.integers(0, movies))
+    pairs = [(0, int(movie)) for movie in rng.permutation(movies)[left:]]
+    lists = top_k(scorer(table), np.arange(3), k=k, num_movies=movies, seen=seen(pairs, 3))
+    assert lists.movie_idx.tolist() == brute_force(table, set(pairs), k)
+
+
+def test_a_place_without_a_movie_has_no_score() -> None:
+    lists = top_k(scorer(np.array([[1.0, 2.0]])), np.array([0]), k=3, num_movies=2, seen=seen([(0, 1)], 1))
+    assert lists.movie_idx.tolist() == [[0, -1, -1]]
+    assert lists.score.tolist() == [[1.0, -np.inf, -np.inf]]
+
+
+def test_neither_blocks_nor_the_order_of_users_change_a_list() -> None:
     table = np.random.default_rng(0).integers(0, 5, (7, 30)).astype(float)
-    whole = top_k(scorer(table), np.arange(7), k=4, num_movies=30)
-    monkeypatch.setattr(recommend, "BLOCK_SCORES", 60)  # two users at a time
+    whole = top_k(scorer(table), np.arange(7), k=4, num_movies=30).movie_idx
     done: list[int] = []
     order = np.array([6, 2, 0, 5, 1, 3, 4])
-    assert (top_k(scorer(table), order, k=4, num_movies=30, on_block=done.append) == whole[order]).all()
+    two_users = 2 * 4 * 30
+    lists = top_k(scorer(table), order, k=4, num_movies=30, block_bytes=two_users, on_block=done.append)
+    assert (lists.movie_idx == whole[order]).all()
     assert done == [2, 4, 6, 7]
 
 
@@ -96,7 +120,7 @@ def test_the_models_order_is_that_of_its_predictions() -> None:
     with torch.no_grad():
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
     lists = top_k(catalogue_scores(model), np.array([0, 2]), k=5, num_movies=40)
-    for user, movies in zip((0, 2), lists, strict=True):
+    for user, movies in zip((0, 2), lists.movie_idx, strict=True):
         scores = model.score(torch.full((40,), user), torch.arange(40))
         assert movies.tolist() == scores.argsort(descending=True)[:5].tolist()
 
@@ -105,9 +129,9 @@ def test_a_cold_users_order_is_that_of_the_movie_biases() -> None:
     model = CollaborativeFiltering(1, 4, 2, init_std=1.0, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         model.movie_biases.weight[:, 0] = torch.tensor([0.1, 0.4, 0.2, 0.3])
-    assert top_k(catalogue_scores(model), np.array([-1]), k=4, num_movies=4).tolist() == [[1, 3, 2, 0]]
+    assert top_k(catalogue_scores(model), np.array([-1]), k=4, num_movies=4).movie_idx.tolist() == [[1, 3, 2, 0]]
 
 
 def test_popularity_gives_everybody_the_same_order_and_equal_counts_the_lower_row() -> None:
     lists = top_k(popularity_scores(np.array([3, 7, 3, 9])), np.array([0, 5]), k=4, num_movies=4)
-    assert lists.tolist() == [[3, 1, 0, 2]] * 2
+    assert lists.movie_idx.tolist() == [[3, 1, 0, 2]] * 2

@@ -24,6 +24,8 @@ def compare(settings: TrackingSettings, runs: Sequence[str], *, console: Console
     for number, compared in enumerate(comparison.runs):
         console.print(Text(f"{role(number):<6} {compared.label}"), highlight=False, soft_wrap=True)
     console.print(short_table(comparison))
+    if (note := comparison.data_note()) is not None:
+        console.print(Text(note), soft_wrap=True)
     console.print(f"The whole comparison: {tracking.run_url(run)}", soft_wrap=True, highlight=False, markup=False)
 
 

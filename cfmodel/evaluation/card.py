@@ -41,6 +41,16 @@ Model: {len(recommender.users):,} users, {len(recommender.movies):,} movies. The
   sum of its residuals over (its ratings + {DAMPING_MOVIE:g}; for users {DAMPING_USER:g}); a cold side adds nothing.
 - `lift_over_FLOOR_fraction` = 1 - RMSE of the model / RMSE of the floor; above 0 the model is better.
 
+## New users
+
+- `new_user`: cold users folded in, without training, from the older half of their test ratings (a half drawn by seed
+  where there are no timestamps); the other half is predicted. `new_users` counts them; a user with one rating is not
+  among them. `rmse_new_user_unfolded`: the same rows by the fallback for cold users.
+- `folded_in`: warm test users taken for new: folded in from their training ratings, their test rows predicted.
+  `rmse_folded_in_learned`: the same rows by the tastes learned. The movies' vectors were learned from these users too.
+- Of each kind at most {settings.ranking_users or "all"} users, drawn with seed {settings.seed}. A taste is folded in by
+  least squares on the movies' fixed vectors, with the mean and covariance of the trained users as prior.
+
 ## Ranked lists ({at_k})
 
 - Candidates: every movie of the training catalogue ({task.num_movies:,}) that the user has not rated in

@@ -1,11 +1,10 @@
 """Hold a recommender against the test ratings and the floors."""
 
-import copy
-import dataclasses
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DivergedError
 from cfmodel.evaluation.card import metric_card
 from cfmodel.evaluation.metrics import EvaluationProgress, OnRecord, accuracy_metrics, ranking_metrics
+from cfmodel.evaluation.new_users import folded_in_metrics, new_user_metrics
 from cfmodel.evaluation.ranking import Task, ranking_task
 from cfmodel.evaluation.reading import EvaluationRatings, check_ids, read_ratings
 from cfmodel.evaluation.slices import (
@@ -83,7 +83,7 @@ def evaluate(
     """
     started = time.monotonic()
     tell = on_record or (lambda _: None)
-    recommender = _on_device(recommender, device or torch.device("cpu"))
+    recommender = recommender.on(device or torch.device("cpu"))
     ratings = read_ratings(recommender, split, trained_parts=trained_parts, seen_parts=seen_parts)
     check_ids(recommender, split, ratings, max_unknown_fraction=settings.max_unknown_fraction)
     predictions = _predict(recommender, ratings.test)
@@ -93,6 +93,10 @@ def evaluate(
     counts = popularity(ratings.trained, len(recommender.movies))
     cold_users = ratings.user_ids.unknown
     metrics = accuracy_metrics(recommender, ratings, predictions)
+    drawn: dict[str, Any] = {"limit": settings.ranking_users, "seed": settings.seed}
+    metrics |= new_user_metrics(recommender, ratings.test, ratings.user_ids, **drawn)
+    metrics |= folded_in_metrics(recommender, ratings.test, ratings.trained, **drawn)
+    tell(EvaluationProgress("fold in", 1.0))
     metrics |= ranking_metrics(recommender, task, ks=settings.k, counts=counts, cold_users=cold_users, tell=tell)
     if split.noise_floor is not None:
         metrics["test/noise_floor_rmse"] = split.noise_floor
@@ -108,13 +112,6 @@ def evaluate(
         relevance_threshold=task.threshold,
         seconds=time.monotonic() - started,
     )
-
-
-def _on_device(recommender: Recommender, device: torch.device) -> Recommender:
-    if recommender.model.global_mean.device == device:
-        return recommender
-    # A copy: `Module.to` would move the caller's model under its feet.
-    return dataclasses.replace(recommender, model=copy.deepcopy(recommender.model).to(device))
 
 
 def _predict(recommender: Recommender, test: RatingArrays) -> npt.NDArray[np.float32]:

@@ -51,6 +51,12 @@ def read_ids(split: SplitRef, *, users: Vocabulary, movies: Vocabulary) -> tuple
     return _column_ids(table, USER_ID, users), _column_ids(table, MOVIE_ID, movies)
 
 
+def user_codes(split: SplitRef) -> npt.NDArray[np.int32]:
+    """Number the test rows' users by their own ids, whether or not a model knows them, shape (N,)."""
+    table = pq.read_table(split.path / "test.parquet", columns=[USER_ID], read_dictionary=[USER_ID])
+    return _column_ids(table, USER_ID, Vocabulary.of([])).codes
+
+
 def check_kind(ids: ColumnIds, vocabulary: Vocabulary, *, max_unknown_fraction: float, split: SplitRef) -> None:
     """Refuse a column of ids of which nearly none is known: they are of another kind, not cold.
 

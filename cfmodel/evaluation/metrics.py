@@ -20,7 +20,7 @@ class EvaluationProgress:
     """How far an evaluation has come, for progress bars.
 
     Attributes:
-        stage: What is under way: `predict`, `rank model` or `rank popularity`.
+        stage: What is under way: `predict`, `fold in`, `rank model` or `rank popularity`.
         fraction: Share of that stage done, 0 to 1.
     """
 

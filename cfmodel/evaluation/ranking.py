@@ -8,7 +8,8 @@ import numpy.typing as npt
 import torch
 
 from cfmodel.data.parts import RatingArrays
-from cfmodel.recommend import Scorer, SeenMovies, top_k
+from cfmodel.history import SeenMovies
+from cfmodel.recommend import Scorer, top_k
 
 #: Measures that are means over users, in the order they are logged; coverage comes after them.
 MEASURES = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate")
@@ -109,7 +110,7 @@ def rank(
         return {}
     lists = top_k(
         scores, task.users, k=max(ks), num_movies=task.num_movies, seen=task.seen, device=device, on_block=on_block
-    )
+    ).movie_idx
     hits = task.hits(lists)
     measures: dict[str, float] = {}
     for k in sorted(set(ks)):

@@ -47,6 +47,7 @@ class ComparedRun:
         metrics: Last value of each metric.
         curves: `train/rmse` and `val/rmse` as (epoch, value), rising.
         history: What the monitor saw while it fitted; None where it was not watched.
+        split_digest: Digest of the ratings it learned from and was tested on; None where that is not recorded.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ComparedRun:
     metrics: Mapping[str, float]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     history: GradientHistory | None = None
+    split_digest: str | None = None
 
     @property
     def label(self) -> str:
@@ -81,6 +83,22 @@ class Comparison:
     def watched(self) -> tuple[ComparedRun, ...]:
         """The runs whose gradients were recorded; where there are two or more, the first is the base."""
         return tuple(run for run in self.runs if run.history is not None and run.history.samples)
+
+    @property
+    def same_data(self) -> bool:
+        """Whether all runs learned from the same ratings and were tested on the same."""
+        return len({run.split_digest for run in self.runs}) == 1
+
+    def data_note(self) -> str | None:
+        """Say that errors of these runs must not be held against each other; None where they may."""
+        if self.same_data:
+            return None
+        digests = [(run.split_digest or "not recorded")[:12] for run in self.runs]
+        told = ", ".join(f"{role(number)} {digest}" for number, digest in enumerate(digests))
+        return (
+            f"These runs are of different ratings (digests of the split: {told}). Their errors are on different rows "
+            "and tell nothing about which model is better; `cfmodel promote` compares models on the rows they share."
+        )
 
     def settings(self) -> list[list[str]]:
         """Return the settings that differ, one row each: name, then its value in each run."""
@@ -167,7 +185,8 @@ def distance_rows(comparison: Comparison) -> list[list[str]]:
 def as_json(comparison: Comparison) -> str:
     """Return the numbers of a comparison, for programs."""
     found: dict[str, Any] = {
-        "runs": [{"name": run.name, "run_id": run.run_id} for run in comparison.runs],
+        "runs": [{"name": run.name, "run_id": run.run_id, "split_digest": run.split_digest} for run in comparison.runs],
+        "same_data": comparison.same_data,
         "settings": {name: values for name, *values in comparison.settings()},
         "metrics": dict(comparison.metrics()),
         "gradient_distance": {row[0]: row[1:] for row in distance_rows(comparison)},

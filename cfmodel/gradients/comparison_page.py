@@ -34,7 +34,7 @@ def comparison_page(comparison: Comparison) -> str:
         title=escape(title),
         facts=fact_list({role(number): run.label for number, run in enumerate(comparison.runs)}),
         settings=_settings(comparison),
-        metrics=_metrics(comparison),
+        metrics=_data_note(comparison) + _metrics(comparison),
         gradients=_gradients(comparison) if pairs else _unwatched(comparison),
     )
     return page(title, body, data=_data(comparison, pairs), scripts=SCRIPTS)
@@ -45,6 +45,11 @@ def _settings(comparison: Comparison) -> str:
     if not rows:
         return "<p>None: all settings are the same.</p>"
     return table(["setting", *(run.label for run in comparison.runs)], rows, caption="Settings that differ")
+
+
+def _data_note(comparison: Comparison) -> str:
+    note = comparison.data_note()
+    return "" if note is None else f'<p class="note" role="alert"><strong>{escape(note)}</strong></p>'
 
 
 def _metrics(comparison: Comparison) -> str:
@@ -60,6 +65,8 @@ def _metrics(comparison: Comparison) -> str:
 def _metric_table(comparison: Comparison, found: Mapping[str, Sequence[float | None]], *, caption: str) -> str:
     rows = [[name, *map(_number, values)] for name, values in found.items()]
     best = {(row, place + 1) for row, (name, values) in enumerate(found.items()) for place in best_runs(name, values)}
+    # Of errors on different rows none is the best.
+    best = best if comparison.same_data else set()
     return table(["metric", *(run.label for run in comparison.runs)], rows, caption=caption, best=best)
 
 

@@ -29,7 +29,10 @@ from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.links import experiment_url, run_url, training_view
+from cfmodel.tracking.loading import LoadedModel, load_model
 from cfmodel.tracking.models import check_model, log_model
+from cfmodel.tracking.promotions import Rollback, promote, put_forward, rollback
+from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
 from cfmodel.tracking.resuming import OpenRun, opened_run, order_of
 from cfmodel.tracking.runs import (
     end_run,
@@ -51,12 +54,17 @@ from cfmodel.tracking.telling import tell_files
 from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "Journal",
+    "LoadedModel",
     "OpenRun",
+    "Rollback",
     "Run",
     "RunSummary",
     "Synced",
     "TrackedRun",
+    "Version",
     "archive_folder",
     "check_model",
     "compare_runs",
@@ -65,7 +73,9 @@ __all__ = [
     "ended_on_error",
     "experiment_url",
     "find_run",
+    "find_version",
     "journal_folder",
+    "load_model",
     "log_comparison",
     "log_dataset",
     "log_evaluation",
@@ -77,6 +87,8 @@ __all__ = [
     "open_run",
     "opened_run",
     "order_of",
+    "promote",
+    "put_forward",
     "read_gradients",
     "read_run",
     "recorder",
@@ -84,6 +96,7 @@ __all__ = [
     "reported_on_error",
     "require_recorded",
     "resolve_uri",
+    "rollback",
     "run_url",
     "set_tags",
     "spool_folder",
@@ -95,4 +108,5 @@ __all__ = [
     "train_settings_of",
     "training_view",
     "unsent",
+    "version_of",
 ]

@@ -67,4 +67,5 @@ def _compared(found: RunSummary) -> "ComparedRun":
     curves = {key: curve_of(run, key) for key in ("train/rmse", "val/rmse")}
     records = read_gradients(run)
     history = GradientHistory.of(records) if records else None
-    return ComparedRun(run.name, run.run_id, found.params, found.metrics, curves, history)
+    digest = found.tags.get("split_digest")
+    return ComparedRun(run.name, run.run_id, found.params, found.metrics, curves, history, digest)

@@ -2,6 +2,8 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from cfmodel.errors import CFModelError, TrackingError
 from cfmodel.provenance import cfmodel_version, pinned_requirements
 from cfmodel.schema import MOVIE_ID, USER_ID
 from cfmodel.tracking.entries import SavedModel
+from cfmodel.tracking.registry import Version
 from cfmodel.tracking.store import client, mlflow, reaching
 from cfmodel.tracking.telling import tell
 from cfmodel.tracking.tracked import Run, TrackedRun
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 _NAME = "recommender"
 _EXAMPLES = 5
 _DIGEST = "model_digest"
+#: How MLflow loads it back.
+_LOADER = "cfmodel.serving"
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
@@ -30,8 +35,8 @@ def log_model(run: TrackedRun, folder: Path) -> str:
 
     `mlflow.pyfunc.load_model` loads it wherever cfmodel is installed: it holds weights as
     safetensors and ids as Parquet, no pickle and no code. Asked with columns `user_id` and
-    `movie_id` it answers with `prediction`. Before it counts as recorded it is loaded back from the
-    store and asked what the recommender answers.
+    `movie_id` it answers with ratings, asked with `user_id` alone with recommendations. Before it
+    counts as recorded it is loaded back from the store and asked what the recommender answers.
 
     Args:
         run: The run that trained it.
@@ -81,20 +86,95 @@ def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
     Raises:
         TrackingError: The model does not load, or answers otherwise; the store then calls it failed.
     """
-    import numpy as np
-
-    pairs = _example(recommender)
-    expected = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID])
-    with reaching(run.tracking_uri, f"asking the recorded model {uri}"), tempfile.TemporaryDirectory() as temporary:
-        answers = np.asarray(_fetched(run, uri, temporary).predict(pairs))
-    if np.allclose(answers, expected, rtol=0, atol=1e-5):
+    with reaching(run.tracking_uri, f"looking up the recorded model {uri}"):
+        location = client(run.tracking_uri).get_logged_model(_model_id(uri)).artifact_location
+    with fetched(run.tracking_uri, location) as folder:
+        difference = _difference(run.tracking_uri, folder, recommender)
+    if difference is None:
         return
     with reaching(run.tracking_uri, "marking the model as failed"):
         client(run.tracking_uri).finalize_logged_model(_model_id(uri), "FAILED")
-    raise TrackingError(
-        f"{shown(run.tracking_uri)}: the recorded model {uri} predicts {answers.tolist()} where the trained one "
-        f"predicts {expected.tolist()}; do not use it, and record it again"
-    )
+    raise TrackingError(_refusal(run.tracking_uri, uri, difference))
+
+
+def check_version(version: Version, recommender: "Recommender") -> None:
+    """Load a version from the registry and ask it what the recommender answers.
+
+    Raises:
+        TrackingError: It does not load, or answers otherwise.
+    """
+    with fetched(version.tracking_uri, version.location) as folder:
+        difference = _difference(version.tracking_uri, folder, recommender)
+    if difference is not None:
+        raise TrackingError(_refusal(version.tracking_uri, version.uri, difference))
+
+
+def recommender_of(version: Version) -> "Recommender":
+    """Load the recommender of a version, checking every file.
+
+    Raises:
+        DigestError: A file is missing, changed or damaged.
+        TrackingError: The store is away or has no such files.
+    """
+    return load_recommender(version.tracking_uri, version.location)
+
+
+def load_recommender(uri: str, location: str) -> "Recommender":
+    """Load the recommender that was recorded at a location, checking every file.
+
+    Args:
+        uri: Address of the store.
+        location: Where the store keeps the model.
+
+    Raises:
+        DigestError: A file is missing, changed or damaged.
+        TrackingError: The store is away, or what is there is no recommender of cfmodel.
+    """
+    from cfmodel.recommender import Recommender
+
+    with fetched(uri, location) as folder:
+        with reaching(uri, f"reading the model at {location}"):
+            flavor = mlflow().models.Model.load(folder).flavors.get("python_function", {})
+        if flavor.get("loader_module") != _LOADER:
+            raise TrackingError(f"{shown(uri)}: the model at {location} is none of cfmodel's; choose another version")
+        return Recommender.load(Path(folder, flavor["data"]))
+
+
+@contextmanager
+def fetched(uri: str, location: str) -> Iterator[str]:
+    """Have a recorded model's files on this machine for the length of a block.
+
+    `load_model(uri)` would look in the store of MLflow's global state.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        with reaching(uri, f"fetching the model at {location}"):
+            folder = mlflow().artifacts.download_artifacts(location, dst_path=temporary, tracking_uri=uri)
+        yield str(folder)
+
+
+def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None:
+    """Ask a recorded model what the recommender answers; return how they differ, None where they do not."""
+    import numpy as np
+
+    from cfmodel.suggestions import suggest
+
+    pairs = _example(recommender)
+    expected = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID])
+    lists = suggest(recommender, recommender.users.encode(pairs[USER_ID]), k=_EXAMPLES)
+    with reaching(uri, "asking the recorded model"):
+        model = mlflow().pyfunc.load_model(folder)
+        answers = np.asarray(model.predict(pairs))
+        recommended = model.predict(pairs[[USER_ID]], params={"k": _EXAMPLES})
+    if not np.allclose(answers, expected, rtol=0, atol=1e-5):
+        return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
+    scores = lists.score[lists.movie_idx >= 0]
+    if len(recommended) != len(scores) or not np.allclose(recommended["score"], scores, rtol=0, atol=1e-5):
+        return f"recommends {recommended['score'].tolist()} where the trained one recommends {scores.tolist()}"
+    return None
+
+
+def _refusal(store: str, uri: str, difference: str) -> str:
+    return f"{shown(store)}: the recorded model {uri} {difference}; do not use it, and record it again"
 
 
 def _begun(run: Run, digest: str) -> Any:
@@ -120,16 +200,6 @@ def _create(run: Run, digest: str) -> Any:
     return model
 
 
-def _fetched(run: TrackedRun, uri: str, folder: str) -> Any:
-    """Load a recorded model by way of its address in the run's own store.
-
-    `load_model(uri)` would look in the store of MLflow's global state.
-    """
-    location = client(run.tracking_uri).get_logged_model(_model_id(uri)).artifact_location
-    local = mlflow().artifacts.download_artifacts(location, dst_path=folder, tracking_uri=run.tracking_uri)
-    return mlflow().pyfunc.load_model(local)
-
-
 def _model_id(uri: str) -> str:
     return uri.removeprefix("models:/")
 
@@ -141,7 +211,7 @@ def _write(target: Path, folder: Path, example: "pd.DataFrame", *, model: Any) -
         warnings.filterwarnings("ignore", message="Operation with range is deprecated")
         mlflow().pyfunc.save_model(
             target,
-            loader_module="cfmodel.serving",
+            loader_module=_LOADER,
             data_path=str(folder),
             signature=_signature(),
             input_example=example,
@@ -159,12 +229,17 @@ def _signature() -> Any:
     """Return what the model takes and gives.
 
     Ids are text. The type says `any` all the same, because MLflow refuses integers for `string`,
-    and here an integer means its decimal text.
+    and here an integer means its decimal text. Which columns a request has says what it asks;
+    `cfmodel.serving` says which are answered with which.
     """
     types = mlflow().types.schema
+    text, number, whole = types.DataType.string, types.DataType.float, types.DataType.long
+    asked = [types.ColSpec(types.AnyType(), name, required=False) for name in (USER_ID, MOVIE_ID, "rated")]
+    given = (("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole))
     return mlflow().models.ModelSignature(
-        inputs=types.Schema([types.ColSpec(types.AnyType(), name) for name in (USER_ID, MOVIE_ID)]),
-        outputs=types.Schema([types.ColSpec(types.DataType.float, "prediction")]),
+        inputs=types.Schema(asked),
+        outputs=types.Schema([types.ColSpec(kind, name, required=False) for name, kind in given]),
+        params=types.ParamSchema([types.ParamSpec("k", whole, default=10)]),
     )
 
 

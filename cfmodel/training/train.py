@@ -11,6 +11,7 @@ import torch
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays, concatenate, load_part, load_vocabularies
 from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.history import History
 from cfmodel.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.fit import FitResult, fit
@@ -126,8 +127,17 @@ def train(
         users, movies = load_vocabularies(split, parts=("train", "val"))
         ratings = concatenate(*(load_part(split, part, users=users, movies=movies) for part in ("train", "val")))
         last = how(ratings, None, users, movies, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
+    held_out = [load_part(split, part, users=users, movies=movies) for part in settings.held_out_parts]
     return TrainingResult(
-        recommender=Recommender(last.model, users, movies, last.rating_min, last.rating_max),
+        recommender=Recommender(
+            last.model,
+            users,
+            movies,
+            last.rating_min,
+            last.rating_max,
+            history=History.of([ratings], held_out, num_users=len(users)),
+            val_rmse=found.best_val_rmse,
+        ),
         best_epoch=found.best_epoch,
         best_val_rmse=found.best_val_rmse,
         epochs=found.epochs,

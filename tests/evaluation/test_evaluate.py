@@ -178,7 +178,7 @@ def test_a_diverged_model_is_refused(make_recommender: Make, split: SplitRef) ->
 def test_progress_is_told_and_ends_at_one(recommender: Recommender, split: SplitRef) -> None:
     records: list[EvaluationProgress] = []
     evaluate(recommender, split, EvaluationSettings(), on_record=records.append)
-    assert [record.stage for record in records] == ["predict", "rank model", "rank popularity"]
+    assert [record.stage for record in records] == ["predict", "fold in", "rank model", "rank popularity"]
     assert {record.fraction for record in records} == {1.0}
 
 

@@ -89,7 +89,7 @@ def test_every_task_run_is_in_prefects_database_afterwards(
     runs: list[subprocess.CompletedProcess[str]], home: Path
 ) -> None:
     assert all(run.returncode == 0 for run in runs)
-    steps = ["evaluate", "finish", "ingest", "report", "split", "train"]
+    steps = ["evaluate", "finish", "ingest", "promote", "report", "split", "train"]
     with (
         prefect_server(home / ".prefect") as url,
         temporary_settings({PREFECT_API_URL: url}),

@@ -83,6 +83,25 @@ def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_s
     assert flow_run_of(finished).state_name == "Completed"
 
 
+def test_a_run_ends_with_a_version_and_the_decision_on_it(run: Run, mlflow_store: str) -> None:
+    name = f"nightly-{uuid4().hex[:8]}"
+    finished = run(promotion__model_name=name)
+    client = MlflowClient(mlflow_store)
+    version = client.get_model_version(name, "1")
+    assert version.run_id == finished.run_id
+    recorded = client.get_run(finished.run_id).data
+    assert recorded.tags["promotion.verdict"] == version.tags["promotion.verdict"]
+    assert recorded.metrics["promotion/rows"] == recorded.metrics["test/rows"]
+
+
+def test_the_decision_is_left_to_the_command_where_that_is_set(run: Run, mlflow_store: str) -> None:
+    name = f"nightly-{uuid4().hex[:8]}"
+    finished = run(promotion__model_name=name, promotion__automatic=False)
+    client = MlflowClient(mlflow_store)
+    assert str(client.get_model_version_by_alias(name, "challenger").version) == "1"
+    assert "promotion.verdict" not in client.get_run(finished.run_id).data.tags
+
+
 def test_a_second_run_reuses_ingest_and_split_and_trains_anew(run: Run) -> None:
     first, second = run(), run()
     assert first.run_id != second.run_id

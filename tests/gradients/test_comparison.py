@@ -117,6 +117,20 @@ def test_the_best_metric_is_set_off_where_best_means_something() -> None:
     assert best_runs("best_epoch", [3, 4]) == []
 
 
+def test_runs_over_different_ratings_are_not_compared_in_silence() -> None:
+    one, other = replace(run(1), split_digest="a" * 64), replace(run(2, scale=2.0), split_digest="b" * 64)
+    apart = Comparison((one, other))
+    assert "different ratings (digests of the split: base aaaaaaaaaaaa, run 2 bbbbbbbbbbbb)" in (
+        apart.data_note() or ""
+    )
+    assert "on different rows" in comparison_page(apart)
+    assert json.loads(as_json(apart))["same_data"] is False
+    together = Comparison((one, replace(other, split_digest="a" * 64)))
+    assert together.data_note() is None
+    assert "on different rows" not in comparison_page(together)
+    assert comparison_page(together).count("<td class=best>") > comparison_page(apart).count("<td class=best>") == 0
+
+
 def test_norms_are_medians_by_progress() -> None:
     found = GradientHistory.of(history(epochs=2))
     curve = norm_curve(found, "user_biases", points=2)

@@ -344,9 +344,10 @@ def test_unknown_ids_get_the_fallback_and_a_warning_where_all_are_unknown(model:
         model.predict(pd.DataFrame({"user_id": ["zoe"], "movie_id": ["nowhere"]}))
 
 
-def test_a_request_without_a_column_is_refused(model: Any) -> None:
-    with pytest.raises(mlflow.MlflowException, match="missing inputs"):
-        model.predict(pd.DataFrame({"user_id": ["ann"]}))
+def test_a_request_without_movies_is_answered_with_recommendations(model: Any, recommender: Recommender) -> None:
+    answer = model.predict(pd.DataFrame({"user_id": ["ann"]}), params={"k": 2})
+    assert answer["rank"].tolist() == [1, 2]
+    assert len(model.predict(pd.DataFrame({"user_id": ["ann"]}))) == len(recommender.movies)  # fewer than 10
 
 
 def test_a_recorded_model_that_answers_otherwise_is_marked_failed(

@@ -1,0 +1,49 @@
+"""`cfmodel promote` and `cfmodel rollback`: which version of the model is the champion."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.promotion.decision import Decision
+from cfmodel.promotion.words import basis_of, rows_of
+
+
+def promote_version(settings: PipelineSettings, *, version: str | None, console: Console) -> None:
+    """Hold a version against the champion, say what was decided and why.
+
+    Raises:
+        CFModelError: There is no such version, or it cannot be compared.
+    """
+    decision = tracking.promote(settings, version or tracking.CHALLENGER)
+    _show(decision, console)
+
+
+def roll_back(settings: PipelineSettings, *, to: str | None, console: Console) -> None:
+    """Make an earlier version the champion again, and say which.
+
+    Raises:
+        CFModelError: There is none, or it does not load.
+    """
+    done = tracking.rollback(settings, to)
+    _say(
+        console, f"{done.model_name} version {done.version} is the champion again, in place of {done.replaced_version}"
+    )
+
+
+def _show(decision: Decision, console: Console) -> None:
+    if rows := rows_of(decision):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"on {basis_of(decision)}", title_justify="left")
+        for column in ("", "RMSE", "challenger less this"):
+            table.add_column(column, justify="right" if column else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    _say(console, f"{decision.model_name} version {decision.version}: {decision.verdict}")
+    for reason in decision.reasons:
+        _say(console, f"- {reason}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)

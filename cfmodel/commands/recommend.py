@@ -1,0 +1,121 @@
+"""`cfmodel recommend` and `cfmodel similar`: a recorded model asked by a person."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.data.titles import find_titles, read_titles
+from cfmodel.errors import ConfigError
+from cfmodel.recommend import Lists
+from cfmodel.suggestions import Suggestion, named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.tracking import LoadedModel
+
+
+def recommend(
+    settings: PipelineSettings,
+    *,
+    user_id: str | None,
+    rated: Iterable[str],
+    model: str | None,
+    console: Console,
+) -> None:
+    """Print the movies a user has not seen and would like best.
+
+    Args:
+        settings: Where models are, how long the list is.
+        user_id: A user the model was trained on.
+        rated: A new user's ratings instead, each as `MOVIE=STARS`.
+        model: A version or a run; None: the champion.
+        console: Where to print.
+
+    Raises:
+        ConfigError: Neither or both of user and ratings are given, or a rating is no rating.
+        VocabularyError: The model was not trained on the user.
+    """
+    given = _ratings(rated)
+    if (user_id is None) == (not given):
+        raise ConfigError("say who: --user ID, or --rated MOVIE=STARS once or more for somebody new")
+    loaded = tracking.load_model(settings, model)
+    recommender, k = loaded.recommender, settings.scoring.k
+    if user_id is None:
+        lists = suggest_to_new(recommender, ratings_by_id(recommender, given), 1, k=k)
+        title = f"somebody new with {len(given)} rating{'s' * (len(given) > 1)}"
+    else:
+        row = np.array([recommender.users.row_of(user_id)])
+        lists = suggest(recommender, row, k=k)
+        title = f"user {user_id}{_seen(loaded, row)}"
+    # Shown within the range of the ratings; the order is that of the scores as they are.
+    clipped = Lists(lists.movie_idx, lists.score.clip(recommender.rating_min, recommender.rating_max))
+    _print(named(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
+
+
+def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None, console: Console) -> None:
+    """Print the movies most like one.
+
+    Raises:
+        VocabularyError: The model was not trained on the movie.
+    """
+    loaded = tracking.load_model(settings, model)
+    recommender = loaded.recommender
+    lists = similar(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
+    titles = _titles(loaded, settings)
+    title = f"Like {_named(movie_id, titles)}"
+    _print(named(lists, recommender), loaded, settings, title, "likeness", console)
+
+
+def _ratings(rated: Iterable[str]) -> dict[str, float]:
+    given = {}
+    for text in rated:
+        movie, equals, stars = text.rpartition("=")
+        try:
+            given[movie] = float(stars)
+        except ValueError:
+            equals = ""
+        if not equals or not movie:
+            raise ConfigError(f"--rated {text}: expected MOVIE=STARS, such as 42=4.5")
+    return given
+
+
+def _seen(loaded: LoadedModel, row: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> str:
+    history = loaded.recommender.history
+    return "" if history is None else f", less {int(history.seen.counts(row)[0]):,} movies seen"
+
+
+def _titles(loaded: LoadedModel, settings: PipelineSettings) -> dict[str, str]:
+    path = settings.scoring.titles
+    if path is None:
+        path = find_titles(loaded.run.params.get("source", ""), folder=settings.runtime.data_dir)
+    return {} if path is None else read_titles(path)
+
+
+def _named(movie_id: str, titles: dict[str, str]) -> str:
+    return f"{titles[movie_id]} ({movie_id})" if movie_id in titles else f"movie {movie_id}"
+
+
+def _print(
+    suggestions: list[Suggestion],
+    loaded: LoadedModel,
+    settings: PipelineSettings,
+    title: str,
+    measure: str,
+    console: Console,
+) -> None:
+    titles = _titles(loaded, settings)
+    console.print(f"{title}, by {loaded.name}:", highlight=False, soft_wrap=True, markup=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("movie")
+    if titles:
+        table.add_column("title")
+    table.add_column(measure, justify="right")
+    for each in suggestions:
+        # Text: an id or title in brackets is no markup.
+        cells = [Text(each.movie_id), *([Text(titles.get(each.movie_id, ""))] if titles else [])]
+        table.add_row(str(each.rank), *cells, f"{each.score:.2f}")
+    console.print(table)

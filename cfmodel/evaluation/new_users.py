@@ -1,0 +1,128 @@
+"""How well users are served whom the model was not trained on, once they have rated something."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cfmodel.data.parts import RatingArrays
+from cfmodel.evaluation.accuracy import Accuracy
+from cfmodel.evaluation.identifiers import ColumnIds
+from cfmodel.fold_in import FoldIn, Tastes
+from cfmodel.recommender import Recommender
+
+Indices = npt.NDArray[np.int64]
+
+
+def new_user_metrics(
+    recommender: Recommender, test: RatingArrays, user_ids: ColumnIds, *, limit: int | None, seed: int
+) -> dict[str, float]:
+    """Fold the cold users of the test part in from one half of their ratings and predict the other.
+
+    The half given is the older one, where there are timestamps, else one drawn by seed; of an odd
+    number the middle one is predicted. A user with one rating has no half to give.
+
+    Args:
+        recommender: What is measured.
+        test: The test ratings, N of them.
+        user_ids: Whose they are.
+        limit: Most users measured; None measures all.
+        seed: Draws the users where there are more, and the halves where there is no time.
+
+    Returns:
+        `test/new_users`, `test/rows_new_user`, and with rows `test/rmse_new_user`,
+        `test/mae_new_user` and, of the same rows without folding in, `test/rmse_new_user_unfolded`.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = _drawn(np.flatnonzero(test.user_idx < 0), user_ids.codes.astype(np.int64), limit, rng)
+    when = rng.random(len(test)) if test.timestamp is None else test.timestamp
+    given, asked = _halves(chosen, user_ids.codes.astype(np.int64), when)
+    users, number = _numbered(given, asked, user_ids.codes.astype(np.int64))
+    predictions = _folded_in(recommender, _taken(test, given), _taken(test, asked), number, users=users)
+    metrics = Accuracy.of(predictions, test.rating[asked]).metrics("new_user")
+    if len(asked):
+        unfolded = recommender.predict_rows(test.user_idx[asked], test.movie_idx[asked])
+        metrics |= _rmse("new_user_unfolded", unfolded, test.rating[asked])
+    return {"test/new_users": float(users), **metrics}
+
+
+def folded_in_metrics(
+    recommender: Recommender, test: RatingArrays, trained: RatingArrays, *, limit: int | None, seed: int
+) -> dict[str, float]:
+    """Take warm test users for new: fold them in from their training ratings, and predict their test rows.
+
+    It tells how much a taste folded in is worth beside one learned: the movies' vectors were learned
+    from these users, too, so that truly new ones may do a little worse.
+
+    Args:
+        recommender: What is measured.
+        test: The test ratings.
+        trained: Ratings the model learned from.
+        limit: Most users measured; None measures all.
+        seed: Draws the users where there are more.
+
+    Returns:
+        `test/rows_folded_in`, and with rows `test/rmse_folded_in`, `test/mae_folded_in` and, of the
+        same rows by the tastes learned, `test/rmse_folded_in_learned`.
+    """
+    rng = np.random.default_rng(seed)
+    asked = _drawn(np.flatnonzero(test.user_idx >= 0), test.user_idx.astype(np.int64), limit, rng)
+    is_asked = np.zeros(len(recommender.users) + 1, bool)  # the last place is that of the cold users, row -1
+    is_asked[test.user_idx[asked]] = True
+    given = np.flatnonzero(is_asked[trained.user_idx])
+    rows = np.concatenate([trained.user_idx[given], test.user_idx[asked]])
+    distinct, position = np.unique(rows, return_inverse=True)
+    number = position[: len(given)], position[len(given) :]
+    predictions = _folded_in(recommender, _taken(trained, given), _taken(test, asked), number, users=len(distinct))
+    metrics = Accuracy.of(predictions, test.rating[asked]).metrics("folded_in")
+    if len(asked):
+        learned = recommender.predict_rows(test.user_idx[asked], test.movie_idx[asked])
+        metrics |= _rmse("folded_in_learned", learned, test.rating[asked])
+    return metrics
+
+
+def _folded_in(
+    recommender: Recommender,
+    given: RatingArrays,
+    asked: RatingArrays,
+    number: tuple[Indices, Indices],
+    *,
+    users: int,
+) -> npt.NDArray[np.float32]:
+    """Predict what is asked by tastes from what is given; `number` numbers the users of both."""
+    if not len(asked):
+        return np.empty(0, np.float32)
+    fold_in = FoldIn.of(recommender)
+    known = RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating)
+    tastes = fold_in.tastes(known, users)
+    each = Tastes(tastes.biases[number[1]], tastes.embeddings[number[1]])
+    return fold_in.predict(each, asked.movie_idx)
+
+
+def _drawn(rows: Indices, user: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
+    """Return the rows of at most so many users, all rows of each."""
+    users = np.unique(user[rows])
+    if limit is None or len(users) <= limit:
+        return rows
+    return rows[np.isin(user[rows], rng.choice(users, limit, replace=False))]
+
+
+def _halves(rows: Indices, user: Indices, when: npt.NDArray[np.generic]) -> tuple[Indices, Indices]:
+    """Cut each user's rows, in the order of `when`, into those given and those asked for."""
+    ordered = rows[np.lexsort((when[rows], user[rows]))]
+    _, first, count = np.unique(user[ordered], return_index=True, return_counts=True)
+    place = np.arange(len(ordered)) - np.repeat(first, count)
+    half = np.repeat(count // 2, count)
+    return ordered[place < half], ordered[(place >= half) & (half > 0)]
+
+
+def _numbered(given: Indices, asked: Indices, user: Indices) -> tuple[int, tuple[Indices, Indices]]:
+    distinct, position = np.unique(user[np.concatenate([given, asked])], return_inverse=True)
+    return len(distinct), (position[: len(given)], position[len(given) :])
+
+
+def _taken(ratings: RatingArrays, rows: Indices) -> RatingArrays:
+    return RatingArrays(ratings.user_idx[rows], ratings.movie_idx[rows], ratings.rating[rows])
+
+
+def _rmse(slice: str, predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]) -> dict[str, float]:
+    rmse = Accuracy.of(predictions, ratings).rmse
+    return {} if rmse is None else {f"test/rmse_{slice}": rmse}

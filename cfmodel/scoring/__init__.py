@@ -1,0 +1,1 @@
+"""Recommendations for every user, written, checked and published."""

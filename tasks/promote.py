@@ -1,0 +1,23 @@
+"""A trained model put forward as the challenger, and held against the champion."""
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.promotion.decision import Decision
+from cfmodel.promotion.words import as_markdown
+from cfmodel.refs import RunRef
+from tasks.reporting import report
+
+
+@task(name="promote")
+def promote_model(run: RunRef, settings: PipelineSettings) -> Decision | None:
+    """Make the model a version and the challenger; decide on it unless that is left to `cfmodel promote`."""
+    version = tracking.put_forward(run, run.model_uri, model_name=settings.promotion.model_name)
+    if not settings.promotion.automatic:
+        return None
+    decision = tracking.promote(settings.at(run.tracking_uri), version.number)
+    report()(decision)
+    create_markdown_artifact(as_markdown(decision), key="promotion", description=f"Version {version.number}")
+    return decision

@@ -1,0 +1,34 @@
+"""Recommendations for every user, from a recorded model."""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.refs import ScoresRef
+from cfmodel.scoring.score import score
+from cfmodel.training.devices import limit_threads, resolve_device
+from tasks.caching import is_worth_a_retry
+from tasks.reporting import report
+
+
+@task(name="score", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
+def score_users(model: str | None, users: Sequence[str] | None, settings: PipelineSettings) -> ScoresRef:
+    """Score users with a recorded model, check the lists and publish them."""
+    limit_threads(settings.runtime.threads)
+    loaded = tracking.load_model(settings, model)
+    ref = score(
+        loaded.recommender,
+        settings.scoring,
+        folder=settings.runtime.data_dir,
+        model_name=loaded.name,
+        users=users,
+        device=resolve_device(settings.runtime.device),
+        on_record=report(),
+    )
+    said = f"**{ref.rows:,} recommendations to {ref.users:,} users** by {ref.model_name}, in {ref.seconds:.1f} s\n\n"
+    where = f"- in `{ref.path}`\n- {ref.coverage_fraction:.1%} of the catalogue is in somebody's list\n"
+    create_markdown_artifact(said + where, key="recommendations", description="Recommendations published")
+    return ref

@@ -1,0 +1,168 @@
+"""Challengers held against champions in a real MLflow store, read back with its client."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from teams import Team
+
+from cfmodel import tracking
+from cfmodel.data.parts import load_part
+from cfmodel.errors import DataError, DigestError, TrackingError
+from cfmodel.promotion.rows import common_rows
+from cfmodel.recommender import Recommender
+from cfmodel.tracking import Version
+
+
+@pytest.fixture
+def client(mlflow_store: str) -> MlflowClient:
+    return MlflowClient(mlflow_store)
+
+
+def recommender_of(team: Team, version: Version) -> Recommender:
+    return Recommender.load(team.folder / "models" / version.run_id)
+
+
+def test_the_first_challenger_that_beats_the_floor_is_champion(team: Team, client: MlflowClient) -> None:
+    put_forward = team.put_forward(epochs=6)
+    assert str(client.get_model_version_by_alias(team.name, "challenger").version) == put_forward.number
+    decision = tracking.promote(team.settings)
+    assert decision.is_promotion
+    assert team.champion() == put_forward.number
+    assert "challenger" not in client.get_registered_model(team.name).aliases
+
+
+def test_a_worse_challenger_is_refused_and_a_better_one_promoted(team: Team, client: MlflowClient) -> None:
+    first = team.put_forward(epochs=5)
+    tracking.promote(team.settings)
+    worse = team.put_forward(epochs=2)
+    refused = tracking.promote(team.settings)
+    assert not refused.is_promotion
+    assert refused.reasons[0].startswith("not better than the champion")
+    assert team.champion() == first.number
+    assert str(client.get_registered_model(team.name).aliases["challenger"]) == worse.number
+    better = team.put_forward(epochs=12)
+    assert tracking.promote(team.settings).is_promotion
+    assert team.champion() == better.number
+
+
+def test_the_decision_is_on_the_run_and_on_the_version(team: Team, client: MlflowClient, tmp_path: Path) -> None:
+    version = team.put_forward(epochs=6)
+    decision = tracking.promote(team.settings)
+    run, recorded = client.get_run(version.run_id), client.get_model_version(team.name, version.number)
+    assert decision.tags().items() <= run.data.tags.items()
+    assert decision.tags().items() <= recorded.tags.items()
+    assert recorded.description == decision.sentence()
+    assert recorded.tags["split_digest"] == team.split().digest
+    assert run.data.metrics["promotion/damped_bias_difference"] < 0
+    written = [artifact.path for artifact in client.list_artifacts(version.run_id, "promotion")]
+    local = client.download_artifacts(version.run_id, written[0], str(tmp_path))
+    assert json.loads(Path(local).read_text())["verdict"] == "promoted"
+
+
+def test_an_unhealthy_training_is_refused(team: Team) -> None:
+    team.put_forward(epochs=6, health="error")
+    decision = tracking.promote(team.settings)
+    assert decision.reasons == ("its training has a health verdict of severity error",)
+    assert team.champion() is None
+
+
+def test_both_are_scored_on_the_same_rows_which_neither_learned_from(team: Team) -> None:
+    mine, theirs = team.split(), team.split(seed=7)
+    team.put_forward(epochs=6, parts=theirs)
+    tracking.promote(team.settings)
+    challenger = team.put_forward(epochs=12, parts=mine)
+    decision = tracking.promote(team.settings)
+    model = recommender_of(team, challenger)
+    test, train = (load_part(mine, part, users=model.users, movies=model.movies) for part in ("test", "train"))
+    taught = load_part(theirs, "train", users=model.users, movies=model.movies)
+    learned = {pair for part in (train, taught) for pair in zip(part.user_idx, part.movie_idx, strict=True)}
+    unseen = [pair for pair in zip(test.user_idx, test.movie_idx, strict=True) if pair not in learned]
+    assert decision.comparison.rows == len(unseen)
+    assert decision.comparison.left_out_rows == len(test) - len(unseen) > 100
+    assert decision.comparison.same_data is False
+    assert "trained on other data" in decision.reasons[-1]
+
+
+def test_too_few_rows_in_common_decide_nothing(team: Team) -> None:
+    first = team.put_forward(epochs=2, parts=team.split(seed=7))
+    strict = team.settings.model_copy(
+        update={"promotion": team.settings.promotion.model_copy(update={"min_users": 170})}
+    )
+    assert tracking.promote(team.settings, first.number).version == first.number
+    team.put_forward(epochs=12)
+    decision = tracking.promote(strict)
+    assert decision.reasons[0].startswith("not comparable: only ")
+    assert decision.comparison.against_damped_bias is None
+
+
+def test_a_model_that_does_not_say_what_it_learned_from_is_not_compared(team: Team) -> None:
+    parts = team.split()
+    model = recommender_of(team, team.put_forward(epochs=1, parts=parts))
+    object.__setattr__(model, "history", None)
+    with pytest.raises(DataError, match="does not say which ratings it was trained on"):
+        common_rows(parts, model)
+
+
+def test_predictions_on_the_common_rows_are_the_models_own(team: Team) -> None:
+    parts = team.split()
+    model = recommender_of(team, team.put_forward(epochs=1, parts=parts))
+    rows = common_rows(parts, model)
+    test = load_part(parts, "test", users=model.users, movies=model.movies)
+    assert rows.is_kept.all()
+    np.testing.assert_array_equal(rows.predictions[0], model.predict_rows(test.user_idx, test.movie_idx))
+    assert rows.users == len(np.unique(test.user_idx))
+
+
+def test_a_model_damaged_in_the_store_is_never_made_champion(team: Team) -> None:
+    version = team.put_forward(epochs=6)
+    weights = next(Path(version.location.removeprefix("file://")).rglob("weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-8] + b"\0" * 8)
+    with pytest.raises(DigestError, match="changed or damaged"):
+        tracking.promote(team.settings)
+    assert team.champion() is None
+
+
+def test_a_model_that_answers_otherwise_than_the_trained_one_is_never_made_champion(team: Team) -> None:
+    version, other = team.put_forward(epochs=6), team.put_forward(epochs=7)
+    saved = team.folder / "models" / version.run_id
+    recommender_of(team, other).save(saved)
+    with pytest.raises(TrackingError, match="do not use it"):
+        tracking.promote(team.settings, version.number)
+    assert team.champion() is None
+
+
+def test_rollback_leads_back_to_the_champion_before(team: Team, client: MlflowClient) -> None:
+    first = team.put_forward(epochs=4)
+    tracking.promote(team.settings)
+    second = team.put_forward(epochs=12)
+    tracking.promote(team.settings)
+    done = tracking.rollback(team.settings)
+    assert (done.version, done.replaced_version) == (first.number, second.number)
+    assert team.champion() == first.number
+    assert client.get_model_version(team.name, second.number).tags["promotion.rolled_back_to"] == first.number
+    assert client.get_run(second.run_id).data.tags["promotion.rolled_back_to"] == first.number
+    with pytest.raises(TrackingError, match="took over from no other"):
+        tracking.rollback(team.settings)
+    assert tracking.rollback(team.settings, to=second.number).version == second.number
+
+
+def test_a_champion_is_not_promoted_again_and_a_version_that_is_not_there_is_named(team: Team) -> None:
+    with pytest.raises(TrackingError, match="no version or alias 'challenger'"):
+        tracking.promote(team.settings)
+    version = team.put_forward(epochs=6)
+    tracking.promote(team.settings)
+    with pytest.raises(TrackingError, match="is the champion already"):
+        tracking.promote(team.settings, version.number)
+    with pytest.raises(TrackingError, match="no version or alias '17'"):
+        tracking.rollback(team.settings, to="17")
+
+
+def test_a_model_put_forward_twice_is_one_version(team: Team, client: MlflowClient) -> None:
+    version = team.put_forward(epochs=1)
+    run = tracking.read_run(version.tracking_uri, version.run_id).run
+    again = tracking.put_forward(run, version.tags["model_uri"], model_name=team.name)
+    assert again.number == version.number
+    assert len(client.search_model_versions(f"name = '{team.name}'")) == 1

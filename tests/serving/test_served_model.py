@@ -1,0 +1,140 @@
+"""The champion behind `mlflow models serve`, asked over HTTP."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+from teams import Team
+
+from cfmodel import tracking
+from cfmodel.recommender import Recommender
+from cfmodel.serving import RecommenderService
+
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Served:
+    """A served model and the same one in this process."""
+
+    url: str
+    recommender: Recommender
+
+    def ask(self, **columns: Any) -> Any:
+        """Send a request as MLflow documents it, and return the predictions."""
+        params = columns.pop("params", None)
+        records = pd.DataFrame(columns).to_dict("records")
+        body = {"dataframe_records": records} | ({"params": params} if params else {})
+        answer = requests.post(f"{self.url}/invocations", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()["predictions"]
+
+
+@pytest.fixture(scope="module")
+def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    team = Team.new(mlflow_store, promotion_folder)
+    version = team.put_forward(epochs=6)
+    assert tracking.promote(team.settings).is_promotion
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("serving")
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host", "127.0.0.1"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--model-uri", f"models:/{team.name}@champion"],
+            env=os.environ | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await(process, f"http://127.0.0.1:{port}/ping", folder / "log")
+        saved = promotion_folder / "models" / version.run_id
+        yield Served(f"http://127.0.0.1:{port}", Recommender.load(saved))
+    finally:
+        # The server is a child of the command: both are of the session started here.
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(url, timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    pytest.fail(f"the model is not served: {log.read_text()[-2000:]}")
+
+
+def test_ratings_over_http_are_those_in_process(served: Served) -> None:
+    users = [*served.recommender.users.ids.to_pylist()[:3], "unheard-of"]
+    movies = [*served.recommender.movies.ids.to_pylist()[4:7], "unheard-of"]
+    answers = [each["prediction"] for each in served.ask(user_id=users, movie_id=movies)]
+    np.testing.assert_allclose(answers, served.recommender.predict(users, movies), rtol=1e-6)
+
+
+def test_an_integer_id_is_its_decimal_text(served: Served) -> None:
+    text, number = (served.ask(user_id=[id], movie_id=[id]) for id in ("3", 3))
+    assert text == number
+
+
+def test_recommendations_over_http_are_those_in_process(served: Served) -> None:
+    users = [*served.recommender.users.ids.to_pylist()[:2], "unheard-of"]
+    lists = pd.DataFrame(served.ask(user_id=users, params={"k": 4}))
+    expected = RecommenderService(served.recommender).predict(pd.DataFrame({"user_id": users}), params={"k": 4})
+    assert isinstance(expected, pd.DataFrame)
+    pd.testing.assert_frame_equal(lists, expected, check_dtype=False, rtol=1e-5)
+    assert lists["user_id"].value_counts().to_dict() == dict.fromkeys(users, 4)
+
+
+def test_somebody_new_is_served_from_a_few_ratings(served: Served) -> None:
+    rated = {"3": 5.0, "7": 1.0}
+    lists = pd.DataFrame(served.ask(rated=[rated], params={"k": 5}))
+    expected = RecommenderService(served.recommender).predict(pd.DataFrame({"rated": [rated]}), params={"k": 5})
+    assert isinstance(expected, pd.DataFrame)
+    assert lists["movie_id"].tolist() == expected["movie_id"].tolist()
+    assert {"3", "7"}.isdisjoint(lists["movie_id"])
+
+
+def test_a_request_that_cannot_be_answered_says_why(served: Served) -> None:
+    answer = requests.post(f"{served.url}/invocations", json={"dataframe_records": [{"rated": "3=5"}]}, timeout=30)
+    assert answer.status_code == 400
+    assert "rated must map movie ids to ratings" in answer.text
+
+
+def _documented(root: Path) -> list[str]:
+    """Return every `curl` command about a served model in the documentation, its lines joined."""
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/serving.md")]
+    found = [command for text in texts for command in re.findall(r"^curl (?:.*\\\n)*.*", text, re.MULTILINE)]
+    return [command.replace("\\\n", " ") for command in found if "/invocations" in command]
+
+
+def test_the_curl_lines_of_the_documentation_are_answered(served: Served, root: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed: the lines of the documentation cannot be run")
+    commands = _documented(root)
+    assert len(commands) >= 3
+    for command in commands:
+        said = shlex.split(re.sub(r"(http://)?127\.0\.0\.1:\d+", served.url, command))
+        done = subprocess.run([*said, "--silent", "--show-error"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["predictions"], done.stdout

@@ -1,0 +1,65 @@
+"""A registered model of a test's own, and models really trained for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+
+from cfmodel import tracking
+from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings
+from cfmodel.data.ingest import ingest
+from cfmodel.data.split import split
+from cfmodel.refs import SplitRef
+from cfmodel.tracking import Run, Version
+from cfmodel.training.train import train
+
+SOURCE = "synthetic:users=200,movies=80,ratings=8000"
+
+
+@dataclass(frozen=True)
+class Team:
+    """A registered model of its own, and how to put a newly trained model forward for it."""
+
+    settings: PipelineSettings
+    folder: Path
+
+    @classmethod
+    def new(cls, store: str, folder: Path) -> "Team":
+        """Return a registered model without versions."""
+        own = {"promotion.model_name": f"team-{uuid4().hex[:8]}", "tracking.uri": store}
+        own |= {"tracking.experiment": f"team-{uuid4().hex[:8]}", "runtime.data_dir": str(folder)}
+        small = {"train.embedding_dim": 4, "train.learning_rate": 0.02, "train.refit": False}
+        return cls(PipelineSettings.of(overrides=own | small), folder)
+
+    def split(self, **changes: object) -> SplitRef:
+        """Divide the ratings, by default as everybody does."""
+        ratings = ingest(SOURCE, IngestSettings(), folder=self.folder)
+        return split(ratings, SplitSettings(**changes), folder=self.folder)  # type: ignore[arg-type]
+
+    def put_forward(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
+        """Train a model on the split, record it and make it the challenger."""
+        parts = parts or self.split()
+        settings = self.settings.model_copy(update={"train": self.settings.train.model_copy(update={"epochs": epochs})})
+        run = tracking.start_run(settings.tracking, tags={"health.verdict": health})
+        tracking.log_settings(run, settings, source=SOURCE)
+        tracking.log_split(run, parts)
+        trained = train(parts, settings.train, device=torch.device("cpu"))
+        trained.recommender.save(self.saved(run))
+        model = tracking.log_model(run, self.saved(run))
+        tracking.end_run(run)
+        return tracking.put_forward(run, model, model_name=settings.promotion.model_name)
+
+    def saved(self, run: Run) -> Path:
+        """Folder of a run's model."""
+        return self.folder.resolve() / "models" / run.run_id
+
+    def champion(self) -> str | None:
+        """Number of the version that is the champion now."""
+        found = tracking.find_version(tracking.resolve_uri(self.settings.tracking), self.name, tracking.CHAMPION)
+        return None if found is None else found.number
+
+    @property
+    def name(self) -> str:
+        """The registered model's."""
+        return self.settings.promotion.model_name
