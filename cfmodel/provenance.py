@@ -1,4 +1,4 @@
-"""Which code is running: the commit, and the versions of what it stands on."""
+"""Where a run comes from: data, settings and code, the commit, and the versions of what it stands on."""
 
 import subprocess
 from collections.abc import Sequence
@@ -6,9 +6,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cfmodel
+from cfmodel.config import PipelineSettings
+from cfmodel.digests import code_digest, sha256_of_text
+from cfmodel.refs import DatasetRef
 
 #: What a saved model needs to be loaded and asked.
 _NEEDED_BY_A_MODEL = ("torch", "safetensors", "pyarrow", "pandas", "numpy", "mlflow")
+
+
+#: Sections that say where a run happens and what becomes of it, not what it learns.
+_NOT_LEARNED_FROM = {"tracking", "runtime", "keep"}
+
+
+def inputs_digest(settings: PipelineSettings, *data: DatasetRef | None) -> str:
+    """Return the SHA-256 over all that a run is made from: its data, its settings and cfmodel's code.
+
+    Settings that say where a run happens and where it is recorded do not count.
+    """
+    digests = ["" if dataset is None else dataset.digest for dataset in data]
+    return sha256_of_text(*digests, settings.model_dump_json(exclude=_NOT_LEARNED_FROM), code_digest())
 
 
 def commit(folder: Path = Path(cfmodel.__file__).parent) -> str | None:

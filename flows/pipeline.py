@@ -3,6 +3,8 @@
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas import State
+from prefect.states import Completed
 
 from cfmodel.config import (
     EvaluationSettings,
@@ -15,10 +17,12 @@ from cfmodel.config import (
     TrackingSettings,
     TrainSettings,
 )
+from cfmodel.provenance import inputs_digest
 from cfmodel.refs import RunRef
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
+from tasks.news import NO_NEW_DATA, is_scheduled, run_of
 from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
@@ -37,8 +41,12 @@ def pipeline(
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
     overrides: dict[str, Any] | None = None,
-) -> RunRef:
+    force: bool = False,
+) -> RunRef | State:
     """Ingest ratings, split them, train a model and evaluate it, as one MLflow run.
+
+    A run that a schedule made ends at once, in the state "no new data", where data, settings and code are
+    those of the last completed run.
 
     Args:
         source: `synthetic`, a file, folder or glob, or a public set by name such as `ml-1m`.
@@ -52,6 +60,7 @@ def pipeline(
         runtime: Where to run.
         overrides: Dotted name to value, such as `{"train.epochs": 5}`. A section given on its own
             replaces the deployment's whole section; an override changes one setting of it.
+        force: Whether a scheduled run trains although nothing is new.
     """
     settings = PipelineSettings.of(
         {
@@ -70,8 +79,11 @@ def pipeline(
     ratings = steps(ingest_ratings, source, settings)
     test_source = settings.split.test_source
     held_out = steps(ingest_test_ratings, test_source, settings) if test_source else None
+    inputs = inputs_digest(settings, ratings, held_out)
+    if is_scheduled() and not force and (same := run_of(inputs, settings.tracking)):
+        return Completed(name=NO_NEW_DATA, message=f"MLflow run {same.run.run_id} learned from the same")
     parts = steps(split_ratings, ratings, settings, test=held_out)
     run = steps(train_model, parts, settings)
     steps(evaluate_model, run, parts, settings)
     steps(report_gradients, run, parts, settings)
-    return finish_run(run, steps.taken, settings)
+    return finish_run(run, steps.taken, settings, inputs=inputs)

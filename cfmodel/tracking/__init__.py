@@ -29,7 +29,20 @@ from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.links import experiment_url, run_url, training_view
+from cfmodel.tracking.listing import (
+    DESCRIPTION,
+    INPUTS_DIGEST,
+    PREVIOUS_CHAMPION,
+    AliasedVersion,
+    ListedRun,
+    aliased_versions,
+    champion_besides,
+    last_completed,
+    newest_runs,
+    require_store,
+)
 from cfmodel.tracking.models import check_model, log_model
+from cfmodel.tracking.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
 from cfmodel.tracking.runs import (
     end_run,
     ended_on_error,
@@ -50,12 +63,19 @@ from cfmodel.tracking.telling import tell_files
 from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 __all__ = [
+    "DESCRIPTION",
+    "INPUTS_DIGEST",
+    "PREVIOUS_CHAMPION",
+    "AliasedVersion",
     "Journal",
+    "ListedRun",
     "Run",
     "RunSummary",
     "Synced",
     "TrackedRun",
+    "aliased_versions",
     "archive_folder",
+    "champion_besides",
     "check_model",
     "compare_runs",
     "data_folders",
@@ -64,6 +84,7 @@ __all__ = [
     "experiment_url",
     "find_run",
     "journal_folder",
+    "last_completed",
     "log_comparison",
     "log_dataset",
     "log_evaluation",
@@ -72,15 +93,21 @@ __all__ = [
     "log_model",
     "log_settings",
     "log_split",
+    "needs_of",
+    "newest_runs",
     "open_run",
     "read_gradients",
     "read_run",
     "recorder",
+    "remove_run",
+    "remove_version",
     "reopen_run",
     "reported_on_error",
     "require_recorded",
+    "require_store",
     "resolve_uri",
     "run_url",
+    "runs_in",
     "set_tags",
     "spool_folder",
     "start_run",
@@ -91,4 +118,5 @@ __all__ = [
     "train_settings_of",
     "training_view",
     "unsent",
+    "versions_in",
 ]
