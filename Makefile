@@ -3,6 +3,9 @@
 PYTHON ?= python3
 SOURCE ?= synthetic
 ARGS ?=
+POOL ?= cpu
+CARD ?=
+WEBHOOK ?=
 BIN := .venv/bin
 
 # Prefect's and MLflow's usage reporting are off; README.md says how to turn them on.
@@ -15,16 +18,19 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz kill-loop audit ui clean
+.PHONY: help run ui deploy worker notify test test-slow check bench fuzz kill-loop audit clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Run the pipeline: make run [SOURCE=ratings.csv] [ARGS="--set train.epochs=5"]
 	@$(BIN)/cfmodel run $(SOURCE) $(ARGS)
 
 test: .venv/dev.stamp check ## Lint, check format and types, run every test
 	@$(BIN)/pytest $(ARGS)
+
+test-slow: .venv/dev.stamp ## Run the tests that need minutes: the whole operating guide
+	@$(BIN)/pytest -m slow $(ARGS)
 
 check: .venv/dev.stamp ## Lint, check format and types
 	@$(BIN)/ruff check .
@@ -41,13 +47,22 @@ kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it e
 	@$(BIN)/python benchmarks/kills.py $(ARGS)
 
 # The auditor has an environment of its own, and what it could not look up fails it: that is no all-clear.
-audit: ## Look every pinned dependency up among the known vulnerabilities; needs pypi.org
+audit: ## Look every pinned dependency up among the known vulnerabilities; needs the network
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit==2.10.1
 	@.venv/audit/bin/pip-audit --strict --requirement constraints.txt --disable-pip --no-deps --progress-spinner off
 
 ui: .venv/run.stamp ## Open MLflow on the store that `make run` wrote to
 	@$(BIN)/cfmodel ui
+
+deploy: .venv/run.stamp ## Deploy prefect.yaml, on a local Prefect server unless PREFECT_API_URL names another
+	@$(BIN)/python -m flows.deploy
+
+worker: .venv/run.stamp ## Run what is deployed: make worker [POOL=gpu CARD=0]
+	@$(BIN)/python -m flows.worker --pool $(POOL) $(if $(CARD),--card $(CARD)) $(ARGS)
+
+notify: .venv/run.stamp ## Have Prefect call a webhook when a run goes wrong: make notify WEBHOOK=https://...
+	@$(BIN)/python -m flows.notify $(WEBHOOK)
 
 clean: ## Remove the environment and what tools left; your data and runs stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -68,6 +68,13 @@ def _written(final: Path, *, replace: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder so that its name never holds half of it; `sweep` finishes what a crash leaves."""
+    aside = folder.parent / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{folder.name}"
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
 def sweep(parent: Path) -> None:
     """Remove the temporary folders below one that belong to processes no longer alive."""
     for leftover in parent.glob(f"{_PREFIX}*"):

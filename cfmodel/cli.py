@@ -197,6 +197,33 @@ def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
     compare_runs(settings.tracking, runs, console=Console())
 
 
+@main.command()
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many, newest first.")
+@_with_settings
+def runs(limit: int, settings: "PipelineSettings") -> None:
+    """List the newest runs: how each ended, its error beside the floor, its health, and which is champion."""
+    from rich.console import Console
+
+    from cfmodel.commands.runs import list_runs
+
+    list_runs(settings.tracking, limit=limit, console=Console())
+
+
+@main.command()
+@click.option("--yes", "remove", is_flag=True, help="Remove what is listed; without it nothing goes.")
+@_with_settings
+def clean(remove: bool, settings: "PipelineSettings") -> None:
+    """Remove old data, models, recommendations, runs and versions, by the settings under `keep`.
+
+    What the champion, the challenger or a run under way needs stays in any case.
+    """
+    from rich.console import Console
+
+    from cfmodel.commands.clean import clean as clean_up
+
+    clean_up(settings, remove=remove, console=Console())
+
+
 @main.command("find-lr")
 @click.argument("source", default="synthetic")
 @_with_settings

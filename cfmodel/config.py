@@ -335,6 +335,29 @@ class RuntimeSettings(Settings):
     data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
 
 
+class KeepSettings(Settings):
+    """What `cfmodel clean` leaves: whatever is needed, used lately, or among the newest of its kind."""
+
+    days: float = Field(30.0, ge=0, description="Days since its last use within which nothing goes.")
+    datasets: int | None = Field(3, ge=0, description="Ingested data sets that stay whatever their age; null: all.")
+    splits: int | None = Field(3, ge=0, description="Splits that stay whatever their age; null: all.")
+    models: int | None = Field(10, ge=0, description="Models on this disk that stay whatever their age; null: all.")
+    gradients: int | None = Field(
+        10, ge=0, description="Archives of gradients on this disk that stay whatever their age; null: all."
+    )
+    checkpoints: int | None = Field(
+        3, ge=0, description="Unfinished runs whose checkpoints stay whatever their age; null: all."
+    )
+    spools: int | None = Field(
+        10, ge=0, description="Journals of runs, all of it recorded, that stay whatever their age; null: all."
+    )
+    recommendations: int | None = Field(
+        3, ge=0, description="Sets of recommendations that stay whatever their age; null: all."
+    )
+    runs: int | None = Field(100, ge=0, description="Ended MLflow runs that stay whatever their age; null: all.")
+    versions: int | None = Field(10, ge=0, description="Model versions that stay whatever their age; null: all.")
+
+
 class PipelineSettings(Settings):
     """All sections of one pipeline run."""
 
@@ -348,6 +371,7 @@ class PipelineSettings(Settings):
     scoring: ScoringSettings = ScoringSettings()
     tracking: TrackingSettings = TrackingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    keep: KeepSettings = KeepSettings()
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""Which code is running: the commit, and the versions of what it stands on."""
+"""Where a run comes from: data, settings and code, the commit, and the versions of what it stands on."""
 
 import subprocess
 from collections.abc import Sequence
@@ -8,10 +8,23 @@ from pathlib import Path
 import cfmodel
 from cfmodel.config import PipelineSettings
 from cfmodel.digests import code_digest, sha256_of_text
-from cfmodel.refs import SplitRef
+from cfmodel.refs import DatasetRef, SplitRef
 
 #: What a saved model needs to be loaded and asked.
 _NEEDED_BY_A_MODEL = ("torch", "safetensors", "pyarrow", "pandas", "numpy", "mlflow")
+
+
+#: Sections that say where a run happens and what becomes of it, not what it learns.
+_NOT_LEARNED_FROM = {"tracking", "runtime", "keep", "scoring", "promotion"}
+
+
+def inputs_digest(settings: PipelineSettings, *data: DatasetRef | None) -> str:
+    """Return the SHA-256 over all that a run is made from: its data, its settings and cfmodel's code.
+
+    Settings that say where a run happens and where it is recorded do not count.
+    """
+    digests = ["" if dataset is None else dataset.digest for dataset in data]
+    return sha256_of_text(*digests, _learned_from(settings), code_digest())
 
 
 def identity_of(split: SplitRef, settings: PipelineSettings, *, device: str) -> dict[str, str]:
@@ -22,14 +35,18 @@ def identity_of(split: SplitRef, settings: PipelineSettings, *, device: str) -> 
         settings: How; where to run and where it is recorded makes no difference.
         device: Where the training runs; another one rounds otherwise.
     """
-    sections = settings.model_dump_json(exclude={"tracking", "runtime"})
     return {
         "split_digest": split.digest,
-        "settings_digest": sha256_of_text(sections),
+        "settings_digest": sha256_of_text(_learned_from(settings)),
         "code_digest": code_digest(),
         "torch_version": version("torch"),
         "device": device,
     }
+
+
+def _learned_from(settings: PipelineSettings) -> str:
+    known = _NOT_LEARNED_FROM & set(PipelineSettings.model_fields)
+    return settings.model_dump_json(exclude=known)
 
 
 def commit(folder: Path = Path(cfmodel.__file__).parent) -> str | None:

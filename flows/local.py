@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cfmodel import terminal
 from cfmodel.config import PipelineSettings
-from cfmodel.errors import CFModelError
 from cfmodel.refs import RunRef
+from flows.api import require_answer
 from flows.outage import outlasting
 from flows.server import handing_over, prefect_server
 
@@ -56,7 +56,9 @@ def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None 
     ):
         state = pipeline(source, **sections, resume=resume, return_state=True)
         _await_records(state)
-        return state.result()
+        run = state.result()
+        assert isinstance(run, RunRef)  # only a run that a schedule made may end without
+        return run
     return outage.result()
 
 
@@ -66,7 +68,8 @@ def _server() -> Iterator[str]:
 
     current = get_current_settings()
     if current.api.url:
-        _require_answer(current.api.url)
+        remedy = "start it, or unset PREFECT_API_URL and this command starts one of its own"
+        require_answer(current.api.url, remedy=remedy)
         yield current.api.url
         return
     with ExitStack() as stack:
@@ -75,19 +78,7 @@ def _server() -> Iterator[str]:
         yield url
 
 
-def _require_answer(url: str) -> None:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        trouble = client.api_healthcheck()
-    if trouble is not None:
-        raise CFModelError(
-            f"PREFECT_API_URL names {url}, where no Prefect server answers ({trouble}); "
-            "start it, or unset PREFECT_API_URL and this command starts one of its own"
-        )
-
-
-def _await_records(state: "State[RunRef]") -> None:
+def _await_records(state: "State[Any]") -> None:
     """Wait until the server has the end of every task run of a flow run.
 
     Task runs reach the server as a stream of events in the order they happened, so that the last

@@ -3,6 +3,8 @@
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas import State
+from prefect.states import Completed
 
 from cfmodel.config import (
     EvaluationSettings,
@@ -16,10 +18,12 @@ from cfmodel.config import (
     TrackingSettings,
     TrainSettings,
 )
+from cfmodel.provenance import inputs_digest
 from cfmodel.refs import RunRef
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
+from tasks.news import NO_NEW_DATA, is_scheduled, run_of
 from tasks.promote import promote_model
 from tasks.report import report_gradients
 from tasks.split import split_ratings
@@ -42,8 +46,12 @@ def pipeline(
     runtime: RuntimeSettings = RuntimeSettings(),
     overrides: dict[str, Any] | None = None,
     resume: str | None = None,
-) -> RunRef:
+    force: bool = False,
+) -> RunRef | State:
     """Ingest ratings, split them, train a model, evaluate it and promote it if it is better, as one MLflow run.
+
+    A run that a schedule made ends at once, in the state "no new data", where data, settings and code are
+    those of the last completed run.
 
     Args:
         source: `synthetic`, a file, folder or glob, or a public set by name such as `ml-1m`.
@@ -60,6 +68,7 @@ def pipeline(
             replaces the deployment's whole section; an override changes one setting of it.
         resume: Id or name of an unfinished MLflow run to go on with; left out, one whose process was lost
             is gone on with by itself if it would end in the same weights.
+        force: Whether a scheduled run trains although nothing is new.
     """
     settings = PipelineSettings.of(
         {
@@ -79,12 +88,15 @@ def pipeline(
     ratings = steps(ingest_ratings, source, settings)
     test_source = settings.split.test_source
     held_out = steps(ingest_test_ratings, test_source, settings) if test_source else None
+    inputs = inputs_digest(settings, ratings, held_out)
+    if is_scheduled() and not force and (same := run_of(inputs, settings.tracking)):
+        return Completed(name=NO_NEW_DATA, message=f"MLflow run {same.run.run_id} learned from the same")
     parts = steps(split_ratings, ratings, settings, test=held_out)
     with tracked_run(parts, settings, resume=resume) as opened:
         run = steps(train_model, opened, parts, settings)
         steps(evaluate_model, run, parts, settings)
         steps(report_gradients, run, parts, settings)
-        finished = finish_run(run, steps.taken, settings)
+        finished = finish_run(run, steps.taken, settings, inputs=inputs)
     # Last, when all is recorded: a decision that cannot be taken now leaves a finished run, and `cfmodel promote`.
     steps(promote_model, finished, settings)
     return finished

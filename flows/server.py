@@ -1,4 +1,4 @@
-"""A Prefect server of our own for the length of one command.
+"""Prefect servers that we start: one for the length of a command, and one that stays.
 
 Prefect's built-in temporary server loses short task runs when the process ends soon after them and
 prints tracebacks on its way out. A server process that outlives the flow, is asked whether it has
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -62,6 +62,24 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api"
     finally:
         _stop(process)
+
+
+def start_in_background(home: Path, *, environment: Mapping[str, str]) -> None:
+    """Start Prefect's server so that it outlives this process; its log is `server.log` in Prefect's home.
+
+    Its process id goes where `prefect server stop` looks for it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "server.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "--no-prompt", "server", "start"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    (home / "server.pid").write_text(str(process.pid))
 
 
 @contextmanager

@@ -26,3 +26,9 @@ def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
         create_link_artifact, key="mlflow-comparison", link=tracking.run_url(run), link_text="The comparison in MLflow"
     )
     return run.run_id
+
+
+@task(name="newest-runs")
+def newest_run_ids(count: int, settings: TrackingSettings) -> list[str]:
+    """Return the ids of the newest finished runs, oldest first."""
+    return [found.run.run_id for found in reversed(tracking.newest_runs(settings, limit=count, finished=True))]

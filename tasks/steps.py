@@ -1,5 +1,6 @@
 """Call tasks one after another, noting how long each took and which were reused."""
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ class Steps:
             reused = state.name == "Cached"
             if reused and not is_whole(result):
                 result, reused = task.with_options(refresh_cache=True)(*args, **kwargs), False
+            if reused:
+                os.utime(result.path)  # what is used stays: `cfmodel clean` goes by it
             step = Step(name=task.name, seconds=time.perf_counter() - started, reused=reused)
             shown(result, step.seconds, reused)
         self.taken.append(step)

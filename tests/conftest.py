@@ -1,11 +1,16 @@
 """What tests share: one Prefect server for the session, folders of their own, real ratings where there are some."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Prefect reads its environment when first imported, so this comes before any test module is.
 _HOME = tempfile.TemporaryDirectory(prefix="cfmodel-tests-")
@@ -59,3 +64,29 @@ def prefect_api() -> Iterator[str]:
 def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Address of an MLflow store in a file; creating its tables takes seconds, so there is one."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+# Nothing a browser does in the background may reach beyond this machine.
+_QUIET = ("background-networking", "component-update", "default-apps", "extensions", "sync", "gpu")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        pytest.skip(f"none of {', '.join(names)} is on the path: a browser is needed here")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in _QUIET)]
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable, args=arguments)
+
+
+@pytest.fixture(scope="session")
+def screenshots(root: Path) -> Path:
+    """Folder that screenshots are kept in."""
+    folder = root / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder

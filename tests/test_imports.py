@@ -19,7 +19,7 @@ LAYERS = [
     {"cfmodel.commands"},
     {"cfmodel.terminal", "cfmodel.reference"},
     {"cfmodel.tracking"},
-    {"cfmodel.recorder", "cfmodel.plots", "cfmodel.profile_plot", "cfmodel.provenance"},
+    {"cfmodel.recorder", "cfmodel.plots", "cfmodel.profile_plot", "cfmodel.provenance", "cfmodel.housekeeping"},
     {"cfmodel.training", "cfmodel.promotion"},
     {"cfmodel.evaluation"},
     {"cfmodel.serving", "cfmodel.scoring"},
@@ -29,11 +29,12 @@ LAYERS = [
     {"cfmodel.baselines", "cfmodel.history"},
     {"cfmodel.data", "cfmodel.model", "cfmodel.gradients"},
     {"cfmodel.atomic", "cfmodel.digests", "cfmodel.config", "cfmodel.refs", "cfmodel.schema"},
-    {"cfmodel.addresses", "cfmodel.errors", "cfmodel.summary"},
+    {"cfmodel.addresses", "cfmodel.errors", "cfmodel.outcome", "cfmodel.summary"},
     {"cfmodel"},
 ]
 WITHIN = {
     ("cfmodel.digests", "cfmodel.refs"),
+    ("cfmodel.outcome", "cfmodel.summary"),
     ("cfmodel.profile_plot", "cfmodel.plots"),
     ("cfmodel.recommend", "cfmodel.recommender"),
 }

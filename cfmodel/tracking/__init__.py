@@ -29,9 +29,22 @@ from cfmodel.tracking.evaluations import log_evaluation
 from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.links import experiment_url, run_url, training_view
+from cfmodel.tracking.listing import (
+    DESCRIPTION,
+    INPUTS_DIGEST,
+    PREVIOUS_CHAMPION,
+    AliasedVersion,
+    ListedRun,
+    aliased_versions,
+    champion_besides,
+    last_completed,
+    newest_runs,
+    require_store,
+)
 from cfmodel.tracking.loading import LoadedModel, load_model
 from cfmodel.tracking.models import check_model, log_model
 from cfmodel.tracking.promotions import Rollback, promote, put_forward, rollback
+from cfmodel.tracking.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
 from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
 from cfmodel.tracking.resuming import OpenRun, opened_run, order_of
 from cfmodel.tracking.runs import (
@@ -56,7 +69,12 @@ from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "DESCRIPTION",
+    "INPUTS_DIGEST",
+    "PREVIOUS_CHAMPION",
+    "AliasedVersion",
     "Journal",
+    "ListedRun",
     "LoadedModel",
     "OpenRun",
     "Rollback",
@@ -65,7 +83,9 @@ __all__ = [
     "Synced",
     "TrackedRun",
     "Version",
+    "aliased_versions",
     "archive_folder",
+    "champion_besides",
     "check_model",
     "compare_runs",
     "data_folders",
@@ -75,6 +95,7 @@ __all__ = [
     "find_run",
     "find_version",
     "journal_folder",
+    "last_completed",
     "load_model",
     "log_comparison",
     "log_dataset",
@@ -84,6 +105,8 @@ __all__ = [
     "log_model",
     "log_settings",
     "log_split",
+    "needs_of",
+    "newest_runs",
     "open_run",
     "opened_run",
     "order_of",
@@ -92,12 +115,16 @@ __all__ = [
     "read_gradients",
     "read_run",
     "recorder",
+    "remove_run",
+    "remove_version",
     "reopen_run",
     "reported_on_error",
     "require_recorded",
+    "require_store",
     "resolve_uri",
     "rollback",
     "run_url",
+    "runs_in",
     "set_tags",
     "spool_folder",
     "start_run",
@@ -109,4 +136,5 @@ __all__ = [
     "training_view",
     "unsent",
     "version_of",
+    "versions_in",
 ]

@@ -116,7 +116,7 @@ def test_a_refusal_is_one_message_and_exit_status_1(home: Path) -> None:
 def test_a_prefect_server_that_does_not_answer_is_refused_by_its_address(home: Path) -> None:
     refused = command("run", home=home, PREFECT_API_URL="http://127.0.0.1:9/api")
     assert refused.returncode == 1
-    assert "http://127.0.0.1:9/api, where no Prefect server answers" in refused.stderr
+    assert "no Prefect server answers at http://127.0.0.1:9/api" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
 
 

@@ -1,114 +1,68 @@
-"""Deployments from an empty database: deployed, run by a worker, and started by a schedule."""
-
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+"""`make deploy` from a clean clone and an empty database: what it says, checks and leaves behind."""
 
 import pytest
-from mlflow import MlflowClient
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.settings import PREFECT_API_URL, temporary_settings
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from sites import Done, Site
 
-from flows.server import prefect_server
-
-SOURCE = "synthetic:users=120,movies=60,ratings=3000"
-OVERRIDES = {"train.epochs": 2, "train.embedding_dim": 4}
-Prefect = Callable[..., subprocess.CompletedProcess[str]]
+from cfmodel.errors import ConfigError
+from flows.deploy import require_no_password, require_variables
 
 
-@pytest.fixture(scope="module")
-def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the checkout holds, as a clean clone has it."""
-    clone = tmp_path_factory.mktemp("clone")
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines():
-        if (root / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / name, clone / name)
-    return clone
+def test_deploying_says_each_command_it_runs(deploying: Done, bare_site: Site) -> None:
+    said = [line for line in deploying.stdout.splitlines() if line.startswith("$ ")]
+    assert said == [
+        f"$ prefect server start >{bare_site.environment['PREFECT_HOME']}/server.log 2>&1 &",
+        "$ prefect work-pool create cpu --type process --overwrite",
+        "$ prefect work-pool create gpu --type process --overwrite",
+        "$ prefect --no-prompt deploy --all",
+    ]
+    assert "Traceback" not in deploying.stdout + deploying.stderr
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own, with an empty database and a scheduler that does not wait a minute."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
-        with prefect_server(tmp_path_factory.mktemp("prefect"), scheduling=True) as url:
-            yield url
+def test_it_ends_with_what_to_do_next(deploying: Done, bare_site: Site) -> None:
+    assert f"recording in sqlite:///{bare_site.folder}/mlflow.db" in deploying.stdout
+    assert "make worker POOL=cpu" in deploying.stdout
+    assert "make worker POOL=gpu CARD=0" in deploying.stdout
 
 
-@pytest.fixture(scope="module")
-def prefect(api: str, clone: Path) -> Prefect:
-    """Prefect's command, in the clone, against that server."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "prefect", *arguments]
-        environment = os.environ | {"PREFECT_API_URL": api, "COLUMNS": "400", "PWD": str(clone)}
-        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
-
-    return run
+def test_deploying_once_more_uses_the_server_that_is_there(site: Site, client: SyncPrefectClient) -> None:
+    before = {deployment.name: deployment.id for deployment in client.read_deployments()}
+    again = site.make("deploy")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "server start" not in again.stdout.replace("make deploy", "")
+    assert {deployment.name: deployment.id for deployment in client.read_deployments()} == before
 
 
-@pytest.fixture(scope="module")
-def client(api: str) -> Iterator[SyncPrefectClient]:
-    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
-        yield client
+def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: SyncPrefectClient) -> None:
+    written = yaml.safe_load((site.folder / "prefect.yaml").read_text())["deployments"]
+    deployed = {(found.name, found.entrypoint): found for found in client.read_deployments()}
+    assert len(written) == len(deployed)
+    for wanted in written:
+        found = deployed[wanted["name"], wanted["entrypoint"]]
+        assert found.description == wanted["description"]
+        assert found.tags == wanted["tags"]
+        assert found.work_pool_name == wanted["work_pool"]["name"]
+        assert found.concurrency_options is not None
+        assert found.concurrency_options.collision_strategy == wanted["concurrency_limit"]["collision_strategy"]
+        assert [schedule.schedule.timezone for schedule in found.schedules] == ["UTC"]
+        assert found.job_variables["env"]["MLFLOW_TRACKING_URI"] == f"sqlite:///{site.folder}/mlflow.db"
+        assert found.enforce_parameter_schema
 
 
-@pytest.fixture(scope="module")
-def deployed(prefect: Prefect) -> Prefect:
-    """The two commands of the README that deploy."""
-    for pool in ("cpu", "gpu"):
-        made = prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
-        assert made.returncode == 0, made.stdout + made.stderr
-    done = prefect("--no-prompt", "deploy", "--all")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return prefect
-
-
-@pytest.fixture(scope="module")
-def worker(deployed: Prefect, api: str, clone: Path) -> Iterator[Path]:
-    """A worker on the CPU pool; yields its log."""
-    log = clone / "worker.log"
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "cpu"]
-    environment = os.environ | {"PREFECT_API_URL": api, "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=clone, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield log
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def ended(found: Callable[[], FlowRun | None], *, log: Path, seconds: float = 120) -> FlowRun:
-    """Wait for a flow run to reach its end."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        run = found()
-        if run is not None and run.state is not None and run.state.is_final():
-            return run
-        time.sleep(0.5)
-    pytest.fail(f"no flow run ended within {seconds:.0f} s; the worker said:\n{log.read_text()}")
-
-
-def test_deploy_all_creates_both_deployments(deployed: Prefect, client: SyncPrefectClient) -> None:
+def test_one_of_two_equal_schedules_is_off(site: Site, client: SyncPrefectClient) -> None:
     cpu, gpu = (client.read_deployment_by_name(f"pipeline/{name}") for name in ("cpu", "gpu"))
-    assert (cpu.work_pool_name, gpu.work_pool_name) == ("cpu", "gpu")
     assert (cpu.parameters["runtime"], gpu.parameters["runtime"]) == ({"device": "cpu"}, {"device": "cuda"})
     assert [schedule.active for schedule in cpu.schedules] == [True]
     assert [schedule.active for schedule in gpu.schedules] == [False]
-    assert cpu.enforce_parameter_schema
 
 
-def test_the_settings_show_as_a_form_with_descriptions_and_bounds(deployed: Prefect, client: SyncPrefectClient) -> None:
+def test_no_deployment_for_cards_says_which_card(site: Site, client: SyncPrefectClient) -> None:
+    gpu = client.read_deployment_by_name("pipeline/gpu")
+    assert "CUDA_VISIBLE_DEVICES" not in gpu.job_variables["env"]  # it would win over the worker's
+
+
+def test_the_settings_show_as_a_form_with_descriptions_and_bounds(site: Site, client: SyncPrefectClient) -> None:
     schema = client.read_deployment_by_name("pipeline/cpu").parameter_openapi_schema
     train = schema["definitions"]["TrainSettings"]["properties"]
     assert train["epochs"]["minimum"] == 1
@@ -125,42 +79,32 @@ def test_the_settings_show_as_a_form_with_descriptions_and_bounds(deployed: Pref
         ('train={"epoch": 5}', "field 'train'. Failure reason: Additional properties are not allowed ('epoch'"),
     ],
 )
-def test_a_setting_that_is_refused_is_refused_before_any_run(deployed: Prefect, section: str, reason: str) -> None:
-    refused = deployed("deployment", "run", "pipeline/cpu", "-p", section)
+def test_a_setting_that_is_refused_is_refused_before_any_run(site: Site, section: str, reason: str) -> None:
+    refused = site.prefect("deployment", "run", "pipeline/cpu", "-p", section)
     assert refused.returncode == 1
     assert reason in refused.stdout
 
 
-def test_a_worker_runs_a_deployment(deployed: Prefect, client: SyncPrefectClient, worker: Path, clone: Path) -> None:
-    overrides = '{"train.epochs": 2, "train.embedding_dim": 4}'
-    arguments = ("-p", f"source={SOURCE}", "-p", f"overrides={overrides}")
-    started = deployed("deployment", "run", "pipeline/cpu", *arguments)
-    assert started.returncode == 0, started.stdout + started.stderr
-
-    def by_hand() -> FlowRun | None:
-        return next((run for run in client.read_flow_runs() if not run.auto_scheduled), None)
-
-    run = ended(by_hand, log=worker)
-    assert run.state_name == "Completed", worker.read_text()
-    store = MlflowClient(f"sqlite:///{clone}/mlflow.db")
-    experiment = store.get_experiment_by_name("cfmodel")
-    assert experiment is not None
-    (recorded,) = store.search_runs([experiment.experiment_id])
-    assert recorded.data.tags["prefect_flow_run_id"] == str(run.id)
-    assert recorded.data.params["train.epochs"] == "2"
-    assert recorded.data.params["runtime.device"] == "cpu"
+def test_every_variable_the_file_relies_on_must_be_set() -> None:
+    project = {"pull": [{"directory": "{{ $PWD }}"}], "parameters": {"source": "{{ $RATINGS }}/{{ $DAY }}.csv"}}
+    with pytest.raises(ConfigError, match=r"not set in this environment: DAY, RATINGS; export"):
+        require_variables(project, {"PWD": "/here", "DAY": ""})
+    require_variables(project, {"PWD": "/here", "DAY": "monday", "RATINGS": "/there"})
 
 
-def test_a_schedule_starts_a_run(deployed: Prefect, client: SyncPrefectClient, worker: Path) -> None:
-    deployment = client.read_deployment_by_name("pipeline/cpu")
-    soon = (IntervalSchedule(interval=timedelta(seconds=20)), True)
-    parameters = {"source": SOURCE, "overrides": OVERRIDES}
-    client.create_deployment_schedules(deployment.id, [soon], parameters=parameters, slug="soon")
+def test_a_variable_that_is_not_set_stops_before_anything_is_started(bare_site: Site) -> None:
+    file = bare_site.folder / "prefect.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("source: synthetic", 'source: "{{ $RATINGS }}"'))
+    refused = bare_site.make("deploy")
+    file.write_text(before)
+    assert refused.returncode != 0
+    assert refused.stderr.startswith("Error: prefect.yaml: not set in this environment: RATINGS;")
+    assert refused.stdout == ""
 
-    def scheduled() -> FlowRun | None:
-        over = [run for run in client.read_flow_runs() if run.auto_scheduled and run.start_time is not None]
-        return min(over, key=lambda run: run.start_time, default=None)
 
-    run = ended(scheduled, log=worker)
-    assert run.state_name == "Completed", worker.read_text()
-    assert run.parameters["source"] == SOURCE
+def test_a_password_in_the_stores_address_is_not_deployed() -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refused:
+        require_no_password("http://me:secret@127.0.0.1:5000")
+    assert "secret" not in str(refused.value)
+    require_no_password("http://127.0.0.1:5000")

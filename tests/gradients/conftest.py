@@ -1,6 +1,5 @@
-"""What the tests of the pages share: a headless Chromium, pages to show in it, two real runs in a real store."""
+"""What the tests of the pages share: pages to show in a browser, two real runs in a real store."""
 
-import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,31 +28,6 @@ from cfmodel.training.train import train
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-# Nothing a browser does in the background may reach beyond this machine.
-_QUIET = ("background-networking", "component-update", "default-apps", "extensions", "sync", "gpu")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    """A headless Chromium."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        pytest.skip(f"none of {', '.join(names)} is on the path: a browser is needed here")
-    from playwright.sync_api import sync_playwright
-
-    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in _QUIET)]
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=arguments)
-
-
-@pytest.fixture(scope="session")
-def screenshots(root: Path) -> Path:
-    """Folder that screenshots are kept in."""
-    folder = root / "screenshots"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,73 @@
+"""`cfmodel runs`: the newest runs, one a line."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cfmodel import tracking
+from cfmodel.addresses import shown
+from cfmodel.config import TrackingSettings
+from cfmodel.tracking import ListedRun
+
+_STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "error": "red", "warning": "yellow"}
+#: What all columns but the source need.
+_OTHERS_WIDTH = 70
+
+
+def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> list[ListedRun]:
+    """Print an experiment's newest runs of the pipeline, newest first, and return them.
+
+    Raises:
+        TrackingError: The store is away.
+    """
+    uri = tracking.resolve_uri(settings)
+    runs = tracking.newest_runs(settings, limit=limit)
+    if not runs:
+        console.print(
+            f"{shown(uri)}: no runs in experiment {settings.experiment!r} yet; start one with `cfmodel run`",
+            soft_wrap=True,
+        )
+        return runs
+    aliases: dict[str, list[str]] = {}
+    for version in tracking.aliased_versions(uri):
+        aliases.setdefault(version.run_id, []).append(version.alias)
+    console.print(runs_table(runs, aliases, source_width=max(10, console.width - _OTHERS_WIDTH)))
+    return runs
+
+
+def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, source_width: int) -> Table:
+    """Return the table: when, which, how it ended, its error beside its floor, its health, what it is by alias."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("started", "id", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("RMSE", "biases"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("health", "model"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("source", overflow="fold")
+    for run in runs:
+        health = run.tags.get("health.verdict", "")
+        table.add_row(
+            run.started.astimezone().strftime("%m-%d %H:%M"),
+            run.run.run_id[:8],
+            Text(run.status.lower(), _STYLES.get(run.status, "")),
+            _metric(run, "test/rmse"),
+            _metric(run, "test/damped_bias_rmse"),
+            Text(health, _STYLES.get(health, "")),
+            Text(", ".join(aliases.get(run.run.run_id, ()))),
+            _shortened(run.params.get("source", ""), source_width),
+        )
+    return table
+
+
+def _shortened(text: str, width: int) -> Text:
+    shown = Text(text)
+    shown.truncate(width, overflow="ellipsis")
+    return shown
+
+
+def _metric(run: ListedRun, key: str) -> str:
+    return f"{run.metrics[key]:.4f}" if key in run.metrics else ""

@@ -1,0 +1,82 @@
+"""A shell that runs the blocks of a page one after the other, as a reader would, some in terminals of their own."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pages import Block
+
+_READY_SECONDS = 150.0
+
+
+class Shell:
+    """Runs blocks in a folder; variables and functions go from one block to the next.
+
+    Args:
+        folder: Where.
+        environment: What the first block finds.
+        replaced: Text by what stands in its place here, such as a port that is free.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], replaced: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._environment = environment
+        self._replaced = replaced
+        self._state = folder / ".shell-state"
+        self._state.write_text("")
+        self._terminals: list[subprocess.Popen[bytes]] = []
+
+    def run(self, block: Block, *, seconds: float = 280) -> str:
+        """Run a block to its end and return what it said; a command that fails ends it with an AssertionError."""
+        keep = f'{{ export -p; declare -f; }} > "{self._state}"\n'
+        done = subprocess.run(
+            ["bash", "-c", self._script(block) + keep],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, f"{block}: exit status {done.returncode}\n{done.stdout[-4000:]}"
+        return done.stdout
+
+    def open_terminal(self, block: Block, *, ready: str) -> None:
+        """Start a block that goes on running, and wait until it has said that it is ready."""
+        log = self.folder / f"terminal-{len(self._terminals)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", self._script(block)],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._terminals.append(process)
+        deadline = time.monotonic() + _READY_SECONDS
+        while ready not in log.read_text():
+            assert process.poll() is None, f"{block}: ended with {process.returncode}\n{log.read_text()[-4000:]}"
+            assert time.monotonic() < deadline, f"{block}: not ready\n{log.read_text()[-4000:]}"
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        """End what goes on running."""
+        for process in reversed(self._terminals):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _script(self, block: Block) -> str:
+        text = block.text
+        for old, new in self._replaced.items():
+            text = text.replace(old, new)
+        return f'set -euo pipefail\nsource "{self._state}"\n{text}\n'

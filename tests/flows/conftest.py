@@ -1,0 +1,104 @@
+"""A clone of the checkout, deployed by `make deploy` and served by `make worker`, once for the session."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from sites import BIN, Done, Site
+
+
+@pytest.fixture(scope="session")
+def bare_site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A copy of what the checkout holds, as a clean clone has it, with nothing running yet."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, folder / name)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path_factory.mktemp("prefect")
+    ours = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
+        "COLUMNS": "400",
+    }
+    site = Site(folder, port, os.environ | ours)
+    yield site
+    site.run(str(BIN / "prefect"), "server", "stop")
+
+
+@pytest.fixture(scope="session")
+def deploying(bare_site: Site) -> Done:
+    """What `make deploy` said."""
+    return bare_site.make("deploy")
+
+
+@pytest.fixture(scope="session")
+def site(bare_site: Site, deploying: Done) -> Site:
+    """The clone once it is deployed."""
+    assert deploying.returncode == 0, deploying.stdout + deploying.stderr
+    return bare_site
+
+
+@pytest.fixture(scope="session")
+def client(site: Site) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: site.api}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def worker(site: Site) -> Iterator[Site]:
+    """The clone with `make worker` serving the CPU's pool."""
+    with site.worker_log.open("wb") as output:
+        process = subprocess.Popen(
+            site.make_command("worker"),
+            cwd=site.folder,
+            env=site.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield site
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(20)  # it waits for runs that are under way
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def awaited(site: Site) -> Callable[..., FlowRun]:
+    """Wait until a flow run that is looked for reaches a state: by default any that is its last."""
+
+    def wait(found: Callable[[], FlowRun | None], *, state: str | None = None, seconds: float = 240) -> FlowRun:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            run = found()
+            if run is not None and run.state is not None:
+                if run.state_name == state:
+                    return run
+                if run.state.is_final():
+                    assert state is None, f"{run.state_name}: {run.state.message}\n{site.worker_log.read_text()}"
+                    return run
+            time.sleep(0.5)
+        pytest.fail(f"no flow run got there within {seconds:.0f} s; the worker said:\n{site.worker_log.read_text()}")
+
+    return wait

@@ -1,0 +1,101 @@
+"""What Prefect does by itself: it tells a webhook of runs gone wrong, and ends runs whose machine died."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from threading import Thread
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from sites import BIN, Site
+
+pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
+
+ENDLESS = """
+from prefect import tags
+from flows.pipeline import pipeline
+with tags("cfmodel", "endless"):
+    pipeline(overrides={"train.epochs": 100000, "train.patience": 100000, "train.schedule": "constant"})
+"""
+
+
+@pytest.fixture
+def calls() -> Iterator[tuple[str, "Queue[dict[str, str]]"]]:
+    """A webhook on this machine: its address, and what it was sent."""
+    received: Queue[dict[str, str]] = Queue()
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", received
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_webhook_is_told_of_a_run_that_failed(
+    client: SyncPrefectClient,
+    worker: Site,
+    awaited: Callable[..., FlowRun],
+    calls: tuple[str, "Queue[dict[str, str]]"],
+) -> None:
+    address, received = calls
+    for _ in range(2):  # the second time replaces the first
+        made = worker.make("notify", f"WEBHOOK={address}")
+        assert made.returncode == 0, made.stdout + made.stderr
+    deployment = client.read_deployment_by_name("pipeline/cpu")
+    started = client.create_flow_run_from_deployment(deployment.id, parameters={"source": "absent.csv"})
+    awaited(lambda: client.read_flow_run(started.id), state="Failed")
+    (told,) = [received.get(timeout=60)]
+    address = f"http://127.0.0.1:{worker.port}/runs/flow-run/{started.id}"
+    assert told == {"text": f"pipeline/cpu: run {started.name} is Failed. {address}"}
+    assert received.empty()
+
+
+def test_a_run_whose_process_died_without_a_word_is_ended(
+    client: SyncPrefectClient, site: Site, awaited: Callable[..., FlowRun]
+) -> None:
+    automations = (site.folder / "deploy/automations.yaml").read_text()
+    assert "within: 90" in automations
+    quick = site.folder / "quick.yaml"
+    quick.write_text(automations.replace("within: 90", "within: 20"))  # a test does not wait that long
+    made = site.prefect("automation", "create", "--from-file", str(quick))
+    assert made.returncode == 0, made.stdout + made.stderr
+    environment = {**site.environment, "PREFECT_API_URL": site.api, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        cwd=site.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def endless() -> FlowRun | None:
+        return next((run for run in client.read_flow_runs() if "endless" in run.tags), None)
+
+    awaited(endless, state="Running")
+    time.sleep(3)  # its first heartbeat is on its way
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    ended = awaited(endless, state="Crashed", seconds=90)
+    assert ended.state is not None
+    assert "No heartbeat for 90 seconds" in (ended.state.message or "")
+
+
+def test_the_file_itself_is_taken(site: Site) -> None:
+    made = site.run(
+        str(BIN / "prefect"), "automation", "create", "-f", "deploy/automations.yaml", PREFECT_API_URL=site.api
+    )
+    assert made.returncode == 0, made.stdout + made.stderr

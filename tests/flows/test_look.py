@@ -1,0 +1,183 @@
+"""What a person sees of two runs by a worker: Prefect's page, MLflow's comparison, MLflow's page of a run."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.client.schemas.objects import FlowRun
+from sites import Site
+
+from cfmodel.gradients.records import TABLES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
+
+SOURCE = "synthetic:users=120,movies=60,ratings=3000"
+WAIT = 60_000
+
+
+@pytest.fixture(scope="module")
+def flow_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun]) -> list[FlowRun]:
+    """Two runs that differ in one setting."""
+    deployment = client.read_deployment_by_name("pipeline/cpu")
+    done = []
+    for seed in (1, 2):
+        overrides = {"train.seed": seed, "train.epochs": 3, "train.embedding_dim": 4}
+        started = client.create_flow_run_from_deployment(
+            deployment.id, parameters={"source": SOURCE, "overrides": overrides}
+        )
+        done.append(awaited(lambda run=started: client.read_flow_run(run.id), state="Completed"))
+    return done
+
+
+@pytest.fixture(scope="module")
+def run_ids(site: Site, flow_runs: list[FlowRun]) -> list[str]:
+    """The MLflow runs of these."""
+    found = [site.store.search_runs(["1"], f"tags.prefect_flow_run_id = '{run.id}'") for run in flow_runs]
+    return [run.info.run_id for (run,) in found]
+
+
+@pytest.fixture(scope="module")
+def mlflow_pages(site: Site, run_ids: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server on the site's store."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = f"sqlite:///{site.folder}/mlflow.db"
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *options],
+            cwd=folder,
+            env={**site.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _await_answer(f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _await_answer(address: str) -> None:
+    for _ in range(300):
+        try:
+            urlopen(address, timeout=2).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"{address} does not answer")
+
+
+@contextmanager
+def opened(browser: "Browser", address: str) -> "Iterator[Page]":
+    page = browser.new_context(viewport={"width": 1600, "height": 2400}).new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    try:
+        yield page
+    finally:
+        page.context.close()
+
+
+def test_prefects_page_of_the_run_shows_the_result(
+    browser: "Browser", site: Site, flow_runs: list[FlowRun], run_ids: list[str], screenshots: Path
+) -> None:
+    metrics = site.store.get_run(run_ids[1]).data.metrics
+    with opened(browser, f"http://127.0.0.1:{site.port}/runs/flow-run/{flow_runs[1].id}") as page:
+        page.get_by_text("Completed").first.wait_for()
+        page.get_by_text("Artifacts", exact=True).first.click()
+        page.get_by_text("What came of this run").first.wait_for()
+        page.screenshot(path=screenshots / "prefect-run.png")
+        page.get_by_text("result", exact=True).last.click()
+        page.get_by_role("cell", name="damped biases").first.wait_for()
+        shown = page.inner_text("body")
+        page.screenshot(path=screenshots / "prefect-result.png")
+    for expected in ("test/rmse", "test/damped_bias_rmse", "test/global_mean_rmse", "test/noise_floor_rmse"):
+        assert f"{metrics[expected]:.4f}" in shown
+    assert "last run" in shown
+    assert re.search(r"\d+\.\d\d% (lower|higher)", shown)
+    assert "Gradients: " in shown
+
+
+def test_the_artifact_and_the_mlflow_description_say_the_same(
+    site: Site, client: SyncPrefectClient, flow_runs: list[FlowRun], run_ids: list[str]
+) -> None:
+    of_run = ArtifactFilterFlowRunId(any_=[flow_runs[1].id])
+    (artifact,) = client.read_artifacts(
+        artifact_filter=ArtifactFilter(flow_run_id=of_run, key=ArtifactFilterKey(any_=["result"]))
+    )
+    tags = site.store.get_run(run_ids[1]).data.tags
+    assert artifact.data == tags["mlflow.note.content"]
+    assert f"/runs/{run_ids[1]}" in str(artifact.data)
+    assert f"http://127.0.0.1:{site.port}/" in str(artifact.data)
+
+
+def test_mlflows_page_of_the_run_shows_the_description(
+    browser: "Browser", mlflow_pages: str, site: Site, run_ids: list[str], screenshots: Path
+) -> None:
+    metrics = site.store.get_run(run_ids[1]).data.metrics
+    with opened(browser, f"{mlflow_pages}/#/experiments/1/runs/{run_ids[1]}") as page:
+        page.get_by_role("cell", name="damped biases").first.wait_for()
+        page.screenshot(path=screenshots / "mlflow-run.png")
+        shown = page.inner_text("body")
+    assert f"{metrics['test/damped_bias_rmse']:.4f}" in shown
+    assert "Biased matrix factorisation of" in shown
+
+
+def test_mlflows_comparison_page_shows_settings_and_metrics_of_both(
+    browser: "Browser", mlflow_pages: str, site: Site, run_ids: list[str], screenshots: Path
+) -> None:
+    chosen = f"runs={quote(json.dumps(run_ids))}&experiments={quote(json.dumps(['1']))}"
+    with opened(browser, f"{mlflow_pages}/#/compare-runs?{chosen}") as page:
+        page.get_by_text("Comparing 2 Runs").wait_for()
+        page.get_by_text("best_val_rmse", exact=True).first.wait_for(state="attached")
+        shown = page.inner_text("body")
+        page.screenshot(path=screenshots / "mlflow-comparison.png")
+    for name in ("train.seed", "best_val_rmse", *(f"adam_step/{table}" for table in TABLES)):
+        assert name in shown, name
+    for run_id in run_ids:
+        rmse = site.store.get_run(run_id).data.metrics["best_val_rmse"]
+        assert f"{rmse:.3f}".rstrip("0") in shown
+        assert run_id in shown
+
+
+def test_mlflows_charts_lay_the_runs_curves_and_pictures_side_by_side(
+    browser: "Browser", mlflow_pages: str, run_ids: list[str], screenshots: Path
+) -> None:
+    address = f"{mlflow_pages}/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    with opened(browser, address) as page:
+        page.get_by_placeholder("Search metric charts").fill("grad_norm/|gradients/movie_biases")
+        for table in TABLES:
+            page.get_by_text(f"grad_norm/{table}", exact=True).first.wait_for(state="attached")
+        page.locator(".js-plotly-plot").first.wait_for()
+        slider = page.locator("[role=slider]").first
+        slider.wait_for()
+        slider.focus()
+        page.keyboard.press("ArrowRight")  # from step 0, before the first epoch, to the first picture
+        pictures = page.locator("img[src*='gradients~movie_biases']")
+        pictures.nth(1).wait_for(state="attached")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll(\"img[src*='gradients~movie_biases']\")].every((i) => i.naturalWidth)"
+        )
+        addresses = [str(picture.get_attribute("src")) for picture in pictures.all()]
+        page.screenshot(path=screenshots / "mlflow-charts.png")
+    assert all(any(run_id in address for address in addresses) for run_id in run_ids)

@@ -1,0 +1,55 @@
+"""`make worker`: what it refuses before it takes any work."""
+
+import pytest
+from sites import Site
+
+from cfmodel.errors import DeviceError
+from flows.worker import require_one_card
+
+
+def refusal(site: Site, *arguments: str, **environment: str) -> str:
+    done = site.make("worker", *arguments, **environment)
+    assert done.returncode != 0
+    assert "prefect worker start" not in done.stdout
+    lines = done.stderr.splitlines()
+    assert [line.startswith(("Error: ", "make: ")) for line in lines] == [True, True], done.stderr
+    return lines[0]
+
+
+def test_a_worker_that_would_record_elsewhere_refuses_to_start(site: Site) -> None:
+    said = refusal(site, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert said.startswith("Error: MLFLOW_TRACKING_URI is http://127.0.0.1:9 here, and the runs of pool 'cpu'")
+    assert f"sqlite:///{site.folder}/mlflow.db" in said
+
+
+def test_a_worker_that_does_not_reach_the_store_refuses_to_start(site: Site) -> None:
+    store, aside = site.folder / "mlflow.db", site.folder / "aside.db"
+    store.rename(aside)
+    try:
+        assert "there is no such store on this machine" in refusal(site)
+        assert not store.exists()  # looking for it does not make it
+    finally:
+        aside.rename(store)
+
+
+def test_a_worker_without_a_server_refuses_to_start(site: Site) -> None:
+    said = refusal(site, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert "no Prefect server answers at http://127.0.0.1:9/api" in said
+    assert "make deploy" in said
+
+
+def test_a_worker_of_an_unknown_pool_refuses_to_start(site: Site) -> None:
+    assert "work pool 'cpus' at" in refusal(site, "POOL=cpus")
+
+
+@pytest.mark.parametrize("cards", ["", "0,1"])
+def test_a_worker_of_gpu_runs_serves_exactly_one_card(site: Site, cards: str) -> None:
+    said = refusal(site, "POOL=gpu", CUDA_VISIBLE_DEVICES=cards)
+    assert "serves one card" in said
+    assert "make worker POOL=gpu CARD=0" in said
+
+
+def test_a_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(DeviceError, match="'cuda'"):
+        require_one_card("gpu", "99")

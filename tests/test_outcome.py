@@ -1,0 +1,74 @@
+"""The page that says what came of a run."""
+
+from dataclasses import dataclass, field
+
+from cfmodel.outcome import Outcome, as_markdown
+
+METRICS = {
+    "test/rmse": 0.9,
+    "test/mae": 0.7,
+    "test/damped_bias_rmse": 1.0,
+    "test/damped_bias_mae": 0.8,
+    "test/global_mean_rmse": 1.2,
+    "test/global_mean_mae": 0.9,
+    "train/ratings": 1000,
+    "train/batch_size": 32,
+    "train/epochs": 3,
+    "best_epoch": 2,
+    "best_val_rmse": 0.95,
+    "time/ingest_seconds": 1.0,
+    "time/train_seconds": 2.0,
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    metrics: dict[str, float] = field(default_factory=lambda: dict(METRICS))
+    tags: dict[str, str] = field(default_factory=lambda: {"split_digest": "a"})
+
+
+def page(source: str = "ratings.csv", run: Known | None = None, **others: Known) -> list[str]:
+    links = {"this run in MLflow": "http://127.0.0.1:5000/#/runs/1"}
+    return as_markdown(Outcome(source, run or Known(), others, links)).splitlines()
+
+
+def test_the_model_stands_beside_what_it_must_beat() -> None:
+    lines = page()
+    assert "| model | 0.9000 | 0.7000 |  |" in lines
+    assert "| damped biases | 1.0000 | 0.8000 | 10.00% lower |" in lines
+    assert "| global mean | 1.2000 | 0.9000 | 25.00% lower |" in lines
+
+
+def test_earlier_runs_on_the_same_ratings_are_compared_and_others_are_not() -> None:
+    champion = Known(METRICS | {"test/rmse": 0.8})
+    other = Known(METRICS | {"test/rmse": 0.5}, {"split_digest": "b"})
+    lines = page(champion=champion, last=other)
+    assert "| champion | 0.8000 | 0.7000 | 12.50% higher |" in lines
+    assert "| last | 0.5000 | 0.7000 | not comparable: other ratings |" in lines
+
+
+def test_an_equal_error_is_called_the_same() -> None:
+    assert "| champion | 0.9000 | 0.7000 | the same |" in page(champion=Known())
+
+
+def test_health_and_promotion_are_told_with_their_reason() -> None:
+    health = {"health.verdict": "warning", "health.first": "clipping: 90 % of steps"}
+    promotion = {"promotion.verdict": "refused", "promotion.version": "3", "promotion.reasons": "no better"}
+    lines = page(run=Known(tags={"split_digest": "a"} | health | promotion))
+    assert "Gradients: **warning**: clipping: 90 % of steps" in lines
+    assert "Version 3 of the model: **refused**: no better" in lines
+
+
+def test_what_was_reused_is_said() -> None:
+    assert "ingest 1.0 s (reused), train 2.0 s" in page(run=Known(tags={"step.ingest": "reused"}))
+
+
+def test_a_hostile_name_is_text_and_no_markup() -> None:
+    said = "\n".join(page("<script>alert(1)</script> | [x](javascript:1) **b**\n# h"))
+    assert "<script" not in said
+    assert r"\[x\]" in said
+    assert "\n# h" not in said
+
+
+def test_links_lead_on() -> None:
+    assert page()[-1] == "[this run in MLflow](http://127.0.0.1:5000/#/runs/1)"
