@@ -82,18 +82,13 @@ class Work:
             line: The settings of both.
             num_rows: Users and movies together.
         """
-        touched = np.concatenate(
-            [
-                block.rows_touched["user_embeddings"] + block.rows_touched["movie_embeddings"]
-                for block in _blocks(records)
-            ]
-        )
+        blocks = [record.rows_touched for record in records if isinstance(record, StepBlock)]
+        touched = np.concatenate([block["user_embeddings"] + block["movie_embeddings"] for block in blocks])
+        counted = touched[touched >= 0]
+        ratings = next(record.num_ratings for record in records if isinstance(record, InitialRecord))
         epochs = [record for record in paced if isinstance(record, EpochRecord)]
-        counted = touched >= 0
-        steps_per_rating = epochs[0].step / next(
-            each.num_ratings for each in records if isinstance(each, InitialRecord)
-        )
-        rows = float(touched[counted].mean() if line.adam == "touched_rows" else num_rows) * epochs[0].step / ratings
+        rows = float(counted.mean()) if line.adam == "touched_rows" else float(num_rows)
+        rows *= epochs[0].step / ratings
         width = line.embedding_dim + 1  # with the bias
         return cls(
             rows=rows,
@@ -155,7 +150,7 @@ def _fma_rate(threads: int) -> float:
     return rate
 
 
-@njit(parallel=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=True)
 def _triad(a: Floats, b: Floats, c: Floats, scale: np.float32, times: int) -> None:
     parts = 64
     length = (len(a) + parts - 1) // parts
@@ -166,7 +161,7 @@ def _triad(a: Floats, b: Floats, c: Floats, scale: np.float32, times: int) -> No
                 a[at] = b[at] + scale * c[at]
 
 
-@njit(parallel=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=True)
 def _multiply_add(values: Floats, factor: np.float32, summand: np.float32, times: int) -> None:
     for thread in prange(len(values)):
         own = values[thread]

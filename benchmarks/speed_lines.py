@@ -33,7 +33,7 @@ RACED = (ML_1M, "ml-100k", "ml-latest-small")
 MARGIN = 0.0005
 #: What is tried: batch sizes by set, and with each of them every rate and number of epochs.
 BATCHES = {
-    ML_1M: (65_536, 32_768, 16_384),
+    ML_1M: (65_536, 32_768, 16_384, 8_192),
     "ml-100k": (8_192, 4_096, 2_048, 1_024),
     "ml-latest-small": (8_192, 4_096, 2_048, 1_024),
 }
@@ -56,12 +56,14 @@ def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> Tra
 #: What `main` found, by set and system.
 LINES: dict[str, dict[str, TrainSettings]] = {
     ML_1M: {
-        "libmf": line(32_768, 0.02, 5),
-        "cornac": line(32_768, 0.02, 5),
-        "surprise": line(32_768, 0.02, 5),
-        "lenskit": line(32_768, 0.02, 3),
-        "textbook": line(32_768, 0.02, 5),
+        "libmf": line(32_768, 0.04, 3),
+        "cornac": line(8_192, 0.01, 8),
+        "surprise": line(16_384, 0.02, 5),
+        "lenskit": line(32_768, 0.04, 2),
+        "textbook": line(16_384, 0.02, 5),
     },
+    "ml-100k": dict.fromkeys(("libmf", "cornac", "surprise", "lenskit", "textbook"), line(1_024, 0.01, 8)),
+    "ml-latest-small": dict.fromkeys(("libmf", "cornac", "surprise", "lenskit", "textbook"), line(1_024, 0.01, 8)),
 }
 
 
