@@ -62,8 +62,20 @@ LINES: dict[str, dict[str, TrainSettings]] = {
         "lenskit": line(32_768, 0.04, 2),
         "textbook": line(16_384, 0.02, 5),
     },
-    "ml-100k": dict.fromkeys(("libmf", "cornac", "surprise", "lenskit", "textbook"), line(1_024, 0.01, 8)),
-    "ml-latest-small": dict.fromkeys(("libmf", "cornac", "surprise", "lenskit", "textbook"), line(1_024, 0.01, 8)),
+    "ml-100k": {
+        "libmf": line(1_024, 0.04, 2),
+        "cornac": line(1_024, 0.04, 2),
+        "surprise": line(1_024, 0.04, 2),
+        "lenskit": line(2_048, 0.04, 2),
+        "textbook": line(1_024, 0.04, 3),
+    },
+    "ml-latest-small": {
+        "libmf": line(4_096, 0.04, 2),
+        "cornac": line(4_096, 0.04, 3),
+        "surprise": line(4_096, 0.04, 3),
+        "lenskit": line(1_024, 0.04, 1),
+        "textbook": line(4_096, 0.04, 3),
+    },
 }
 
 
