@@ -22,9 +22,10 @@ import speed_scale
 from machine import describe_machine, use_cores
 from speed_floor import Machine, Work, report
 from speed_lines import LINES, PEERS, RACED, line_for
-from speed_peers import LIBMF, Goal, Peer
+from speed_peers import LIBMF
 from speed_race import Race, Reached, races, train, warm_up
 from speed_sets import ML_1M, ML_25M, RatingSet, is_at_hand, load
+from speed_system import Goal, Peer
 from speed_watching import watch
 
 from cfmodel.config import MonitorSettings, TrainSettings

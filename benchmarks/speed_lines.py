@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from machine import describe_machine, use_cores
-from speed_peers import CORNAC, LENSKIT, LIBMF, SURPRISE, Peer
+from speed_peers import CORNAC, LENSKIT, LIBMF, SURPRISE
 from speed_race import best_of, ours
 from speed_sets import ML_1M, RatingSet, is_at_hand, load
+from speed_system import Peer
 from speed_textbook import TEXTBOOK
 
 from cfmodel.config import TrainSettings

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed_peers import Peer, Point
 from speed_sets import Predict, RatingSet
+from speed_system import Peer, Point
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.training.fit import FitResult, fit

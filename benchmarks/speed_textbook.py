@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 
 import torch
-from speed_peers import Goal, Peer, Point
 from speed_sets import RatingSet
+from speed_system import Goal, Peer, Point
 from torch.utils.data import DataLoader, TensorDataset
 
 from cfmodel.model import CollaborativeFiltering
