@@ -49,7 +49,8 @@ class Machine:
     def measured(cls, table_bytes: int, *, threads: int) -> "Machine":
         """Measure this machine, the caches with arrays of so many bytes together."""
         set_num_threads(threads)
-        return cls(_triad_rate(_BEYOND), _triad_rate(max(table_bytes // (3 * _FLOAT), 1024)), _fma_rate(threads))
+        cached = _triad_rate(max(table_bytes // (3 * _FLOAT), 1024), threads)
+        return cls(_triad_rate(_BEYOND, threads), cached, _fma_rate(threads))
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def _best(run: Callable[[], object]) -> float:
     return min(taken)
 
 
-def _triad_rate(size: int) -> float:
+def _triad_rate(size: int, threads: int) -> float:
     """Return bytes a second of `a = b + s * c`; short arrays are gone through many times."""
     a, b, c = (np.ones(size, np.float32) for _ in range(3))
     times = max(1, _BEYOND // size)
-    return 3 * _FLOAT * size * times / _best(lambda: _triad(a, b, c, np.float32(0.5), times))
+    return 3 * _FLOAT * size * times / _best(lambda: _triad(a, b, c, np.float32(0.5), times, threads))
 
 
 def _fma_rate(threads: int) -> float:
@@ -151,14 +152,14 @@ def _fma_rate(threads: int) -> float:
 
 
 @njit(parallel=True, fastmath=True)
-def _triad(a: Floats, b: Floats, c: Floats, scale: np.float32, times: int) -> None:
-    parts = 64
+def _triad(a: Floats, b: Floats, c: Floats, scale: np.float32, times: int, parts: int) -> None:
     length = (len(a) + parts - 1) // parts
     for part in prange(parts):
         first, last = part * length, min(len(a), (part + 1) * length)
+        to, one, other = a[first:last], b[first:last], c[first:last]
         for _ in range(times):
-            for at in range(first, last):
-                a[at] = b[at] + scale * c[at]
+            for at in range(len(to)):  # from zero, so that it is vectorised: no index can be negative
+                to[at] = one[at] + scale * other[at]
 
 
 @njit(parallel=True, fastmath=True)

@@ -34,12 +34,12 @@ RACED = (ML_1M, "ml-100k", "ml-latest-small")
 MARGIN = 0.0005
 #: What is tried: batch sizes by set, and with each of them every rate and number of epochs.
 BATCHES = {
-    ML_1M: (65_536, 32_768, 16_384, 8_192),
+    ML_1M: (65_536, 32_768, 16_384, 8_192, 4_096),
     "ml-100k": (8_192, 4_096, 2_048, 1_024),
     "ml-latest-small": (8_192, 4_096, 2_048, 1_024),
 }
 RATES = (0.01, 0.02, 0.04)
-EPOCHS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
+EPOCHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 
 
 def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> TrainSettings:
@@ -57,11 +57,11 @@ def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> Tra
 #: What `main` found, by set and system.
 LINES: dict[str, dict[str, TrainSettings]] = {
     ML_1M: {
-        "libmf": line(32_768, 0.04, 3),
-        "cornac": line(8_192, 0.01, 8),
-        "surprise": line(16_384, 0.02, 5),
-        "lenskit": line(32_768, 0.04, 2),
-        "textbook": line(16_384, 0.02, 5),
+        "libmf": line(16_384, 0.04, 3),
+        "cornac": line(8_192, 0.01, 10),
+        "surprise": line(8_192, 0.01, 6),
+        "lenskit": line(16_384, 0.04, 2),
+        "textbook": line(8_192, 0.01, 6),
     },
     "ml-100k": {
         "libmf": line(1_024, 0.04, 2),
