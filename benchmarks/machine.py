@@ -21,3 +21,12 @@ def describe_machine() -> str:
             f"date      {datetime.now(UTC):%Y-%m-%d}",
         ]
     )
+
+
+def use_cores(number: int) -> int:
+    """Keep this process, what it starts and torch to so many cores, or to those there are; return how many."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
+        number = len(os.sched_getaffinity(0))
+    torch.set_num_threads(number)
+    return number

@@ -98,7 +98,7 @@ class Training:
 
 def training_on(source: str, *, seed: int, **settings: Any) -> Training:
     """Return a sound training: a tenth of the ratings, by seed, in val; 4 epochs where nothing else is said."""
-    user, movie, rating = _ratings(source if "synthetic" not in source else f"{source},seed={seed}")
+    user, movie, rating = ratings_of(source if "synthetic" not in source else f"{source},seed={seed}")
     order = np.random.default_rng(seed).permutation(len(rating))
     return of_arrays(user[order], movie[order], rating[order], seed=seed, **settings)
 
@@ -182,7 +182,7 @@ def _faulty(training: Training) -> Iterator[None]:
 
 
 @cache
-def _ratings(source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ratings_of(source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return user ids, movie ids and ratings as whole numbers and floats."""
     if source.startswith("synthetic"):
         batches = list(SyntheticSource.parse(source).batches())

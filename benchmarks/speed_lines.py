@@ -1,0 +1,136 @@
+"""Our settings against each system, and how they were chosen: on the training parts alone.
+
+    CFMODEL_DATA_DIR=... python benchmarks/speed_lines.py [--sets SET ...] [PEER ...]
+
+The training part of a set is divided once more, both sides train on nine tenths of it, and of the
+settings below those are taken whose RMSE on the other tenth is at least `MARGIN` below theirs: with the
+fewest epochs, of these with the largest batch, of these with the lowest RMSE. The test parts are not
+read. It prints what belongs into `LINES`.
+"""
+
+import os
+
+# As the `cfmodel` command does: idle threads soon sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from machine import describe_machine, use_cores
+from speed_peers import CORNAC, LENSKIT, LIBMF, SURPRISE
+from speed_race import best_of, ours
+from speed_sets import ML_1M, RatingSet, is_at_hand, load
+from speed_system import Peer
+from speed_textbook import TEXTBOOK
+
+from cfmodel.config import TrainSettings
+
+PEERS = (LIBMF, CORNAC, SURPRISE, LENSKIT, TEXTBOOK)
+RACED = (ML_1M, "ml-100k", "ml-latest-small")
+
+#: Another part's RMSE may differ by so much from val's, theirs against ours; in rating units.
+MARGIN = 0.0005
+#: What is tried: batch sizes by set, and with each of them every rate and number of epochs.
+BATCHES = {
+    ML_1M: (65_536, 32_768, 16_384, 8_192, 4_096),
+    "ml-100k": (8_192, 4_096, 2_048, 1_024),
+    "ml-latest-small": (8_192, 4_096, 2_048, 1_024),
+}
+RATES = (0.01, 0.02, 0.04)
+EPOCHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
+
+
+def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> TrainSettings:
+    """Return settings of ours; whatever is not named is the default of the race, not of training."""
+    return TrainSettings(
+        adam="touched_rows",
+        schedule="linear",
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        **more,
+    )
+
+
+#: What `main` found, by set and system.
+LINES: dict[str, dict[str, TrainSettings]] = {
+    ML_1M: {
+        "libmf": line(16_384, 0.04, 3),
+        "cornac": line(4_096, 0.01, 6),  # on val below theirs, but by less than the margin
+        "surprise": line(8_192, 0.01, 6),
+        "lenskit": line(16_384, 0.04, 2),
+        "textbook": line(8_192, 0.01, 6),
+    },
+    "ml-100k": {
+        "libmf": line(1_024, 0.04, 2),
+        "cornac": line(1_024, 0.04, 2),
+        "surprise": line(1_024, 0.04, 2),
+        "lenskit": line(2_048, 0.04, 2),
+        "textbook": line(1_024, 0.04, 3),
+    },
+    "ml-latest-small": {
+        "libmf": line(4_096, 0.04, 2),
+        "cornac": line(4_096, 0.04, 3),
+        "surprise": line(4_096, 0.04, 3),
+        "lenskit": line(1_024, 0.04, 1),
+        "textbook": line(4_096, 0.04, 3),
+    },
+}
+
+
+def line_for(name: str, peer: Peer) -> TrainSettings:
+    """Return our settings for a set against a system."""
+    return LINES[name][peer.name]
+
+
+def candidates(name: str) -> Iterator[list[TrainSettings]]:
+    """Yield the settings that are tried on a set: those with few epochs first, then those with large batches."""
+    for epochs in EPOCHS:
+        for batch_size in BATCHES[name]:
+            yield [line(batch_size, rate, epochs) for rate in RATES]
+
+
+def choose(ratings: RatingSet, peers: list[Peer]) -> None:
+    """Print the first settings that come to each system's RMSE, and the system's; by epochs, not by the clock."""
+    targets = {}
+    for peer in peers:
+        theirs = best_of(peer, peer.prepare(ratings), ratings)
+        targets[peer] = theirs.rmse - MARGIN
+        print(f"  {peer.name}: {theirs.rmse:.4f} after {theirs.epochs} epochs", flush=True)
+    lowest = (float("inf"), "")
+    for tried in candidates(ratings.name.removesuffix(", val")):
+        rmse, said = min((ours(ratings, settings).rmse, _said(settings)) for settings in tried)
+        print(f"  tried {said}: {rmse:.4f}", flush=True)
+        lowest = min(lowest, (rmse, said))
+        for peer in [peer for peer, target in targets.items() if rmse <= target]:
+            print(f'"{peer.name}": {said},  # {rmse:.4f} for {targets.pop(peer):.4f}', flush=True)
+        if not targets:
+            return
+    for peer, target in targets.items():
+        print(f'"{peer.name}": {lowest[1]},  # {lowest[0]:.4f}: never came to {target:.4f}', flush=True)
+
+
+def _said(settings: TrainSettings) -> str:
+    return f"line({settings.batch_size:_}, {settings.learning_rate}, {settings.epochs})"
+
+
+def main() -> None:
+    """Print the settings for each set and system."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peers", nargs="*", metavar="PEER", help="any of " + ", ".join(peer.name for peer in PEERS))
+    parser.add_argument("--sets", nargs="+", choices=RACED, default=RACED)
+    parser.add_argument("--cores", type=int, default=2)
+    given = parser.parse_args()
+    use_cores(given.cores)
+    print(describe_machine(), flush=True)
+    for name in filter(is_at_hand, given.sets):
+        ratings = load(name).validation()
+        print(f"\n{ratings}", flush=True)
+        wanted = [peer for peer in PEERS if peer.version is not None and peer.name in (given.peers or peer.name)]
+        choose(ratings, wanted)
+
+
+if __name__ == "__main__":
+    main()
