@@ -230,6 +230,17 @@ def default_blocks(num_ratings: int, num_rows: int) -> int:
     return blocks
 
 
+def blocks_for_whole_batches(num_ratings: int, num_rows: int, batch_size: int) -> int:
+    """Return `default_blocks`, or fewer, so that batches come out at their size: a power of two.
+
+    A visit has at least four batches, unless all ratings have fewer; they are then within an eighth of it.
+    """
+    blocks = default_blocks(num_ratings, num_rows)
+    while blocks > 1 and num_ratings * min(blocks, LANES) < 4 * batch_size * blocks**2:
+        blocks //= 2
+    return blocks
+
+
 def _sequence(seed: int, stream: Stream, *position: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(stream, *position))
 
