@@ -87,7 +87,7 @@ def default_batch_size(num_ratings: int) -> int:
 
 
 class Batches:
-    """Which ratings each step of each epoch learns from; the same for the same seed, on every device.
+    """Which ratings each step of each epoch learns from; the same for the same seed and blocks, on every device.
 
     Users and movies are divided at random into blocks, each with about as many ratings, so that the
     ratings fall into blocks x blocks cells. A visit takes up to four cells of which no two share a
