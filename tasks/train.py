@@ -1,6 +1,7 @@
 """A split to a trained, recorded model."""
 
 from prefect import task
+from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
@@ -10,6 +11,7 @@ from cfmodel.refs import RunRef, SplitRef
 from cfmodel.tracking import OpenRun
 from cfmodel.training.checkpoints import CheckpointFolder
 from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.engines.choose import choose
 from cfmodel.training.keeper import Keeper
 from cfmodel.training.memory import memory_path
 from cfmodel.training.train import train
@@ -23,6 +25,10 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
     limit_threads(settings.runtime.threads)
     run, folder = opened.run, settings.runtime.data_dir / "models" / opened.run.run_id
     archive = tracking.archive_folder(settings.runtime.data_dir, run)
+    device = resolve_device(settings.runtime.device)
+    engine = choose(settings.train.engine, device)
+    get_run_logger().info("training on %s with the engine %r: %s", device, engine.name, engine.reason)
+    tracking.set_tags(run, {"engine": engine.name, "engine_reason": engine.reason})
     keeper = Keeper(
         CheckpointFolder(opened.folder),
         identity=opened.identity,
@@ -36,7 +42,7 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
         trained = train(
             split,
             settings.train,
-            device=resolve_device(settings.runtime.device),
+            device=device,
             on_record=report(record, keep, HealthWatch(settings.health)),
             monitor=settings.monitor,
             keeper=keeper,

@@ -130,6 +130,11 @@ class Monitor:
         self._next_sample = self._pace.next_sample(self._step)
         return probe
 
+    @property
+    def is_calibrating(self) -> bool:
+        """Whether how often to sample is still to be chosen, from the time that the first steps take."""
+        return self._pace.sample_every is None
+
     def free_steps(self, most: int) -> int:
         """Return how many steps, at most so many, come before the next that is sampled."""
         if self._pace.is_open(self._step):

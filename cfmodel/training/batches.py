@@ -87,7 +87,7 @@ def default_batch_size(num_ratings: int) -> int:
 
 
 class Batches:
-    """Which ratings each step of each epoch learns from; the same for the same seed, on every device.
+    """Which ratings each step of each epoch learns from; the same for the same seed and blocks, on every device.
 
     Users and movies are divided at random into blocks, each with about as many ratings, so that the
     ratings fall into blocks x blocks cells. A visit takes up to four cells of which no two share a
@@ -227,6 +227,17 @@ def default_blocks(num_ratings: int, num_rows: int) -> int:
     blocks = 1
     while num_rows / blocks > CELL_ROWS and num_ratings / (2 * blocks) ** 2 >= CELL_RATINGS:
         blocks *= 2
+    return blocks
+
+
+def blocks_for_whole_batches(num_ratings: int, num_rows: int, batch_size: int) -> int:
+    """Return `default_blocks`, or fewer, so that batches come out at their size: a power of two.
+
+    A visit has at least four batches, unless all ratings have fewer; they are then within an eighth of it.
+    """
+    blocks = default_blocks(num_ratings, num_rows)
+    while blocks > 1 and num_ratings * min(blocks, LANES) < 4 * batch_size * blocks**2:
+        blocks //= 2
     return blocks
 
 

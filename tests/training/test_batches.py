@@ -13,6 +13,7 @@ from cfmodel.training.batches import (
     Batches,
     DeviceRatings,
     Stream,
+    blocks_for_whole_batches,
     default_batch_size,
     default_blocks,
     generator,
@@ -88,6 +89,17 @@ def test_there_are_blocks_only_where_rows_are_many_and_cells_stay_large(ratings:
     assert blocks & (blocks - 1) == 0
     assert blocks == 1 or ratings / blocks**2 >= 8192
     assert blocks == 1 or rows / (blocks // 2) > 1024
+
+
+@given(ratings=st.integers(1, 10**9), rows=st.integers(1, 10**7), size=st.integers(1, 10**6))
+def test_blocks_for_whole_batches_are_few_enough_to_have_them(ratings: int, rows: int, size: int) -> None:
+    blocks = blocks_for_whole_batches(ratings, rows, size)
+    visits = blocks**2 // min(blocks, 4)
+    assert blocks & (blocks - 1) == 0
+    assert blocks == 1 or ratings / visits >= 4 * size
+    # None fewer than that takes.
+    twice = (2 * blocks) ** 2 // min(2 * blocks, 4)
+    assert blocks == default_blocks(ratings, rows) or ratings / twice < 4 * size
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

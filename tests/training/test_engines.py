@@ -18,11 +18,12 @@ from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import Engine
 from cfmodel.training.engines.choose import choose
 from cfmodel.training.engines.fused import FusedEngine
+from cfmodel.training.engines.fused_cuda import CudaEngine
 from cfmodel.training.fit import fit, initial_model
 from cfmodel.training.log import StepLog
 
 CPU = torch.device("cpu")
-FUSED: dict[str, Any] = {"fused": FusedEngine}
+FUSED: dict[str, Any] = {"fused": FusedEngine, "fused for cuda": CudaEngine}
 #: A float64 step differs by rounding alone; in float32 fifty of them may drift apart by a little more.
 NEAR = {torch.float64: 1e-9, torch.float32: 3e-5}
 
@@ -219,10 +220,11 @@ def test_a_model_that_is_done_has_tables_of_its_own() -> None:
 
 def test_the_fastest_engine_is_chosen_and_a_wrong_one_refused() -> None:
     assert choose("auto", CPU).name == "fused"
-    assert choose("auto", torch.device("cuda")).name == "autograd"
+    assert choose("auto", torch.device("cuda")).name == "fused"
+    assert choose("auto", torch.device("mps")).name == "autograd"
     assert choose("autograd", CPU).name == "autograd"
-    with pytest.raises(ConfigError, match="runs on the CPU"):
-        choose("fused", torch.device("cuda"))
+    with pytest.raises(ConfigError, match="runs on the CPU and on CUDA, not on mps"):
+        choose("fused", torch.device("mps"))
 
 
 def test_a_rating_that_is_no_number_is_the_largest_error() -> None:

@@ -11,6 +11,12 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches
 from cfmodel.training.engines.base import Engine
 
+#: Devices with a fused engine, and why it is the one to take there.
+FUSED = {
+    "cpu": "compiled steps, the fastest on the CPU",
+    "cuda": "closed-form steps replayed as a CUDA graph, which never wait for the host",
+}
+
 
 class Choice(NamedTuple):
     """An engine by name, and why it was taken, for people."""
@@ -30,11 +36,11 @@ def choose(wanted: str, device: torch.device) -> Choice:
         ConfigError: The engine asked for does not run on that device.
     """
     if wanted == "auto":
-        if device.type == "cpu":
-            return Choice("fused", "compiled steps, the fastest on the CPU")
-        return Choice("autograd", f"the engine for {device.type}")
-    if wanted == "fused" and device.type != "cpu":
-        raise ConfigError(f"train.engine: 'fused' runs on the CPU, not on {device}; use 'auto'")
+        if device.type in FUSED:
+            return Choice("fused", FUSED[device.type])
+        return Choice("autograd", f"there is no other engine for {device.type}")
+    if wanted == "fused" and device.type not in FUSED:
+        raise ConfigError(f"train.engine: 'fused' runs on the CPU and on CUDA, not on {device}; use 'auto'")
     return Choice(wanted, "asked for by train.engine")
 
 
@@ -47,13 +53,18 @@ def engine_for(
     regularization: float,
 ) -> Engine:
     """Return the engine that the settings ask for, ready to train the model; see the engines' own arguments."""
-    if choose(settings.engine, model.global_mean.device).name == "fused":
-        # Imported here: a process that does not train on the CPU need not wait for the compiler.
-        from cfmodel.training.engines.fused import FusedEngine
+    device = model.global_mean.device
+    # Imported where taken: a process that does not train on the CPU need not wait for the compiler.
+    if choose(settings.engine, device).name == "autograd":
+        from cfmodel.training.engines.autograd import AutogradEngine
 
-        return FusedEngine(
-            model, train, batches, settings=settings, regularization=regularization, threads=torch.get_num_threads()
-        )
-    from cfmodel.training.engines.autograd import AutogradEngine
+        return AutogradEngine(model, train, batches, settings=settings, regularization=regularization)
+    if device.type == "cuda":
+        from cfmodel.training.engines.fused_cuda import CudaEngine
 
-    return AutogradEngine(model, train, batches, settings=settings, regularization=regularization)
+        return CudaEngine(model, train, batches, settings=settings, regularization=regularization)
+    from cfmodel.training.engines.fused import FusedEngine
+
+    return FusedEngine(
+        model, train, batches, settings=settings, regularization=regularization, threads=torch.get_num_threads()
+    )
