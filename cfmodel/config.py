@@ -18,6 +18,10 @@ from cfmodel.addresses import holds_password, shown
 from cfmodel.errors import ConfigError
 
 
+#: Rows of users and movies from which moving all of them takes most of a step.
+MANY_ROWS = 50_000
+
+
 class Settings(BaseModel):
     """A frozen section that refuses names it does not know."""
 
@@ -169,9 +173,10 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
     )
-    adam: Literal["touched_rows", "all_rows"] = Field(
-        "all_rows",
-        description="Rows that Adam moves in a step: those the batch looks up, or all, by what it remembers of them.",
+    adam: Literal["auto", "all_rows", "touched_rows"] = Field(
+        "auto",
+        description="Rows that Adam moves in a step: all, by what it remembers of them, or those the batch looks up. "
+        "auto: all, up to 50,000 rows of users and movies together, beyond which that takes most of the time.",
     )
     engine: Literal["auto", "fused", "autograd"] = Field(
         "auto", description="What computes the steps; all learn the same. auto: the fastest there is for the device."
@@ -184,6 +189,12 @@ class TrainSettings(Settings):
     )
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
+
+    def for_rows(self, number: int) -> "TrainSettings":
+        """Return the settings for so many rows of users and movies together: with `adam` decided."""
+        if self.adam != "auto":
+            return self
+        return self.model_copy(update={"adam": "all_rows" if number <= MANY_ROWS else "touched_rows"})
 
     @property
     def trained_parts(self) -> tuple[str, ...]:

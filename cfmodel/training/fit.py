@@ -103,6 +103,7 @@ def fit(
     """
     if len(train) == 0:
         raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
+    settings = settings.for_rows(num_users + num_movies)
     if keeper is None:
         keeper = Keeper()
         keeper.begin(on_record or _ignore)

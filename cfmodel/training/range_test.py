@@ -106,7 +106,7 @@ def range_test(
     if len(train) == 0:
         raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
     model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
-    optimizer = adam_of(model, settings)
+    optimizer = adam_of(model, settings.for_rows(num_users + num_movies))
     regularization = default_regularization(train) if settings.regularization is None else settings.regularization
     ratings, sample = DeviceRatings.of(train, device), _warm(watched, device)
     sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
