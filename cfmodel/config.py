@@ -419,7 +419,7 @@ class PipelineSettings(Settings):
             sections = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such settings file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # malformed, no UTF-8, a number of thousands of digits, too deep
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
         return cls.of(sections, overrides=overrides)
 

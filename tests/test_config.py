@@ -89,3 +89,11 @@ def test_the_flat_settings_name_every_setting_once() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert [name for name, field in setting_fields() if not field.description] == []
+
+
+@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "a = 1\nb", "\x00"])
+def test_a_file_that_is_no_toml_is_refused_in_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"x.toml: not a TOML file: "):
+        PipelineSettings.read(path)

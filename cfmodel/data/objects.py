@@ -33,7 +33,11 @@ def as_path(source: str) -> Path | None:
     protocol, mark, rest = source.partition("://")
     if mark and protocol not in ("file", "local"):
         return None
-    return Path(rest if mark else source).expanduser()
+    path = Path(rest if mark else source)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # the home of a user that there is not
+        return path
 
 
 def store_of(source: str) -> "AbstractFileSystem":

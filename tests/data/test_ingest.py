@@ -384,7 +384,7 @@ def test_column_settings_that_fit_no_column_are_refused_with_what_is_there(read,
         read(write("y.csv", "1,2,3\n"), columns=ColumnNames(rating="stars"))
 
 
-@pytest.mark.parametrize("source", ["nowhere.csv", "nowhere/*.csv", "ml-99m"])
+@pytest.mark.parametrize("source", ["nowhere.csv", "nowhere/*.csv", "ml-99m", "~nobody-at-all/x.csv"])
 def test_a_source_that_is_not_there_is_refused_with_what_can_be_given(source, read):
     with pytest.raises(
         DataError, match="no such file, folder or glob; give one, `synthetic`, or a public set: ml-100k"
