@@ -109,21 +109,32 @@ class Pipeline:
             time.sleep(0.02)
         return process
 
-    def run(self) -> float:
-        """Run it to its end; return the seconds from the opening of its MLflow run on."""
-        process, began = self.start(), time.monotonic()
+    def run(self) -> int:
+        """Run it to its end; return how many lines it said up to the end of its last step but one."""
+        before = self.lines()
+        process = self.start()
         if process.wait(PATIENCE_SECONDS) != 0:
             raise SystemExit(f"the run failed:\n{self.said.read_text()[-4000:]}")
-        return time.monotonic() - began
+        said = self.said.read_text().splitlines()[before:]
+        return next(number for number, line in enumerate(said, 1) if line.startswith("evaluate "))
 
-    def killed(self, seconds: float) -> bool:
-        """Start it and kill it after so many seconds; return whether it was still there."""
+    def killed(self, chance: random.Random, *, first: int = 1, last: int) -> bool:
+        """Start it and kill it, at random, after it said so many lines and a moment; return whether it was still there.
+
+        By lines and not by the clock, since a machine is now fast, now slow; what a resumed run tells
+        again counts as well.
+        """
+        before, lines = self.lines(), chance.randint(first, last)
         process = self.start()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+        while process.poll() is None and self.lines() - before < lines:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0.0, 0.3))
+        process.send_signal(signal.SIGKILL)
         return process.wait() == -signal.SIGKILL
+
+    def lines(self) -> int:
+        """Return how many lines all processes said so far."""
+        return self.said.read_bytes().count(b"\n") if self.said.exists() else 0
 
 
 def outcome_of(pipeline: Pipeline) -> Outcome:
@@ -202,14 +213,13 @@ def kill_loop(kills: int, *, seed: int, folder: Path) -> int:
     uri, chance, done, runs = f"sqlite:///{folder}/mlflow.db", random.Random(seed), 0, 0
     with prefect_server(folder / "prefect") as prefect:
         whole = Pipeline(folder / "whole", uri, prefect)
-        seconds = whole.run()
+        last = whole.run()
         expected = outcome_of(whole)
         while done < kills:
             runs += 1
             broken = Pipeline(folder / f"broken-{runs}", uri, prefect)
             for _ in range(min(MOST_KILLS_A_RUN, kills - done)):
-                # What is left to do becomes less from start to start.
-                if not broken.killed(chance.uniform(0.0, 0.6 * seconds)):
+                if not broken.killed(chance, last=last):
                     break
                 done += 1
             else:

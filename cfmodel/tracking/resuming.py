@@ -24,7 +24,6 @@ from cfmodel.errors import CheckpointError, LeaseError, StoreAwayError, Tracking
 from cfmodel.tracking.leases import Heartbeat, Lease, is_free, require_free
 from cfmodel.tracking.runs import end_run, open_run, read_run, reopen_run, set_tags, start_run
 from cfmodel.tracking.spool import spool_folder
-from cfmodel.tracking.syncing import sync_earlier
 from cfmodel.tracking.tracked import Run
 from cfmodel.tracking.unfinished import FLOW_RUN, Left, asked_for, left_runs, status_of
 
@@ -213,7 +212,6 @@ def _started(
 ) -> OpenRun:
     tags = {**identity, **_of_flow_run(flow_run), **Heartbeat.now().as_tag()}
     run = start_run(settings.tracking, spool=spool_folder(settings.runtime.data_dir), tags=tags)
-    sync_earlier(settings.tracking, run)
     folder = Left.folder_of(settings, run.run_id)
     held.enter_context(Lease(run, folder))
     _write_order(folder / _ORDER, {"source": source, "settings": settings.model_dump(mode="json")})
