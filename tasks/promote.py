@@ -8,7 +8,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.promotion.decision import Decision
 from cfmodel.promotion.words import as_markdown
 from cfmodel.refs import RunRef
-from tasks.reporting import report
+from tasks.reporting import publish, report
 
 
 @task(name="promote")
@@ -19,5 +19,5 @@ def promote_model(run: RunRef, settings: PipelineSettings) -> Decision | None:
         return None
     decision = tracking.promote(settings.at(run.tracking_uri), version.number)
     report()(decision)
-    create_markdown_artifact(as_markdown(decision), key="promotion", description=f"Version {version.number}")
+    publish(create_markdown_artifact, key="promotion", markdown=as_markdown(decision), description=version.uri)
     return decision

@@ -11,7 +11,7 @@ from cfmodel.refs import ScoresRef
 from cfmodel.scoring.score import score
 from cfmodel.training.devices import limit_threads, resolve_device
 from tasks.caching import is_worth_a_retry
-from tasks.reporting import report
+from tasks.reporting import publish, report
 
 
 @task(name="score", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
@@ -30,5 +30,6 @@ def score_users(model: str | None, users: Sequence[str] | None, settings: Pipeli
     )
     said = f"**{ref.rows:,} recommendations to {ref.users:,} users** by {ref.model_name}, in {ref.seconds:.1f} s\n\n"
     where = f"- in `{ref.path}`\n- {ref.coverage_fraction:.1%} of the catalogue is in somebody's list\n"
-    create_markdown_artifact(said + where, key="recommendations", description="Recommendations published")
+    about = "Recommendations published"
+    publish(create_markdown_artifact, key="recommendations", markdown=said + where, description=about)
     return ref
