@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = pages_of(ROOT)
 HOW = {"", "terminal", "slow", "not-run"}
 
-_CODE = re.compile(r"^```.*?^```$|`[^`\n]+`|^    \S.*$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 

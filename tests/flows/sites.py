@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlflow import MlflowClient
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
 
 BIN = Path(sys.executable).parent
 Done = subprocess.CompletedProcess[str]
@@ -53,3 +57,26 @@ class Site:
     def prefect(self, *arguments: str) -> Done:
         """Run Prefect's command against the site's server."""
         return self.run(str(BIN / "prefect"), *arguments, PREFECT_API_URL=self.api)
+
+
+def settle(client: SyncPrefectClient, *, seconds: float = 240) -> None:
+    """Take back what is still scheduled, and wait until nothing is under way.
+
+    A deployment runs once at a time: a run that comes while another is under way is given up.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        open_runs = [run for run in client.read_flow_runs() if run.state and not run.state.is_final()]
+        near = [run for run in open_runs if not _is_for_later(run)]
+        for run in near:
+            if run.state and run.state.is_scheduled():
+                client.delete_flow_run(run.id)
+        if not near:
+            return
+        time.sleep(0.5)
+    raise TimeoutError(f"runs are still under way after {seconds:.0f} s")
+
+
+def _is_for_later(run: FlowRun) -> bool:
+    due = run.expected_start_time
+    return bool(run.state and run.state.is_scheduled() and due and due > datetime.now(UTC) + timedelta(minutes=5))

@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from sites import BIN, Site
+from sites import BIN, Site, settle
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
@@ -55,6 +55,7 @@ def test_a_webhook_is_told_of_a_run_that_failed(
     for _ in range(2):  # the second time replaces the first
         made = worker.make("notify", f"WEBHOOK={address}")
         assert made.returncode == 0, made.stdout + made.stderr
+    settle(client)
     deployment = client.read_deployment_by_name("pipeline/cpu")
     started = client.create_flow_run_from_deployment(deployment.id, parameters={"source": "absent.csv"})
     awaited(lambda: client.read_flow_run(started.id), state="Failed")

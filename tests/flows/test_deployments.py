@@ -27,11 +27,11 @@ def test_it_ends_with_what_to_do_next(deploying: Done, bare_site: Site) -> None:
 
 
 def test_deploying_once_more_uses_the_server_that_is_there(site: Site, client: SyncPrefectClient) -> None:
-    before = {deployment.name: deployment.id for deployment in client.read_deployments()}
+    before = {(each.name, each.entrypoint): each.id for each in client.read_deployments()}
     again = site.make("deploy")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "server start" not in again.stdout.replace("make deploy", "")
-    assert {deployment.name: deployment.id for deployment in client.read_deployments()} == before
+    assert {(each.name, each.entrypoint): each.id for each in client.read_deployments()} == before
 
 
 def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: SyncPrefectClient) -> None:

@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
-from sites import Site
+from sites import Site, settle
 
 from cfmodel.gradients.records import TABLES
 
@@ -36,6 +36,7 @@ def flow_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., Fl
     deployment = client.read_deployment_by_name("pipeline/cpu")
     done = []
     for seed in (1, 2):
+        settle(client)
         overrides = {"train.seed": seed, "train.epochs": 3, "train.embedding_dim": 4}
         started = client.create_flow_run_from_deployment(
             deployment.id, parameters={"source": SOURCE, "overrides": overrides}

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
-from sites import Site
+from sites import Site, settle
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
@@ -23,6 +23,7 @@ Awaited = Callable[..., FlowRun]
 
 
 def by_hand(client: SyncPrefectClient, source: str, **overrides: Any) -> FlowRun:
+    settle(client)
     deployment = client.read_deployment_by_name("pipeline/cpu")
     parameters = {"source": source, "overrides": OVERRIDES | overrides}
     return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
@@ -44,6 +45,7 @@ def every_few_seconds(client: SyncPrefectClient, **parameters: Any) -> Iterator[
         yield
     finally:
         client.delete_deployment_schedule(deployment.id, schedule.id)
+        settle(client)
 
 
 def scheduled(client: SyncPrefectClient, **parameters: Any) -> list[FlowRun]:
