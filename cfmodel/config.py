@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cfmodel.addresses import holds_password, shown
 from cfmodel.errors import ConfigError
 
-
 #: Rows of users and movies from which moving all of them takes most of a step.
 MANY_ROWS = 50_000
 
