@@ -39,6 +39,9 @@ class Place:
         small = {"split.seed": seed, "train.epochs": 1, "train.embedding_dim": 2, "runtime.device": "cpu"}
         finished = pipeline(f"{source},seed={seed}", overrides=self.overrides | small)
         assert isinstance(finished, RunRef)
+        # Which versions there are, and which of them is the champion, is each test's to say.
+        for model in self.store.search_registered_models("name = 'cfmodel'"):
+            self.store.delete_registered_model(model.name)
         return finished
 
     def clean(self, *, remove: bool = True, days: float = 60, **keep: Any) -> tuple[dict[str, Shelf], str]:
