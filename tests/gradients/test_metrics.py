@@ -16,10 +16,24 @@ def epoch(number: int, phase: Phase) -> EpochRecord:
     return EpochRecord(phase, number, 9, number, 0.5, 0.7, 0.9, False, 0.001, {"user_biases": 0.1}, 0.2, 0.0, 0.1, 1e6)
 
 
+class Taken(list[Point]):
+    """A sink that keeps every point."""
+
+    def take(self, points: Sequence[Point]) -> None:
+        self.extend(points)
+
+    def last_step(self, key: str) -> int:
+        return max((point.step for point in self if point.key == key), default=0)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def sent(records: Sequence[GradientRecord]) -> list[Point]:
     """What a store gets of these records, an epoch's own record after what the monitor says of it."""
-    points: list[Point] = []
-    with Recorder(points.extend, where="store", flush_seconds=60) as record:
+    points = Taken()
+    with Recorder(points, flush_seconds=60) as record:
         for each in records:
             record(each)
             if isinstance(each, EpochGradients):

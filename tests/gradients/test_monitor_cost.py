@@ -84,7 +84,7 @@ class Readings(TorchDispatchMode):
 
 def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
     train = ratings()
-    settings = SETTINGS.model_copy(update={"engine": "autograd"})
+    settings = SETTINGS.model_copy(update={"engine": "autograd", "adam": "all_rows"})
     model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=settings)
     fitting = Fitting(model, train, None, settings=settings, batch_size=32, regularization=0.1)
     fitting.watch(MonitorSettings(sample_every=64), phase="fit", epochs=6, on_record=[].append)

@@ -27,6 +27,9 @@ from cfmodel.serving import RecommenderService
 
 START_SECONDS = 120
 
+#: MLflow starts its server by name: it is found where this Python is.
+ON_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
 
 @dataclass(frozen=True)
 class Served:
@@ -58,7 +61,9 @@ def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.T
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--port", str(port), "--model-uri", f"models:/{team.name}@champion"],
-            env=os.environ | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            env=os.environ
+            | ON_PATH
+            | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
