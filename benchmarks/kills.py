@@ -156,7 +156,8 @@ def outcome_of(pipeline: Pipeline) -> Outcome:
         status=run.info.status,
         weights=_digest(model / "weights.safetensors", model.with_name(f"{model.name}-adam.safetensors")),
         points={key: _points(client, run.info.run_id, key) for key in sorted(run.data.metrics)},
-        artifacts=sorted(_artifacts(client, run.info.run_id, "")),
+        # A decision's file is named by its time, and another one follows from who is champion by then.
+        artifacts=sorted(path for path in _artifacts(client, run.info.run_id, "") if not path.startswith("promotion/")),
         archive=_archive(data / "gradients" / run.info.run_id),
         models=len(run.outputs.model_outputs),
     )

@@ -52,8 +52,12 @@ def train_settings_of(run: RunSummary) -> PipelineSettings:
     return PipelineSettings.of(overrides=told)
 
 
-def data_folders(run: RunSummary) -> tuple[Path, Path]:
+def data_folders(run: RunSummary, *, data_dir: Path | None = None) -> tuple[Path, Path]:
     """Return the folder of a run's split and that of its model, where the run left them on this machine.
+
+    Args:
+        run: Which run.
+        data_dir: Where its model may be, too; None: only beside the split.
 
     Raises:
         DigestError: They are not here.
@@ -66,7 +70,10 @@ def data_folders(run: RunSummary) -> tuple[Path, Path]:
     if not parts:
         raise DigestError(f"run {run.run.run_id}: names no data sets; take a run of `cfmodel run`")
     split = parts[0].parent
-    model = split.parent.parent / "models" / run.tags.get(LOCAL_ID, run.run.run_id)
+    name = run.tags.get(LOCAL_ID, run.run.run_id)
+    # A split that was made for another folder of data may have been taken up again.
+    homes = [home / "models" / name for home in (split.parent.parent, data_dir) if home is not None]
+    model = next((home for home in homes if home.is_dir()), homes[0])
     for folder in (split, model):
         if not folder.is_dir():
             raise DigestError(

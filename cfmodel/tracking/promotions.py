@@ -145,7 +145,7 @@ def _compared(
     from cfmodel.data.parts import read_split
     from cfmodel.promotion.compare import compare
 
-    split_folder, _ = data_folders(run)
+    split_folder, _ = data_folders(run, data_dir=settings.runtime.data_dir)
     return compare(
         recommender_of(challenger),
         None if champion is None else recommender_of(champion),
