@@ -28,7 +28,7 @@ def explain_run(
         DataError: The user has not rated the movie.
     """
     found = tracking.find_run(settings.tracking, run)
-    split_folder, model_folder = tracking.data_folders(found)
+    split_folder, model_folder = tracking.data_folders(found, settings.runtime.data_dir)
     lesson = explain(
         Recommender.load(model_folder),
         read_split(split_folder),

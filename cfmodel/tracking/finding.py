@@ -52,12 +52,12 @@ def train_settings_of(run: RunSummary) -> PipelineSettings:
     return PipelineSettings.of(overrides=told)
 
 
-def data_folders(run: RunSummary, *, data_dir: Path | None = None) -> tuple[Path, Path]:
+def data_folders(run: RunSummary, data_dir: Path) -> tuple[Path, Path]:
     """Return the folder of a run's split and that of its model, where the run left them on this machine.
 
     Args:
         run: Which run.
-        data_dir: Where its model may be, too; None: only beside the split.
+        data_dir: Folder for data, where its model is if it is not beside the split.
 
     Raises:
         DigestError: They are not here.
@@ -72,7 +72,7 @@ def data_folders(run: RunSummary, *, data_dir: Path | None = None) -> tuple[Path
     split = parts[0].parent
     name = run.tags.get(LOCAL_ID, run.run.run_id)
     # A split that was made for another folder of data may have been taken up again.
-    homes = [home / "models" / name for home in (split.parent.parent, data_dir) if home is not None]
+    homes = [home / "models" / name for home in (split.parent.parent, data_dir)]
     model = next((home for home in homes if home.is_dir()), homes[0])
     for folder in (split, model):
         if not folder.is_dir():

@@ -92,7 +92,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
         decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if decision.is_promotion:
-        _check(challenger, run)
+        _check(challenger, run, settings)
     _write_down(decision, challenger, run.run)
     if decision.is_promotion:
         _crown(challenger, champion)
@@ -145,7 +145,7 @@ def _compared(
     from cfmodel.data.parts import read_split
     from cfmodel.promotion.compare import compare
 
-    split_folder, _ = data_folders(run, data_dir=settings.runtime.data_dir)
+    split_folder, _ = data_folders(run, settings.runtime.data_dir)
     return compare(
         recommender_of(challenger),
         None if champion is None else recommender_of(champion),
@@ -156,11 +156,11 @@ def _compared(
     )
 
 
-def _check(challenger: Version, run: RunSummary) -> None:
+def _check(challenger: Version, run: RunSummary, settings: PipelineSettings) -> None:
     """Ask the version from the registry what the model answers that training left on this machine."""
     from cfmodel.recommender import Recommender
 
-    _, model_folder = data_folders(run)
+    _, model_folder = data_folders(run, settings.runtime.data_dir)
     check_version(challenger, Recommender.load(model_folder))
 
 

@@ -91,7 +91,7 @@ def test_what_champion_challenger_and_the_champion_before_need_stays_and_works(p
     assert "mlflow gc --backend-store-uri" in said
     # What stayed is whole: the champion answers, and its split is there to be compared on.
     summary = tracking.find_run(PipelineSettings.of(overrides=place.overrides).tracking, champion.run_id)
-    _, model = tracking.data_folders(summary)
+    _, model = tracking.data_folders(summary, place.data)
     assert Recommender.load(model, digest=champion.model_digest).predict(["1"], ["1"]).shape == (1,)
 
 
