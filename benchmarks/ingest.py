@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
-from machine import describe_machine
+from machine import describe_machine, peak_bytes
 
 USERS, MOVIES = 162_541, 59_047
 _BLOCK = 1_000_000
@@ -75,7 +75,7 @@ def run_step(step: str, source: str, folder: Path) -> None:
     from cfmodel.data.split import split
     from cfmodel.refs import DatasetRef
 
-    before, start, start_cpu = _peak_bytes(), time.perf_counter(), time.process_time()
+    before, start, start_cpu = peak_bytes(), time.perf_counter(), time.process_time()
     if step == "ingest":
         ref = ingest(source, IngestSettings(), folder=folder)
         seconds = time.perf_counter() - start
@@ -86,13 +86,7 @@ def run_step(step: str, source: str, folder: Path) -> None:
         split(data, SplitSettings(), folder=folder)
         seconds = time.perf_counter() - start
     cpu = time.process_time() - start_cpu
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "bytes": _peak_bytes() - before}))
-
-
-def _peak_bytes() -> int:
-    # Not `ru_maxrss`: a process inherits that of the one that started it.
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "bytes": peak_bytes() - before}))
 
 
 def main() -> None:

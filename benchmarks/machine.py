@@ -4,6 +4,7 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -30,3 +31,10 @@ def use_cores(number: int) -> int:
         number = len(os.sched_getaffinity(0))
     torch.set_num_threads(number)
     return number
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held since it began."""
+    # Not `ru_maxrss`: a process inherits that of the one that started it.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024

@@ -14,7 +14,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from machine import use_cores
+from machine import peak_bytes, use_cores
 from speed_race import predict_of, train, warm_up
 from speed_sets import RatingSet, load
 
@@ -89,7 +88,7 @@ def _train(path: Path, line: TrainSettings, repeats: int) -> Scale:
     for _ in range(repeats):
         result, seconds, records = train(ratings, line)
         taken.append(seconds)
-        peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
+        peak = peak or peak_bytes() - held
         rmse = ratings.rmse(predict_of(result))
         del result, records
     rated = len(ratings.train) * line.epochs
@@ -103,7 +102,7 @@ def _compile(line: TrainSettings) -> None:
 
 
 def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _called(*arguments: str) -> str:
