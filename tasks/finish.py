@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 
 from cfmodel import terminal, tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
@@ -41,9 +42,15 @@ def _outcome(run: RunRef, settings: PipelineSettings) -> Outcome:
         links["this run in MLflow"] = address = tracking.run_url(run)
         if "health.verdict" in summary.tags:
             links["its gradients"] = f"{address}/artifacts/gradients/report.html"
-    if deployment.id and flow_run.ui_url:  # a run without one is of a server that goes with its command
+    if _is_deployed() and flow_run.ui_url:  # a run without one is of a server that goes with its command
         links["in Prefect"] = flow_run.ui_url
     return Outcome(summary.params.get("source", ""), summary, _others(run, settings.tracking), links)
+
+
+def _is_deployed() -> bool:
+    # Not `prefect.runtime.deployment`, which asks the server: it may be away by now.
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
 
 
 def _others(run: RunRef, settings: TrackingSettings) -> dict[str, ListedRun]:

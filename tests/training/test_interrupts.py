@@ -28,15 +28,17 @@ class Terminated(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def _terminated_raises() -> Iterator[None]:
-    """SIGTERM raises wherever the program is, as under Prefect."""
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM raises wherever the program is, as under Prefect; so does Ctrl+C, which a background job would ignore."""
 
     def raise_terminated(number: int, frame: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, raise_terminated)
+    handlers = {signal.SIGTERM: raise_terminated, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def send(*numbers: signal.Signals, then: BaseException | None = None) -> Iterator[bool]:
