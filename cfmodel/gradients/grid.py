@@ -9,26 +9,24 @@ MOST_SAMPLES = 256
 def on_grid(position: int, every: int | None, *, dense: int | None = None) -> bool:
     """Say whether a step (or epoch), counted from 1, is on the grid.
 
-    The grid of K holds the multiples of K and the powers of four: the start, where most happens, is
-    seen at any K, and no budget is so small that a record ends where training begins. Grids are
-    nested: that of 2K is a part of that of K.
+    The grid of K holds the multiples of K, steps 1, 4 and 16, and from there on each one sixteen times
+    as far: the start, where most happens, is seen at any K, and no budget is so small that a record
+    ends where training begins. Grids are nested: that of 2K is a part of that of K.
 
     Args:
         position: Number of the step, from 1.
-        every: K, a power of two; None, not chosen yet: the powers of four alone.
-        dense: Last of the powers that are taken whatever K is; None: all.
+        every: K, a power of two; None, not chosen yet: what does not hang on it.
+        dense: Last position that is taken whatever K is; None: there is no last.
     """
     if every is not None and position % every == 0:
         return True
-    return (dense is None or position <= dense) and _is_power_of_four(position)
+    return (dense is None or position <= dense) and position == _first_from(position)
 
 
 def next_on_grid(position: int, every: int | None) -> int:
     """Return the first position after this one that is on the grid."""
-    power = 1
-    while power <= position:
-        power *= 4
-    return power if every is None else min(power, (position // every + 1) * every)
+    always = _first_from(position + 1)
+    return always if every is None else min(always, (position // every + 1) * every)
 
 
 def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 1) -> int:
@@ -49,6 +47,9 @@ def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 
     return every
 
 
-def _is_power_of_four(position: int) -> bool:
-    # One bit is set, and it is one of the even ones: two to the 2n-th.
-    return position & (position - 1) == 0 and position.bit_length() % 2 == 1
+def _first_from(position: int) -> int:
+    """Return the first position from this one on that is taken whatever K is."""
+    taken = 1
+    while taken < position:
+        taken *= 4 if taken < CALIBRATION_STEPS else 16
+    return taken

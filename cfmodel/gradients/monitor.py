@@ -13,9 +13,11 @@ from torch import Tensor
 
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS
+from cfmodel.gradients.look import Watched
 from cfmodel.gradients.pace import Pace, Plan
 from cfmodel.gradients.population import Population, Ratings
 from cfmodel.gradients.records import (
+    EMBEDDINGS,
     EpochGradients,
     Floats,
     GradientRecord,
@@ -24,7 +26,8 @@ from cfmodel.gradients.records import (
     StepBlock,
     StepSample,
 )
-from cfmodel.gradients.sampling import Position, Probe, Surroundings, can_compile, compile_for
+from cfmodel.gradients.rows import WatchedOnHost, compile_looks
+from cfmodel.gradients.sampling import Position, Probe
 from cfmodel.gradients.scalars import StepReducer, StepScalars
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.gradients.tables import TableWatch
@@ -50,7 +53,7 @@ class Monitor:
         plan: What the phase is about to do.
         settings: How closely to look.
         emit: Takes each record as it is made.
-        second_moments: Gives Adam's running mean of squared gradients of a table, or None.
+        second_moments: Gives Adam's running means of squared gradients, by table; of those it has.
     """
 
     def __init__(
@@ -61,15 +64,16 @@ class Monitor:
         plan: Plan,
         settings: MonitorSettings,
         emit: Callable[[GradientRecord], None],
-        second_moments: Callable[[str], Tensor | None],
+        second_moments: Callable[[], Mapping[str, Tensor]],
     ) -> None:
         self._tables, self._ratings, self._plan, self._emit = tables, ratings, plan, emit
         self._second_moments = second_moments
         self._clock = clock_of(ratings.rating.device)
         self._recording = Stopwatch(self._clock)
-        if can_compile(tables):
-            for table in tables.values():
-                compile_for(table)
+        watched = Watched
+        if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values()):
+            compile_looks()
+            watched = WatchedOnHost
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
             num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
@@ -77,11 +81,15 @@ class Monitor:
             self._watches = {
                 name: TableWatch(name, table, population.counts[side_of(name)]) for name, table in tables.items()
             }
-            copied = tables if plan.all_rows else {}
-            copies = {name: torch.empty_like(table, requires_grad=False) for name, table in copied.items()}
-        self._around = Surroundings(
-            tables, population.deciles, plan.regularization, copies, plan.all_rows, self._recording
-        )
+            self._watched: dict[str, Watched] = {
+                name: watched(
+                    table,
+                    population.deciles[side_of(name)],
+                    plan.regularization if name in EMBEDDINGS else 0.0,
+                    torch.empty_like(table, requires_grad=False) if plan.all_rows else None,
+                )
+                for name, table in tables.items()
+            }
         self._reducer = StepReducer(num_rows, plan.batch_size)
         self._probes: list[Probe] = []
         self._had_gradient = dict.fromkeys(tables, False)
@@ -125,7 +133,9 @@ class Monitor:
         self._step += 1
         if self._step != self._next_sample:
             return None
-        probe = Probe(Position(self._plan.phase, self._epoch, self._step, learning_rate), self._around)
+        probe = Probe(
+            Position(self._plan.phase, self._epoch, self._step, learning_rate), self._watched, self._recording
+        )
         self._probes.append(probe)
         self._next_sample = self._pace.next_sample(self._step)
         return probe
@@ -308,10 +318,11 @@ class Monitor:
         )
 
     def _tables_now(self) -> EpochGradients:
+        moments = self._second_moments()
         tables = {
             name: watch.look(
                 self._epoch,
-                second_moment=self._second_moments(name),
+                second_moment=moments.get(name),
                 had_gradient=self._had_gradient[name],
             )
             for name, watch in self._watches.items()

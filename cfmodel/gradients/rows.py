@@ -1,125 +1,251 @@
-"""One pass over the rows of a sampled step, compiled: what the CPU does in place of a dozen tensor operations."""
+"""A look at a table compiled: on the CPU one pass over its rows takes the place of a dozen tensor operations."""
 
+import math
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from cfmodel.compiled import compiled
-from cfmodel.gradients.buckets import BUCKETS, MANTISSA_BITS, NOT_FINITE, TINY
-from cfmodel.gradients.touched import DECILES
+from cfmodel.gradients.buckets import BUCKETS
+from cfmodel.gradients.histogram import count_bits
+from cfmodel.gradients.look import Found, Look, Watched
+from cfmodel.gradients.touched import DECILES, TouchedRows
 
-_INFINITY = 0x7F80_0000
 #: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
 _FAST = {"reassoc", "contract", "nsz"}
+#: Between these a sum of float32 squares is right to its last digits: none that counts fell below the
+#: smallest number, and none went beyond the largest.
+_SMALL, _LARGE = np.float32(1e-24), np.float32(1e36)
 
 
-class RowSums(NamedTuple):
-    """What one pass over R rows of a table finds.
+class Rows(NamedTuple):
+    """A matrix whose rows' values lie side by side: flat, as the compiler can take several of them at once.
 
     Attributes:
-        gradient: Counts of the gradients by bucket, int64, shape (512,).
-        norms: Counts of the gradients' row norms by bucket, int64, shape (512,).
-        special: Exact zeros and infinities among gradients, then among row norms, int64, shape (4,).
-        energy: Squared norm of the gradients in each popularity part, float64, shape (10,).
+        values: From the first row's first value to the last row's last, float32, shape ((R - 1) * stride + K,).
+        stride: Values from one row's first to the next row's.
+        dim: K.
+    """
+
+    values: npt.NDArray[np.float32]
+    stride: int
+    dim: int
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> "Rows":
+        """Return a matrix of the CPU, shape (R, K), as it lies."""
+        if not len(matrix) or (matrix.shape[1] > 1 and matrix.stride(1) != 1):
+            matrix = matrix.contiguous()
+        rows, dim = matrix.shape
+        length = (rows - 1) * matrix.stride(0) + dim if rows else 0
+        return cls(matrix.as_strided((length,), (1,)).numpy(), matrix.stride(0), dim)
+
+
+class _Sums(NamedTuple):
+    """What one pass over R touched rows finds.
+
+    Attributes:
+        counts: Gradients, then their row norms, by bucket, int64, shape (2, 512).
+        special: Exact zeros and infinities among either, int64, shape (2, 2).
+        energy: Squared norm of the gradients in each popularity part, shape (10,).
         squares: Squared norms of the rows' weights, and of the gradients less the penalty's part, shape (2,).
         weight_norms: L2 norm of each row's weights, float32, shape (R,).
     """
 
-    gradient: npt.NDArray[np.int64]
-    norms: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
     special: npt.NDArray[np.int64]
     energy: npt.NDArray[np.float64]
     squares: npt.NDArray[np.float64]
     weight_norms: npt.NDArray[np.float32]
 
 
-def sum_rows(
-    gradient: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    pull: npt.NDArray[np.float32],
-    deciles: npt.NDArray[np.int64],
-) -> RowSums:
-    """Look at R rows of a table and their gradients.
+class WatchedOnHost(Watched):
+    """A float32 table of the CPU as every sampled step of a phase has it."""
 
-    Args:
-        gradient: Gradients of the rows, shape (R, K).
-        weights: The whole table, shape (rows, K).
-        rows: Which rows, shape (R,).
-        pull: What the penalty multiplies each row's weights by to make its part of the gradient, shape (R,).
-        deciles: Popularity part of each row of the table, shape (rows,).
-    """
-    norms = np.empty(len(rows), np.float32)
-    sums = RowSums(
-        np.zeros(BUCKETS, np.int64),
-        np.zeros(BUCKETS, np.int64),
-        np.zeros(4, np.int64),
-        np.zeros(DECILES),
-        np.zeros(2),
-        np.empty(len(rows), np.float32),
-    )
-    _sum(gradient, weights, rows, pull, deciles, norms, sums)
-    _count(gradient.view(np.uint32), sums.gradient, sums.special)
-    _count(norms.view(np.uint32).reshape(-1, 1), sums.norms, sums.special[2:])
-    return sums
+    @cached_property
+    def rows(self) -> Rows:
+        """The table as it lies."""
+        return Rows.of(self.weights)
+
+    @cached_property
+    def copied(self) -> Rows | None:
+        """The room for a copy as it lies."""
+        return None if self.copy is None else Rows.of(self.copy)
+
+    def look(self) -> Look:
+        """Begin to look at it."""
+        return CompiledLook(self)
+
+
+class CompiledLook:
+    """A look at a float32 table of the CPU; see `look.Look`."""
+
+    def __init__(self, table: WatchedOnHost) -> None:
+        self._table, self._size = table, len(table.table)
+
+    def before(self, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
+        """Take in the rows touched and their gradients."""
+        self._rows, number = touched.rows.numpy(), len(touched.rows)
+        self._sums = _Sums(
+            np.zeros((2, BUCKETS), np.int64),
+            np.zeros((2, 2), np.int64),
+            np.zeros(DECILES),
+            np.zeros(2),
+            np.empty(number, np.float32),
+        )
+        copy = self._table.copied
+        # Of a table of which only rows looked up move these alone are kept, in their order.
+        self._copy = Rows.of(torch.empty(number, gradient.shape[1])) if copy is None else copy
+        _before(
+            Rows.of(gradient),
+            self._table.rows,
+            self._rows,
+            touched.counts.numpy(),
+            np.float32(2 * self._table.regularization / batch_size),
+            self._table.deciles.numpy(),
+            self._copy,
+            copy is not None,
+            self._size,
+            self._sums,
+        )
+
+    def squares(self, index: Tensor) -> Tensor:
+        """Return the squared norm of the row that each rating looks up."""
+        found = np.empty(len(index), np.float32)
+        _squares(self._rows, self._sums.weight_norms, self._size, index.numpy(), found)
+        return torch.from_numpy(found)
+
+    def after(self) -> None:
+        """Take in how far the weights moved."""
+        self._moved = _moved(self._copy, self._table.rows, self._rows, self._table.copy is not None, self._size)
+        self._number = len(self._rows)
+        self._sums = self._sums._replace(weight_norms=np.empty(0, np.float32))
+        del self._rows, self._copy
+
+    def read(self) -> Found:
+        """Return it all."""
+        sums, (moved, ghost, absolute) = self._sums, self._moved
+        zeros, infinities = sums.special[0].tolist()
+        weight_norm, data_norm = np.sqrt(sums.squares).tolist()
+        return Found(
+            sums.counts[0],
+            zeros,
+            infinities,
+            sums.counts[1],
+            self._number,
+            sums.energy,
+            weight_norm,
+            data_norm,
+            math.sqrt(moved),
+            math.sqrt(ghost),
+            absolute,
+        )
+
+
+@cache
+def compile_looks() -> None:
+    """Have everything compiled, or read back, before a clock runs: by looking at a table of one row."""
+    table, row = torch.zeros(1, 2), TouchedRows(torch.zeros(1, dtype=torch.int64), torch.ones(1), None, torch.tensor(1))
+    look = CompiledLook(WatchedOnHost(table, torch.zeros(1, dtype=torch.int64), 0.0, None))
+    look.before(row, table, batch_size=1)
+    for kind in (torch.int32, torch.int64):
+        look.squares(row.rows.to(kind))
+    look.after()
+
+
+@compiled(forceinline=True)
+def _fits(square: Any) -> bool:
+    """Return whether a sum of squares is one that float32 holds to its full precision."""
+    return _SMALL < square < _LARGE  # type: ignore[no-any-return]
 
 
 @compiled(fastmath=_FAST)
-def _sum(gradient: Any, weights: Any, rows: Any, pull: Any, deciles: Any, norms: Any, sums: Any) -> None:
-    dim = gradient.shape[1]
+def _before(
+    gradient: Any,
+    weights: Any,
+    rows: Any,
+    lookups: Any,
+    pull: Any,
+    deciles: Any,
+    copy: Any,
+    whole: bool,
+    num_rows: int,
+    sums: Any,
+) -> None:
+    """Sum up R rows and their gradients, and copy their weights, or those of the whole table.
+
+    `pull` times a row's lookups and weights is the penalty's part of its gradient.
+    """
+    dim, norms = gradient.dim, np.empty(len(rows), np.float32)
     for at in range(len(rows)):
-        row = rows[at]
-        square, weight_square, data_square = 0.0, 0.0, 0.0
+        row, part = rows[at], pull * lookups[at]
+        slope = gradient.values[at * gradient.stride : at * gradient.stride + dim]
+        weight = weights.values[row * weights.stride : row * weights.stride + dim]
+        # A row is short enough to be added up in the precision of its values, several at a time ...
+        square = weight_square = data_square = np.float32(0.0)
         for k in range(dim):
-            slope, weight = np.float64(gradient[at, k]), np.float64(weights[row, k])
-            data = slope - pull[at] * weight
-            square += slope * slope
-            weight_square += weight * weight
+            data = slope[k] - part * weight[k]
+            square += slope[k] * slope[k]
+            weight_square += weight[k] * weight[k]
             data_square += data * data
-        norms[at] = abs(gradient[at, 0]) if dim == 1 else np.sqrt(square)
-        sums.weight_norms[at] = abs(weights[row, 0]) if dim == 1 else np.sqrt(weight_square)
-        sums.energy[deciles[row]] += square
-        sums.squares[0] += weight_square
-        sums.squares[1] += data_square
+        total, size, rest = float(square), float(weight_square), float(data_square)
+        # ... unless squares leave its range.
+        if not (_fits(square) and _fits(weight_square) and _fits(data_square)):
+            total, size, rest = 0.0, 0.0, 0.0
+            for k in range(dim):
+                total += float(slope[k]) ** 2
+                size += float(weight[k]) ** 2
+                rest += (float(slope[k]) - float(part) * float(weight[k])) ** 2
+        norms[at] = abs(slope[0]) if dim == 1 else np.sqrt(total)
+        sums.weight_norms[at] = abs(weight[0]) if dim == 1 else np.sqrt(size)
+        sums.energy[deciles[row]] += total
+        sums.squares[0] += size
+        sums.squares[1] += rest
+    count_bits(gradient.values.view(np.uint32), gradient.stride, len(rows), dim, sums.counts[0], sums.special[0])
+    count_bits(norms.view(np.uint32), 1, len(rows), 1, sums.counts[1], sums.special[1])
+    for at in range(num_rows if whole else len(rows)):
+        row = at if whole else rows[at]
+        kept = copy.values[at * copy.stride : at * copy.stride + dim]
+        kept[:] = weights.values[row * weights.stride : row * weights.stride + dim]
+
+
+@compiled(fastmath=_FAST)
+def _moved(copy: Any, weights: Any, rows: Any, whole: bool, num_rows: int) -> tuple[float, float, float]:
+    """Return how far rows moved: the squared norm of those touched and of the others, and the sum of sizes touched."""
+    touched = np.zeros(num_rows, np.bool_)
+    for at in range(len(rows)):
+        touched[rows[at]] = True
+    moved, ghost, absolute = 0.0, 0.0, 0.0
+    for at in range(num_rows if whole else len(rows)):
+        row = at if whole else rows[at]
+        old = copy.values[at * copy.stride : at * copy.stride + copy.dim]
+        new = weights.values[row * weights.stride : row * weights.stride + copy.dim]
+        square = sizes = np.float32(0.0)
+        for k in range(copy.dim):
+            step = new[k] - old[k]
+            square += step * step
+            sizes += abs(step)
+        squares = float(square)
+        if sizes and not _fits(square):
+            squares = 0.0
+            for k in range(copy.dim):
+                squares += (float(new[k]) - float(old[k])) ** 2
+        if touched[row]:
+            moved += squares
+            absolute += float(sizes)
+        else:
+            ghost += squares
+    return moved, ghost, absolute
 
 
 @compiled()
-def _count(bits: Any, counts: Any, special: Any) -> None:
-    """Count float32 values by their bits, shape (R, K): by bucket, exact zeros, infinities."""
-    # Neighbours often fall into the same bucket, and adding to it would then wait for the last addition.
-    room = np.zeros((4, len(counts)), np.int64)
-    for at in range(len(bits)):
-        for k in range(bits.shape[1]):
-            room[k % 4, bits[at, k] >> np.uint32(MANTISSA_BITS)] += 1
-    counts += room.sum(axis=0)
-    if counts[TINY[0]] + counts[TINY[1]] + counts[NOT_FINITE[0]] + counts[NOT_FINITE[1]]:
-        for at in range(len(bits)):
-            for k in range(bits.shape[1]):
-                size = bits[at, k] & np.uint32(0x7FFF_FFFF)
-                special[0] += size == 0
-                special[1] += size == _INFINITY
-
-
-@compiled(fastmath=_FAST)
-def movement(before: Any, after: Any, touched: Any) -> tuple[float, float, float]:
-    """Return how far rows moved: the squared norm of those touched and of the others, and the sum of sizes touched.
-
-    Args:
-        before: Weights as they were, shape (rows, K).
-        after: Weights as they are, shape (rows, K).
-        touched: Whether a row is touched, shape (rows,).
-    """
-    size, ghost, absolute = 0.0, 0.0, 0.0
-    for row in range(len(touched)):
-        square, sizes = 0.0, 0.0
-        for k in range(before.shape[1]):
-            moved = np.float64(after[row, k]) - before[row, k]
-            square += moved * moved
-            sizes += abs(moved)
-        if touched[row]:
-            size += square
-            absolute += sizes
-        else:
-            ghost += square
-    return size, ghost, absolute
+def _squares(rows: Any, norms: Any, num_rows: int, index: Any, found: Any) -> None:
+    of_row = np.zeros(num_rows, np.float32)
+    for at in range(len(rows)):
+        of_row[rows[at]] = norms[at] * norms[at]
+    for at in range(len(index)):
+        found[at] = of_row[index[at]]

@@ -54,5 +54,5 @@ def monitor_of(
         ),
         settings=settings,
         emit=on_record,
-        second_moments=lambda name: engine.adam().second_moments[name],
+        second_moments=lambda: engine.adam().second_moments,
     )

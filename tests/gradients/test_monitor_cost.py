@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cfmodel.config import MonitorSettings, PipelineSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import ConfigError, DivergedError
+from cfmodel.gradients.look import Watched
 from cfmodel.gradients.records import (
     TABLES,
     EpochGradients,
@@ -20,7 +21,7 @@ from cfmodel.gradients.records import (
     StepBlock,
     StepSample,
 )
-from cfmodel.gradients.sampling import Position, Probe, Surroundings
+from cfmodel.gradients.sampling import Position, Probe
 from cfmodel.gradients.scalars import StepReducer
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.training.batches import DeviceRatings
@@ -116,11 +117,12 @@ def test_a_sampled_step_reads_nothing_back_where_that_would_mean_to_wait() -> No
         shape = rows[name.split("_")[0]], 4 if name.endswith("embeddings") else 1
         tables[name] = torch.empty(shape, device=meta)
         tables[name].grad = torch.empty(shape, device=meta)
-    copies = {name: torch.empty_like(table) for name, table in tables.items()}
-    deciles = {side: torch.zeros(number, dtype=torch.int64, device=meta) for side, number in rows.items()}
-    around = Surroundings(tables, deciles, 0.1, copies, True, Stopwatch(clock_of(meta)))
+    watched = {
+        name: Watched(table, torch.zeros(len(table), dtype=torch.int64, device=meta), 0.1, torch.empty_like(table))
+        for name, table in tables.items()
+    }
     index = torch.zeros(32, dtype=torch.int32, device=meta)
-    probe = Probe(Position("fit", 1, 1, 0.003), around)
+    probe = Probe(Position("fit", 1, 1, 0.003), watched, Stopwatch(clock_of(meta)))
     probe.before({"user": index, "movie": index}, torch.empty(32, device=meta))
     probe.after()
     reducer = StepReducer(rows, 32)
@@ -142,7 +144,7 @@ def test_one_cost_record_ends_the_phase_and_says_how_often_was_sampled() -> None
 def test_the_first_and_the_last_epoch_are_looked_at_whatever_the_budget() -> None:
     records = watched(ratings(), SETTINGS.model_copy(update={"engine": "autograd"}), budget_seconds=1e-6)
     assert [record.epoch for record in of(EpochGradients, records)] == [1, 6]
-    assert [record.step for record in of(StepSample, records)] == [1, 4, 16, 64]
+    assert [record.step for record in of(StepSample, records)] == [1, 4, 16]
     touched = [int(block.rows_touched["user_biases"].min()) for block in of(StepBlock, records)]
     assert touched[0] > 0
     assert touched[1:] == [-1] * 5  # counting them takes time there; the fused engine knows them anyway

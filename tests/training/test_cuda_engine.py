@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DivergedError
+from cfmodel.gradients.look import Watched
 from cfmodel.gradients.records import StepBlock, StepSample
 from cfmodel.gradients.touched import TouchedRows
 from cfmodel.training.batches import Batches, DeviceRatings
@@ -154,7 +155,7 @@ def test_the_monitor_gets_the_records_that_autograd_gives_it(
     found = [watched(AutogradEngine, chosen(adam=adam), sample_every=1)[0]]
     if as_on_a_gpu:  # where how many rows a batch looks up is not known on the host
         monkeypatch.setattr(TouchedRows, "of", TouchedRows.padded)
-        monkeypatch.setattr("cfmodel.gradients.sampling.can_compile", lambda tables: False)
+        monkeypatch.setattr("cfmodel.gradients.monitor.WatchedOnHost", Watched)
     found.insert(0, watched(CudaEngine, chosen(adam=adam), sample_every=1)[0])
     assert [type(record) for record in found[0]] == [type(record) for record in found[1]]
     for one, two in zip(*found, strict=True):

@@ -206,39 +206,42 @@ class FusedEngine:
             probe.after()
 
     def _show(self, probe: Probe, step: int) -> None:
+        with probe.timed():
+            looked_up, errors, touched, gradients = self._gathered(step)
+        probe.before(looked_up, errors, touched=touched, gradients=gradients)
+
+    def _gathered(
+        self, step: int
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str, TouchedRows], dict[str, torch.Tensor]]:
+        """Return what a step saw as a probe takes it: rows and error of each rating, distinct rows, gradients."""
         parts, (by_user, by_movie) = self._parts[step], self._grouped
         size = int((parts[:, LAST] - parts[:, FIRST]).sum())
-        touched, gradients = {}, {}
+        touched: dict[str, TouchedRows] = {}
+        gradients: dict[str, torch.Tensor] = {}
         for name, grouped, field in (("user", by_user, USER_FIRST), ("movie", by_movie, MOVIE_FIRST)):
             side, ranges = self._sides[name], [slice(part[field], part[field + 1]) for part in parts]
             rows = np.concatenate([grouped.rows[each] for each in ranges])
-            ends = np.concatenate([grouped.starts[each.start + 1 : each.stop + 1] for each in ranges])
-            counts = ends - np.concatenate([grouped.starts[each] for each in ranges])
+            lookups = np.concatenate([np.diff(grouped.starts[each.start : each.stop + 1]) for each in ranges])
             touched[name] = TouchedRows(
                 torch.from_numpy(rows).long(),
-                torch.from_numpy(counts.astype(np.float32)),
+                torch.from_numpy(lookups.astype(np.float32)),
                 None,
                 torch.tensor(len(rows)),
             )
-            found = np.concatenate(
-                [
-                    side.gradient[first : first + each.stop - each.start]
-                    for first, each in zip(side.first_gradient, ranges, strict=True)
-                ]
-            )
-            for table in TABLES:
-                if side_of(table) == name:
-                    gradients[table] = table_view(found, table, self._constants.dim) * (2 / size)
+            found = np.empty((len(rows), side.gradient.shape[1]), self._dtype)
+            at = 0
+            for first, each in zip(side.first_gradient, ranges, strict=True):
+                number = each.stop - each.start
+                np.multiply(side.gradient[first : first + number], 2 / size, out=found[at : at + number])
+                at += number
+            gradients |= {
+                table: table_view(found, table, self._constants.dim) for table in TABLES if side_of(table) == name
+            }
         # Errors lie in the users' order; so must the rows that are looked up with them.
         users = touched["user"].rows.repeat_interleave(touched["user"].counts.long())
         movies = np.concatenate([by_user.others[part[FIRST] : part[LAST]] for part in parts])
         errors = np.concatenate([own[: part[LAST] - part[FIRST]] for own, part in zip(self._error, parts, strict=True)])
-        probe.before(
-            {"user": users, "movie": torch.from_numpy(movies)},
-            torch.from_numpy(errors),
-            touched=touched,
-            gradients=gradients,
-        )
+        return {"user": users, "movie": torch.from_numpy(movies)}, torch.from_numpy(errors), touched, gradients
 
     def _rates(self, epoch: int, steps: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""

@@ -150,12 +150,13 @@ class CudaEngine:
             probe.after()
 
     def _show(self, probe: Probe, step: Differentiated, size: int) -> None:
-        rows, tables = step.batch.rows[:, :size], self._tables
-        index = {"user": rows[0], "movie": rows[1] - tables.num_users}
-        touched = {
-            side: TouchedRows.of(index[side], len(tables.view(tables.weight, f"{side}_biases"))) for side in SIDES
-        }
-        gradients = {name: touched[side_of(name)].take(tables.view(self._gradient, name)) for name in TABLES}
+        with probe.timed():
+            rows, tables = step.batch.rows[:, :size], self._tables
+            index = {"user": rows[0], "movie": rows[1] - tables.num_users}
+            touched = {
+                side: TouchedRows.of(index[side], len(tables.view(tables.weight, f"{side}_biases"))) for side in SIDES
+            }
+            gradients = {name: touched[side_of(name)].take(tables.view(self._gradient, name)) for name in TABLES}
         probe.before(index, step.error[:size], touched=touched, gradients=gradients)
 
     def _make_room(self, largest: int) -> None:
