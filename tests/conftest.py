@@ -30,6 +30,18 @@ for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares fixtures, whichever process runs it, and begin with what takes longest.
+
+    The tests that share the deployed checkout are one group, the others of a module are one.
+    """
+    for item in items:
+        deployed = "bare_site" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("deployed" if deployed else item.nodeid.partition("::")[0]))
+    flows = ROOT / "tests" / "flows"
+    items.sort(key=lambda item: ("bare_site" not in getattr(item, "fixturenames", ()), flows not in item.path.parents))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
