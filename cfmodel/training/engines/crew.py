@@ -17,19 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from cfmodel.compiled import compiled
+from cfmodel.training.engines.intrinsics import add, exchange, yield_core
 
 #: Looks at an unfinished phase before the core is offered to others.
 _SPINS = 4096
 #: Times a second that a thread may be put aside before its core counts as wanted by others, and for
 #: how many runs it then works alone.
 _SWITCHES, _RUNS_ALONE = 25, 32
-_BYTES = 8
 
 
 class Phases(NamedTuple):
@@ -92,70 +88,31 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _atomic_add(_typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Add to an element of an int64 array at once for all threads, and return what it was."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        values = context.make_array(signature.args[0])(context, builder, given[0])
-        place = builder.gep(values.data, [given[1]])
-        return builder.atomic_rmw("add", place, given[2], "seq_cst")
-
-    return types.int64(array, index, value), generate
-
-
-def _atomic_exchange(_typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Set an element of a contiguous int64 array at once for all threads, and return what it was."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        values = context.make_array(signature.args[0])(context, builder, given[0])
-        place = builder.gep(values.data, [given[1]])
-        return builder.atomic_rmw("xchg", place, given[2], "seq_cst")
-
-    return types.int64(array, index, value), generate
-
-
-def _sched_yield(_typing: Any) -> Any:
-    """Offer the core to another thread, where the system has a call for it."""
-
-    def generate(context: Any, builder: Any, _signature: Any, _given: Any) -> Any:
-        if os.name == "posix":
-            function: Any = cgutils.get_or_insert_function
-            builder.call(function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield"), [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-_add: Any = intrinsic(_atomic_add)
-_exchange: Any = intrinsic(_atomic_exchange)
-_yield_core: Any = intrinsic(_sched_yield)
-
-
 @compiled(forceinline=True)
 def take(phases: Phases, phase: int, chunk: int) -> bool:
     """Return whether a chunk of a phase was still to be had; then it is the caller's to do."""
     if phases.taken[phase, chunk]:  # mostly seen without holding up the others
         return False
-    return _exchange(phases.taken, phase * phases.taken.shape[1] + chunk, np.int64(1)) == 0  # type: ignore[no-any-return]
+    return exchange(phases.taken, phase * phases.taken.shape[1] + chunk, np.int64(1)) == 0  # type: ignore[no-any-return]
 
 
 @compiled(forceinline=True)
 def is_last(phases: Phases, phase: int, chunks: int) -> bool:
     """Count a chunk as done and return whether it was the last; who did it must then call `end`."""
-    return _add(phases.done, phase, np.int64(1)) == chunks - 1  # type: ignore[no-any-return]
+    return add(phases.done, phase, np.int64(1)) == chunks - 1  # type: ignore[no-any-return]
 
 
 @compiled(forceinline=True)
 def end(phases: Phases) -> None:
     """End the phase under way: what was written in it is there for all."""
-    _add(phases.over, np.int64(0), np.int64(1))
+    add(phases.over, np.int64(0), np.int64(1))
 
 
 @compiled()
 def wait(phases: Phases, phase: int) -> None:
     """Wait until a phase is over; soon let others have the core."""
     looks = 0
-    while _add(phases.over, np.int64(0), np.int64(0)) <= phase:
+    while add(phases.over, np.int64(0), np.int64(0)) <= phase:
         looks += 1
         if looks > _SPINS:
-            _yield_core()
+            yield_core()
