@@ -63,7 +63,7 @@ def _written(final: Path, *, replace: bool) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         _give_name(temporary, final, replace=replace)
-        _fsync(final.parent)
+        fsync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -102,11 +102,12 @@ def _give_name(temporary: Path, final: Path, *, replace: bool) -> None:
 
 def _flush(folder: Path) -> None:
     for path in folder.rglob("*"):
-        _fsync(path)
-    _fsync(folder)
+        fsync(path)
+    fsync(folder)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

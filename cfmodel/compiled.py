@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -44,10 +45,8 @@ def _cache_folder() -> Path:
     from another file that has changed since.
     """
     digest = hashlib.sha256(numba_version.encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        text = source.read_bytes()
-        if b"@compiled(" in text or b"NamedTuple" in text:  # what is compiled, and what it is given
-            digest.update(text)
+    for source in _compiled_sources(Path(__file__).parent):
+        digest.update(source.read_bytes())
     home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home, "cfmodel", "compiled", digest.hexdigest()[:16])
     try:
@@ -56,3 +55,14 @@ def _cache_folder() -> Path:
             return folder
     except OSError:  # no home, or one that cannot be written to
         return Path(tempfile.gettempdir(), f"cfmodel-compiled-{os.getuid()}", folder.name)
+
+
+def _compiled_sources(package: Path) -> list[Path]:
+    """Return the files that have something to compile, and those they import: constants, types, intrinsics."""
+    found = {source for source in package.rglob("*.py") if b"@compiled(" in source.read_bytes()}
+    named = {
+        tuple(name.decode().split(".")[1:])
+        for source in found
+        for name in re.findall(rb"^from (cfmodel[\w.]*) import", source.read_bytes(), re.MULTILINE)
+    }
+    return sorted(found | {package.joinpath(*name).with_suffix(".py") for name in named})

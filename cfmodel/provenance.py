@@ -45,8 +45,7 @@ def identity_of(split: SplitRef, settings: PipelineSettings, *, device: str) -> 
 
 
 def _learned_from(settings: PipelineSettings) -> str:
-    known = _NOT_LEARNED_FROM & set(PipelineSettings.model_fields)
-    return settings.model_dump_json(exclude=known)
+    return settings.model_dump_json(exclude=_NOT_LEARNED_FROM)
 
 
 def commit(folder: Path = Path(cfmodel.__file__).parent) -> str | None:

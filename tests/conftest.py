@@ -30,6 +30,7 @@ for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before what reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares fixtures, whichever process runs it, and begin with what takes longest.
 

@@ -1,7 +1,6 @@
 """Tell a run's store something, through the run's journal where it has one."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
+from cfmodel import atomic
 from cfmodel.addresses import shown
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import TrackingError
@@ -100,7 +100,7 @@ def _keep(folder: Path, path: str, content: Path | str | bytes) -> str:
             _link_or_copy(content, kept)
         else:
             kept.write_bytes(content.encode() if isinstance(content, str) else content)
-        _fsync(kept)
+        atomic.fsync(kept)
     except OSError:
         shutil.rmtree(kept.parent, ignore_errors=True)
         raise
@@ -113,11 +113,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
         return
     shutil.copyfile(source, target)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,6 @@ so that name and content appear together, and a file that was cut off or changed
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from cfmodel import atomic
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import CheckpointError
 
@@ -90,10 +90,10 @@ class CheckpointFolder:
         tensors: dict[str, Tensor] = {}
         header = {"format_version": str(FORMAT_VERSION), "state": json.dumps(_without_tensors(state, tensors))}
         safetensors.torch.save_file(tensors, temporary, metadata=header)
-        _sync(temporary)
+        atomic.fsync(temporary)
         final = self.folder / f"{number:08d}-{sha256_of_file(temporary)}{_SUFFIX}"
         temporary.rename(final)
-        _sync(self.folder)
+        atomic.fsync(self.folder)
         for path in self._files()[: -self._kept]:
             path.unlink()
         return final
@@ -154,14 +154,6 @@ def _put(state: dict[str, Any], path: str, tensor: Tensor) -> None:
 def _number(path: Path) -> int:
     number = path.name.partition("-")[0]
     return int(number) if number.isdecimal() else 0
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

@@ -57,8 +57,8 @@ class AdamMemory:
             learning_rate=learning_rate,
             batch_size=batch_size,
             regularization=regularization,
-            first_moments=_copied(state.first_moments),
-            second_moments=_copied(state.second_moments),
+            first_moments=copied(state.first_moments),
+            second_moments=copied(state.second_moments),
         )
 
     def save(self, path: Path) -> None:
@@ -94,7 +94,8 @@ class AdamMemory:
             ) from None
 
 
-def _copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tables with memory of their own, each row right behind the one before."""
     return {name: table.clone(memory_format=torch.contiguous_format) for name, table in tables.items()}
 
 

@@ -19,3 +19,14 @@ def learning_rate_at(progress: float, settings: TrainSettings) -> float:
     if settings.schedule == "cosine":
         return settings.learning_rate * (1 + math.cos(math.pi * progress)) / 2
     return settings.learning_rate
+
+
+def learning_rates(epoch: int, steps: int, settings: TrainSettings) -> list[float]:
+    """Return the step size of each of an epoch's steps.
+
+    Args:
+        epoch: Its number, from 1.
+        steps: How many steps it has.
+        settings: Name the schedule, its peak and the number of epochs.
+    """
+    return [learning_rate_at((epoch - 1 + step / steps) / settings.epochs, settings) for step in range(steps)]

@@ -14,7 +14,7 @@ from cfmodel.training.batches import Batches, DeviceRatings
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
 from cfmodel.training.log import StepLog
 from cfmodel.training.records import TABLES
-from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.schedule import learning_rates
 from cfmodel.training.step import GradNorms, Loss, update
 
 
@@ -54,8 +54,8 @@ class AutogradEngine:
         log = _DeviceLog(steps, ordered.rating.device)
         if monitor is not None:
             monitor.begin_epoch(epoch, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
-        for step, batch in enumerate(ordered.split(sizes)):
-            self.learning_rate = learning_rate_at((epoch - 1 + step / steps) / self._settings.epochs, self._settings)
+        rates = learning_rates(epoch, steps, self._settings)
+        for step, (batch, self.learning_rate) in enumerate(zip(ordered.split(sizes), rates, strict=True)):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate
             loss, norms = update(

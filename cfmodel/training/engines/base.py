@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from cfmodel.gradients.monitor import Monitor
@@ -12,6 +13,8 @@ from cfmodel.training.log import StepLog
 
 #: Times an epoch that progress is reported.
 REPORTS_PER_EPOCH = 20
+#: Adam's own numbers, as torch has them.
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,12 @@ class AdamState:
     step: int
     first_moments: dict[str, Tensor]
     second_moments: dict[str, Tensor]
+
+    def take(self, other: "AdamState") -> None:
+        """Set these tensors to another state's."""
+        for own, given in ((self.first_moments, other.first_moments), (self.second_moments, other.second_moments)):
+            for name, table in own.items():
+                table.copy_(given[name])
 
 
 class Engine(Protocol):
@@ -66,3 +75,9 @@ class Engine(Protocol):
     def close(self) -> None:
         """Let go of threads; the model keeps its tables."""
         ...
+
+
+def unpack(model: CollaborativeFiltering) -> None:
+    """Give a model whose tables were views of an engine's memory tables of its own again."""
+    for table in model.parameters():
+        table.data = table.data.clone(memory_format=torch.contiguous_format)

@@ -15,7 +15,7 @@ from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches
 from cfmodel.training.engines import kernels
-from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
+from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_EPOCH, AdamState, unpack
 from cfmodel.training.engines.crew import Crew, available_cores
 from cfmodel.training.engines.grouping import (
     FIELDS,
@@ -32,14 +32,12 @@ from cfmodel.training.engines.kernels import Constants, run_steps
 from cfmodel.training.engines.layout import padded_side, table_view
 from cfmodel.training.log import Floats, StepLog
 from cfmodel.training.records import TABLES
-from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.schedule import learning_rates
 
 #: Ratings that are learned from in one go at least: less would not be worth waking the other threads for.
 _STRETCH = 2**19
 #: Precisions that everything is compiled for in this process.
 _COMPILED: set[Any] = set()
-#: Adam's own numbers, as torch has them.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class FusedEngine:
@@ -137,17 +135,13 @@ class FusedEngine:
 
     def resume(self, state: AdamState) -> None:
         """Go on from a state that `adam` returned; the model's tables are set already."""
-        own = self.adam()
-        for name in TABLES:
-            own.first_moments[name].copy_(state.first_moments[name])
-            own.second_moments[name].copy_(state.second_moments[name])
+        self.adam().take(state)
         self._step = state.step
 
     def close(self) -> None:
         """Let the threads end and give the model tables of its own."""
         self._crew.close()
-        for table in self.model.parameters():
-            table.data = table.data.clone(memory_format=torch.contiguous_format)
+        unpack(self.model)
 
     def _stretches(self, steps: int, monitor: Monitor | None) -> Iterator[slice]:
         """Divide steps into stretches done in one go: up to the next report, or look of the monitor."""
@@ -245,9 +239,7 @@ class FusedEngine:
 
     def _rates(self, epoch: int, steps: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
-        rate = np.array(
-            [learning_rate_at((epoch - 1 + at / steps) / self._settings.epochs, self._settings) for at in range(steps)]
-        )
+        rate = np.array(learning_rates(epoch, steps, self._settings))
         number = self._step + 1 + np.arange(steps)
         first, second = 1 - BETA_1**number, np.sqrt(1 - BETA_2**number)
         # The two differ in what epsilon is added to, as torch's Adam and SparseAdam do.

@@ -12,16 +12,16 @@ from cfmodel.gradients.sampling import Probe
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches, DeviceRatings
-from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
+from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, unpack
 from cfmodel.training.engines.closed_form import ClosedFormStep, Differentiated
 from cfmodel.training.engines.dealt_ahead import DealtAhead
 from cfmodel.training.engines.device_epoch import DeviceEpoch
 from cfmodel.training.engines.packed_adam import AdamOnAllRows, AdamOnTouchedRows, PackedAdam
-from cfmodel.training.engines.packed_tables import PackedTables, unpack
+from cfmodel.training.engines.packed_tables import PackedTables
 from cfmodel.training.engines.step_graph import StepGraph
 from cfmodel.training.log import StepLog
 from cfmodel.training.records import TABLES
-from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.schedule import learning_rates
 
 
 class CudaEngine:
@@ -76,14 +76,14 @@ class CudaEngine:
     def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
         places, sizes = self._dealt.take(epoch)
-        learning_rates = self._learning_rates(epoch, len(sizes))
-        self._epoch.begin(places, sizes, self._adam.rates(learning_rates, steps_before=self._steps))
+        rates = learning_rates(epoch, len(sizes), self._settings)
+        self._epoch.begin(places, sizes, self._adam.rates(rates, steps_before=self._steps))
         self._make_room(max(sizes))
         if monitor is not None:
             monitor.begin_epoch(epoch)
-        self._run(sizes, learning_rates, on_progress, monitor)
+        self._run(sizes, rates, on_progress, monitor)
         self._steps += len(sizes)
-        self.learning_rate = learning_rates[-1]
+        self.learning_rate = rates[-1]
         log, scalars = self._epoch.read(sizes)
         if monitor is not None:
             monitor.end_steps(**log.columns(), scalars=scalars)
@@ -99,10 +99,7 @@ class CudaEngine:
 
     def resume(self, state: AdamState) -> None:
         """Go on from a state that `adam` returned; the model's tables are set already."""
-        own = self.adam()
-        for name in TABLES:
-            own.first_moments[name].copy_(state.first_moments[name])
-            own.second_moments[name].copy_(state.second_moments[name])
+        self.adam().take(state)
         self._steps = state.step
         self._adam.resume(state.step)
 
@@ -166,10 +163,6 @@ class CudaEngine:
             grain = 1 << max(0, largest.bit_length() - 6)
             self._step.room = -(-largest // grain) * grain
             self._graph.record(restoring=[*self._adam.state(), *self._epoch.state()])
-
-    def _learning_rates(self, epoch: int, steps: int) -> list[float]:
-        progress = (epoch - 1 + step / steps for step in range(steps))
-        return [learning_rate_at(done / self._settings.epochs, self._settings) for done in progress]
 
 
 def adam_of(weight: Tensor, gradient: Tensor, settings: TrainSettings) -> PackedAdam:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from cfmodel.compiled import compiled
 from cfmodel.training.engines.crew import end, is_last, take, wait
+from cfmodel.training.engines.grouping import FIRST, LAST, MOVIE_FIRST, MOVIE_LAST, USER_FIRST, USER_LAST
 from cfmodel.training.engines.intrinsics import CACHE_LINE, fetch
 
 #: Phases of a step: gradients, then moving; chunks that a lane's moving has: its users, its movies.
@@ -113,7 +114,7 @@ def run_steps(
                 if take(phases, phase, chunk):
                     lane = chunk // CHUNKS
                     is_user = chunk % CHUNKS == 0
-                    side, field = (user, 0) if is_user else (movie, 2)
+                    side, field = (user, USER_FIRST) if is_user else (movie, MOVIE_FIRST)
                     rows = by_user.rows if is_user else by_movie.rows
                     part = at[step, lane]
                     if constants.all_rows:
@@ -135,12 +136,14 @@ def _gradients(
 ) -> None:
     """Compute the errors and the row gradients of one lane's part of a batch."""
     _user_gradients(
-        part[0], part[1], part[4], user.weights, movie.weights, by_user.rows, by_user.starts, by_user.others,
-        by_user.values, error, user.gradient, user.first_gradient[lane], user.group, constants, sums[0],
+        part[USER_FIRST], part[USER_LAST], part[FIRST], user.weights, movie.weights,
+        by_user.rows, by_user.starts, by_user.others, by_user.values,
+        error, user.gradient, user.first_gradient[lane], user.group, constants, sums[0],
     )  # fmt: skip
     _movie_gradients(
-        part[2], part[3], movie.weights, user.weights, by_movie.rows, by_movie.starts, by_movie.others,
-        by_movie.values, error, movie.gradient, movie.first_gradient[lane], movie.group, constants, sums[1],
+        part[MOVIE_FIRST], part[MOVIE_LAST], movie.weights, user.weights,
+        by_movie.rows, by_movie.starts, by_movie.others, by_movie.values,
+        error, movie.gradient, movie.first_gradient[lane], movie.group, constants, sums[1],
     )  # fmt: skip
 
 
@@ -260,15 +263,15 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
     log[:] = 0.0
     for lane in range(len(sums)):
         part = at[lane]
-        size += part[5] - part[4]
-        log[USERS] += part[1] - part[0]
-        log[MOVIES] += part[3] - part[2]
+        size += part[LAST] - part[FIRST]
+        log[USERS] += part[USER_LAST] - part[USER_FIRST]
+        log[MOVIES] += part[MOVIE_LAST] - part[MOVIE_FIRST]
         for side in range(2):
             pulls += sums[lane, side, 0]
             log[NORMS + 2 * side] += sums[lane, side, 1]
             log[NORMS + 2 * side + 1] += sums[lane, side, 2]
         squares += sums[lane, 0, 3]
-        if part[5] > part[4] and largest == largest and not sums[lane, 0, 4] <= largest:
+        if part[LAST] > part[FIRST] and largest == largest and not sums[lane, 0, 4] <= largest:
             largest = sums[lane, 0, 4]
             log[LARGEST_USER], log[LARGEST_MOVIE] = sums[lane, 0, 5], sums[lane, 0, 6]
     total = 0.0

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-#: Adam's own numbers, as torch has them.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON
 
 
 class PackedAdam(Protocol):

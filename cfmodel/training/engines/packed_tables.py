@@ -55,9 +55,3 @@ class PackedTables:
     def constants(self, packed: Tensor) -> tuple[Tensor, Tensor]:
         """Return what stands beside the other side's biases, shapes (U,) and (M,), sharing the tensor's memory."""
         return packed[: self.num_users, self.dim + 1], packed[self.num_users :, self.dim]
-
-
-def unpack(model: CollaborativeFiltering) -> None:
-    """Give a model tables of its own again."""
-    for table in model.parameters():
-        table.data = table.data.clone(memory_format=torch.contiguous_format)
