@@ -11,6 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 # Prefect reads its environment when first imported, so this comes before any test module is.
 _HOME = tempfile.TemporaryDirectory(prefix="cfmodel-tests-")
@@ -28,19 +30,26 @@ for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
 
 ROOT = Path(__file__).parent.parent
+#: Tests of a clone that is deployed once for the session.
+DEPLOYED = ROOT / "tests" / "flows" / "deployed"
 
 
-@pytest.hookimpl(tryfirst=True)  # before what reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares fixtures, whichever process runs it, and begin with what takes longest.
+    """Begin with what takes longest, lest one process is left with it at the end."""
+    slow = (DEPLOYED, DEPLOYED.parent)
+    items.sort(key=lambda item: next((place for place, folder in enumerate(slow) if folder in item.path.parents), 2))
 
-    The tests that share the deployed checkout are one group, the others of a module are one.
-    """
-    for item in items:
-        deployed = "bare_site" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("deployed" if deployed else item.nodeid.partition("::")[0]))
-    flows = ROOT / "tests" / "flows"
-    items.sort(key=lambda item: ("bare_site" not in getattr(item, "fixturenames", ()), flows not in item.path.parents))
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
+    """Keep a module's tests in one process, with the fixtures they share; so those of the deployed checkout."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = ROOT / nodeid.partition("::")[0]
+            return str(DEPLOYED if DEPLOYED in module.parents else module)
+
+    return ByFixtures(config, log)
 
 
 @pytest.fixture(scope="session")
