@@ -215,11 +215,15 @@ class _Training:
             regularization=self.regularization,
         )
         state = None if kept is None else kept["fitting"]
-        if state is not None:
-            fitting.restore(state)
-        if self.monitor is not None:
-            watched = state and state["monitor"]
-            fitting.watch(self.monitor, phase=self.phase, epochs=self.epochs, on_record=self.keeper.log, state=watched)
+        try:
+            if state is not None:
+                fitting.restore(state)
+            if self.monitor is not None:
+                watched, log = state and state["monitor"], self.keeper.log
+                fitting.watch(self.monitor, phase=self.phase, epochs=self.epochs, on_record=log, state=watched)
+        except BaseException:
+            fitting.close()
+            raise
         return fitting
 
     def _keep(self, fitting: Fitting, rate: float, *, at_once: bool = False) -> None:

@@ -43,6 +43,8 @@ _COMPILED: set[Any] = set()
 class FusedEngine:
     """Trains a model in place, its tables being views of the engine's padded rows.
 
+    Until it is closed torch itself computes in the calling thread alone.
+
     Args:
         model: Untrained, or as it was saved; on the CPU, in float32 or float64.
         train: N training ratings.
@@ -69,6 +71,9 @@ class FusedEngine:
         self._dtype = model.user_biases.weight.numpy(force=True).dtype
         _compile(self._dtype)
         self._crew = Crew(min(threads or available_cores(), batches.lanes))
+        # What is left for torch to do between the steps is too small to wake other threads for.
+        self._torch_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         self._step = 0
         self._cells = cells_of(train, batches)
         room = _Room.of(self._cells, batches)
@@ -141,6 +146,7 @@ class FusedEngine:
     def close(self) -> None:
         """Let the threads end and give the model tables of its own."""
         self._crew.close()
+        torch.set_num_threads(self._torch_threads)
         unpack(self.model)
 
     def _stretches(self, steps: int, monitor: Monitor | None) -> Iterator[slice]:
