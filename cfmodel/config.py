@@ -160,6 +160,13 @@ class TrainSettings(Settings):
     batch_size: int | None = Field(
         None, ge=1, description="Ratings in a step; null: a power of two that grows with the number of ratings."
     )
+    blocks: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Blocks that users and movies are each divided into, a power of two; a step learns from a few "
+        "pairs of them. More are faster, fewer mix better; null: as many as keep a pair's rows near a core.",
+    )
     epochs: int = Field(15, ge=1, description="Most passes over the training ratings.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to it.")
     regularization: float | None = Field(
@@ -188,6 +195,12 @@ class TrainSettings(Settings):
     )
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
+
+    @model_validator(mode="after")
+    def _blocks_halve(self) -> Self:
+        if self.blocks is not None and self.blocks & (self.blocks - 1):
+            raise ValueError(f"blocks must be a power of two, not {self.blocks}")
+        return self
 
     def for_rows(self, number: int) -> "TrainSettings":
         """Return the settings for so many rows of users and movies together: with `adam` decided."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.training.shuffle import counting_sort, dealt, keys_of, places, sort_cells
 
@@ -183,6 +184,33 @@ class Batches:
                 parts.append(np.split(order + self.starts[cell], starts[1:-1]))
             for lanes in zip(*parts, strict=True):
                 yield np.concatenate(lanes)
+
+
+def batches_for(
+    ratings: RatingArrays,
+    settings: TrainSettings,
+    device: torch.device,
+    *,
+    num_users: int,
+    num_movies: int,
+    batch_size: int | None = None,
+) -> Batches:
+    """Return the batches that settings ask for on a device.
+
+    Args:
+        ratings: The N training ratings, rows in range.
+        settings: Seed, size and blocks.
+        device: Where to learn. A GPU is fast for large batches, where the CPU is for rows that stay near a core.
+        num_users: Rows of the user tables.
+        num_movies: Rows of the movie tables.
+        batch_size: About how many ratings a step has; None: as the settings say.
+    """
+    size, blocks = batch_size or settings.batch_size or default_batch_size(len(ratings)), settings.blocks
+    if blocks is None and device.type == "cuda":
+        blocks = blocks_for_whole_batches(len(ratings), num_users + num_movies, size)
+    return Batches(
+        ratings, num_users=num_users, num_movies=num_movies, batch_size=size, seed=settings.seed, blocks=blocks
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,6 +144,7 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
         num_movies=len(trained.recommender.movies),
         batch_size=trained.memory.batch_size,
         seed=trained.settings.seed,
+        blocks=trained.memory.blocks,
     )
     order = planned.order()
     batches = [order[places] for places in planned.of(trained.memory.epoch + 1)]

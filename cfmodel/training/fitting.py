@@ -14,7 +14,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches, DeviceRatings, blocks_for_whole_batches
+from cfmodel.training.batches import DeviceRatings, batches_for
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
 from cfmodel.training.memory import AdamMemory, copied
@@ -49,17 +49,13 @@ class Fitting:
     ) -> None:
         device = model.global_mean.device
         self.settings, self.regularization = settings, regularization
-        num_users, num_movies = len(model.user_biases.weight), len(model.movie_biases.weight)
-        self.batches = Batches(
+        self.batches = batches_for(
             train,
-            num_users=num_users,
-            num_movies=num_movies,
+            settings,
+            device,
+            num_users=len(model.user_biases.weight),
+            num_movies=len(model.movie_biases.weight),
             batch_size=batch_size,
-            seed=settings.seed,
-            # A GPU is fast for large batches, where the CPU is for rows that stay near a core.
-            blocks=blocks_for_whole_batches(len(train), num_users + num_movies, batch_size)
-            if device.type == "cuda"
-            else None,
         )
         self.batch_size = batch_size
         self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
@@ -206,6 +202,7 @@ class Fitting:
             epoch=epoch,
             learning_rate=self.engine.learning_rate,
             batch_size=self.batch_size,
+            blocks=self.batches.blocks,
             regularization=self.regularization,
         )
 

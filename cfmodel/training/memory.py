@@ -14,7 +14,7 @@ from torch import Tensor
 from cfmodel.errors import DigestError
 from cfmodel.training.engines.base import AdamState
 
-_NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "regularization")
+_NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "blocks", "regularization")
 _FIRST, _SECOND = "first_moment.", "second_moment."
 
 
@@ -27,6 +27,7 @@ class AdamMemory:
         step: Updates done by then.
         learning_rate: Step size of the last of them, in weight units a step.
         batch_size: Ratings in a step.
+        blocks: Blocks that users and movies were each divided into.
         regularization: Weight of the penalty.
         first_moments: Running mean of each table's gradient, by table, shaped as the table.
         second_moments: Running mean of its square, likewise.
@@ -36,6 +37,7 @@ class AdamMemory:
     step: int
     learning_rate: float
     batch_size: int
+    blocks: int
     regularization: float
     first_moments: dict[str, Tensor]
     second_moments: dict[str, Tensor]
@@ -48,6 +50,7 @@ class AdamMemory:
         epoch: int,
         learning_rate: float,
         batch_size: int,
+        blocks: int,
         regularization: float,
     ) -> Self:
         """Copy the state of an engine's Adam."""
@@ -56,6 +59,7 @@ class AdamMemory:
             step=state.step,
             learning_rate=learning_rate,
             batch_size=batch_size,
+            blocks=blocks,
             regularization=regularization,
             first_moments=copied(state.first_moments),
             second_moments=copied(state.second_moments),

@@ -12,7 +12,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches, DeviceRatings, default_batch_size
+from cfmodel.training.batches import DeviceRatings, batches_for
 from cfmodel.training.engines.autograd import adam_of
 from cfmodel.training.fit import initial_model
 from cfmodel.training.fitting import BLOCK
@@ -166,8 +166,7 @@ def _batches(
     ratings: DeviceRatings, train: RatingArrays, settings: TrainSettings, *, num_users: int, num_movies: int
 ) -> Iterator[DeviceRatings]:
     """Yield the batches that training would see, epoch after epoch."""
-    size = settings.batch_size or default_batch_size(len(ratings))
-    planned = Batches(train, num_users=num_users, num_movies=num_movies, batch_size=size, seed=settings.seed)
+    planned = batches_for(train, settings, ratings.rating.device, num_users=num_users, num_movies=num_movies)
     order = torch.from_numpy(planned.order())
     for epoch in itertools.count(1):
         for places in planned.of(epoch):
