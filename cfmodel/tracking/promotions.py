@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
+from cfmodel.outcome import escaped, with_promotion
 from cfmodel.tracking.finding import data_folders, train_settings_of
+from cfmodel.tracking.listing import DESCRIPTION, PREVIOUS_CHAMPION
 from cfmodel.tracking.models import check_version, recommender_of
 from cfmodel.tracking.registry import (
     CHALLENGER,
@@ -26,9 +28,6 @@ from cfmodel.tracking.tracked import RunSummary, TrackedRun
 
 if TYPE_CHECKING:
     from cfmodel.promotion.decision import Comparison, Decision
-
-#: Tag of a champion: the version it took over from, where a rollback leads.
-_PREVIOUS = "promotion.previous_champion"
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,11 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     """
     version = register(run, model_uri, model_name=model_name)
     set_alias(version, CHALLENGER)
+    told = read_run(run.tracking_uri, run.run_id)
+    name = f"version {version.number} of {escaped(model_name)}"
+    waiting = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
     # By the run as the store has it: what is told now is there now.
-    set_tags(read_run(run.tracking_uri, run.run_id).run, {"model_version": version.number})
+    set_tags(told.run, {"model_version": version.number} | _description(told, waiting))
     return version
 
 
@@ -93,7 +95,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     )
     if decision.is_promotion:
         _check(challenger, run, settings)
-    _write_down(decision, challenger, run.run)
+    _write_down(decision, challenger, run)
     if decision.is_promotion:
         _crown(challenger, champion)
     return decision
@@ -113,7 +115,7 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
             store is away.
     """
     champion = _version(settings, CHAMPION)
-    before = to or champion.tags.get(_PREVIOUS)
+    before = to or champion.tags.get(PREVIOUS_CHAMPION)
     if before is None:
         raise TrackingError(
             f"version {champion.number} of {champion.model_name} took over from no other; name the version that shall "
@@ -126,7 +128,9 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = {"promotion.rolled_back_at": now, "promotion.rolled_back_to": target.number}
     tag_version(champion, said)
-    set_tags(read_run(champion.tracking_uri, champion.run_id).run, said)
+    told = read_run(champion.tracking_uri, champion.run_id)
+    back = f"**rolled back** at {now}: version {target.number} took the place of version {champion.number} again"
+    set_tags(told.run, said | _description(told, back))
     tag_version(target, {"promotion.restored_at": now, "promotion.restored_from": champion.number})
     set_alias(target, CHAMPION)
     return Rollback(target.model_name, target.number, champion.number)
@@ -164,13 +168,21 @@ def _check(challenger: Version, run: RunSummary, settings: PipelineSettings) -> 
     check_version(challenger, Recommender.load(model_folder))
 
 
-def _write_down(decision: "Decision", challenger: Version, run: TrackedRun) -> None:
+def _write_down(decision: "Decision", challenger: Version, told: RunSummary) -> None:
+    from cfmodel.promotion.words import as_paragraph
+
+    run = told.run
     tag_version(challenger, decision.tags(), description=decision.sentence())
-    set_tags(run, decision.tags())
+    set_tags(run, decision.tags() | _description(told, as_paragraph(decision)))
     log_metrics(run, decision.metrics())
     name = decision.decided_at.replace(":", "").removesuffix("+0000")
     with reaching(run.tracking_uri, "recording the decision"):
         client(run.tracking_uri).log_text(run.run_id, decision.as_json(), f"promotion/{name}.json")
+
+
+def _description(told: RunSummary, promotion: str) -> dict[str, str]:
+    """Return a run's description with what is to be said of promotion by now."""
+    return {DESCRIPTION: with_promotion(told.tags.get(DESCRIPTION, ""), promotion)}
 
 
 def _crown(challenger: Version, champion: Version | None) -> None:
@@ -182,7 +194,7 @@ def _crown(challenger: Version, champion: Version | None) -> None:
             f"`cfmodel promote --version {challenger.number}` to hold it against that one"
         )
     if champion is not None:
-        tag_version(challenger, {_PREVIOUS: champion.number})
+        tag_version(challenger, {PREVIOUS_CHAMPION: champion.number})
     set_alias(challenger, CHAMPION)
     if CHALLENGER in challenger.aliases:
         remove_alias(challenger, CHALLENGER)

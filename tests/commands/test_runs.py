@@ -90,18 +90,19 @@ def test_the_last_completed_run_is_the_one_that_finished(settings: TrackingSetti
 def test_a_run_is_held_against_the_champion_and_the_champion_against_the_one_before(tmp_path: Path) -> None:
     settings = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
     runs = [tracking.start_run(settings, name=name) for name in ("before", "champion", "new")]
-    assert tracking.champion_besides(settings, runs[2].run_id) is None
+    assert tracking.champion_besides(settings, runs[2].run_id, model_name="cfmodel") is None
     client = MlflowClient(settings.uri)
     client.create_registered_model("cfmodel")
     numbers = [client.create_model_version("cfmodel", "nowhere", run_id=run.run_id).version for run in runs[:2]]
     client.set_registered_model_alias("cfmodel", "champion", numbers[0])
-    assert tracking.champion_besides(settings, runs[0].run_id) is None
+    assert tracking.champion_besides(settings, runs[0].run_id, model_name="cfmodel") is None
     client.set_registered_model_alias("cfmodel", "champion", numbers[1])
     client.set_model_version_tag("cfmodel", numbers[1], tracking.PREVIOUS_CHAMPION, numbers[0])
     for run, expected in ((runs[2], "champion"), (runs[1], "before")):
-        found = tracking.champion_besides(settings, run.run_id)
+        found = tracking.champion_besides(settings, run.run_id, model_name="cfmodel")
         assert found is not None
         assert found.run.name == expected
+    assert tracking.champion_besides(settings, runs[2].run_id, model_name="another") is None
 
 
 def test_a_store_must_be_there_unless_it_may_be_made(tmp_path: Path) -> None:

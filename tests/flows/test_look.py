@@ -117,6 +117,7 @@ def test_prefects_page_of_the_run_shows_the_result(
     assert "last run" in shown
     assert re.search(r"\d+\.\d\d% (lower|higher)", shown)
     assert "Gradients: " in shown
+    assert "Promotion: " in shown
 
 
 def test_the_artifact_and_the_mlflow_description_say_the_same(
@@ -128,6 +129,7 @@ def test_the_artifact_and_the_mlflow_description_say_the_same(
     )
     tags = site.store.get_run(run_ids[1]).data.tags
     assert artifact.data == tags["mlflow.note.content"]
+    assert f"Promotion: **{tags['promotion.verdict']}**: version 2 of cfmodel" in str(artifact.data)
     assert f"/runs/{run_ids[1]}" in str(artifact.data)
     assert f"http://127.0.0.1:{site.port}/" in str(artifact.data)
 
