@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
-from sites import Site, settle
+from sites import Site, begun
 
 from cfmodel.gradients.records import TABLES
 
@@ -33,15 +33,11 @@ WAIT = 60_000
 @pytest.fixture(scope="module")
 def flow_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun]) -> list[FlowRun]:
     """Two runs that differ in one setting."""
-    deployment = client.read_deployment_by_name("pipeline/cpu")
     done = []
     for seed in (1, 2):
-        settle(client)
         overrides = {"train.seed": seed, "train.epochs": 3, "train.embedding_dim": 4}
-        started = client.create_flow_run_from_deployment(
-            deployment.id, parameters={"source": SOURCE, "overrides": overrides}
-        )
-        done.append(awaited(lambda run=started: client.read_flow_run(run.id), state="Completed"))
+        run = begun(client, "pipeline/cpu", source=SOURCE, overrides=overrides)
+        done.append(awaited(lambda run=run: client.read_flow_run(run.id), state="Completed"))
     return done
 
 
