@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.exceptions import ParameterTypeError
 
+from cfmodel.config import PipelineSettings
 from cfmodel.errors import ConfigError, DataError, DigestError
 from cfmodel.refs import RunRef
 from flows.pipeline import pipeline
@@ -94,6 +96,8 @@ def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_s
     assert recorded.info.status == "FINISHED"
     assert recorded.data.params["train.epochs"] == "2"
     assert recorded.data.params["source"] == SOURCE
+    sections = {name.partition(".")[0] for name in recorded.data.params if name != "source"}
+    assert sections == set(signature(pipeline.fn).parameters) & set(PipelineSettings.model_fields)
     assert (recorded.data.params["train.engine"], recorded.data.tags["engine"]) == ("auto", "fused")
     assert "CPU" in recorded.data.tags["engine_reason"]
     assert {"test/rmse", "test/mae", "test/damped_bias_rmse", "test/global_mean_rmse"} <= set(recorded.data.metrics)
