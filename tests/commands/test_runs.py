@@ -73,6 +73,18 @@ def test_a_run_takes_one_line_of_80_columns(settings: TrackingSettings) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_an_error_on_other_ratings_than_the_newest_runs_has_a_star(settings: TrackingSettings) -> None:
+    assert "*" not in listing(settings, width=120)[1]
+    elsewhere = settings.model_copy(update={"experiment": "of-two-splits"})
+    for digest in ("a", "b", "b"):
+        run = tracking.start_run(elsewhere, tags={"split_digest": digest})
+        tracking.log_metrics(run, {"test/rmse": 0.9, "test/damped_bias_rmse": 0.95})
+        tracking.end_run(run)
+    _, shown = listing(elsewhere)
+    assert [line.count("*") for line in shown.splitlines() if "finished" in line] == [0, 0, 2]
+    assert "* on other ratings than the newest run's: the two are not comparable" in shown
+
+
 def test_no_store_and_no_runs_yet_are_said_and_nothing_is_made(tmp_path: Path) -> None:
     runs, shown = listing(TrackingSettings(uri=f"sqlite:///{tmp_path}/none.db"))
     assert runs == []
