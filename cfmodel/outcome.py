@@ -50,7 +50,7 @@ def as_markdown(outcome: Outcome) -> str:
         f"Biased matrix factorisation of **{escaped(outcome.source)}**, trained {training_in_words(run.metrics)}.",
         "\n".join(_table(outcome)),
         _health(run.tags),
-        f"{_PROMOTION}**not decided**; its model is no version yet",
+        f"{_PROMOTION}**not decided**: its model is no version yet; `cfmodel promote --run` with the id of this run",
         _times(run),
         " · ".join(f"[{name}]({address})" for name, address in outcome.links.items()),
     ]

@@ -8,9 +8,9 @@ from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.outcome import escaped, with_promotion
-from cfmodel.tracking.finding import data_folders, train_settings_of
+from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
 from cfmodel.tracking.listing import DESCRIPTION, PREVIOUS_CHAMPION
-from cfmodel.tracking.models import check_version, recommender_of
+from cfmodel.tracking.models import check_version, model_of, recommender_of
 from cfmodel.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -49,9 +49,10 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     """Make a run's model a version and the challenger.
 
     Raises:
-        TrackingError: The store is away or refuses.
+        TrackingError: It is the champion already, or the store is away or refuses.
     """
     version = register(run, model_uri, model_name=model_name)
+    _require_other_than_champion(version)
     set_alias(version, CHALLENGER)
     told = read_run(run.tracking_uri, run.run_id)
     name = f"version {version.number} of {escaped(model_name)}"
@@ -59,6 +60,23 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     # By the run as the store has it: what is told now is there now.
     set_tags(told.run, {"model_version": version.number} | _description(told, waiting))
     return version
+
+
+def put_forward_later(settings: PipelineSettings, run: str) -> Version:
+    """Make a finished run's model a version and the challenger, where the run itself could not.
+
+    Args:
+        settings: Which store, which experiment, which registered model.
+        run: Its id, name, or a start of its id.
+
+    Raises:
+        TrackingError: There is no such run, it did not come to its end, it recorded no model, its model is the
+            champion, or the store is away.
+    """
+    found = find_run(settings.tracking, run)
+    if found.status != "FINISHED":
+        raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model is put forward")
+    return put_forward(found.run, model_of(found.run), model_name=settings.promotion.model_name)
 
 
 def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
@@ -81,8 +99,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     from cfmodel.promotion.decision import judge
 
     challenger = _version(settings, wanted)
-    if CHAMPION in challenger.aliases:
-        raise TrackingError(f"version {challenger.number} of {challenger.model_name} is the champion already")
+    _require_other_than_champion(challenger)
     champion = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     run = read_run(challenger.tracking_uri, challenger.run_id)
     decision = judge(
@@ -134,6 +151,11 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
     tag_version(target, {"promotion.restored_at": now, "promotion.restored_from": champion.number})
     set_alias(target, CHAMPION)
     return Rollback(target.model_name, target.number, champion.number)
+
+
+def _require_other_than_champion(version: Version) -> None:
+    if CHAMPION in version.aliases:
+        raise TrackingError(f"version {version.number} of {version.model_name} is the champion already")
 
 
 def _version(settings: PipelineSettings, wanted: str) -> Version:

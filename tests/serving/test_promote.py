@@ -196,3 +196,15 @@ def test_a_model_put_forward_twice_is_one_version(team: Team, client: MlflowClie
     again = tracking.put_forward(run, version.tags["model_uri"], model_name=team.name)
     assert again.number == version.number
     assert len(client.search_model_versions(f"name = '{team.name}'")) == 1
+
+
+def test_a_finished_run_that_could_not_put_its_model_forward_is_put_forward_later(team: Team) -> None:
+    run, _ = team.trained(epochs=6)
+    version = tracking.put_forward_later(team.settings, run.run_id)
+    assert (version.run_id, version.number) == (run.run_id, "1")
+    assert tracking.promote(team.settings).is_promotion
+    with pytest.raises(TrackingError, match=r"version 1 of .* is the champion already"):
+        tracking.put_forward_later(team.settings, run.run_id)
+    tracking.reopen_run(run)
+    with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model is put forward"):
+        tracking.put_forward_later(team.settings, run.run_id)
