@@ -34,9 +34,9 @@ def _outcome(run: RunRef, settings: PipelineSettings) -> Outcome:
     summary = tracking.told_of(run)
     links = {}
     if run.experiment_id:  # a run that its store does not know yet has no page
-        links["this run in MLflow"] = address = tracking.run_url(run)
+        links["this run in MLflow"] = tracking.run_url(run)
         if "health.verdict" in summary.tags:
-            links["its gradients"] = f"{address}/artifacts/gradients/report.html"
+            links["its gradients"] = tracking.run_url(run, artifact="gradients/report.html")
     if deployment.id and flow_run.ui_url:  # a run without one is of a server that goes with its command
         links["in Prefect"] = flow_run.ui_url
     return Outcome(summary.params.get("source", ""), summary, _others(run, settings), links)

@@ -83,7 +83,7 @@ def test_the_runs_description_says_what_became_of_its_model(team: Team, client: 
     assert said(worse).startswith(
         f"**refused**: version 2 of {team.name}, held against version 1, the champion, on {basis}\n- not better than"
     )
-    assert f"difference {found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}] (95%)" in said(worse)
+    assert f"difference {found.difference:+.4f} \\[{found.low:+.4f}, {found.high:+.4f}\\] (95%)" in said(worse)
     better = team.put_forward(epochs=12)
     tracking.promote(team.settings)
     assert said(better).startswith(f"**promoted**: version 3 of {team.name}, held against version 1, the champion")

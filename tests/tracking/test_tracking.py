@@ -385,7 +385,10 @@ def test_links_lead_to_the_training_view(store: Store, run: Run) -> None:
     assert tracking.experiment_url(run, port=5001) == view
     assert tracking.training_view(TrackingSettings(uri=store.uri), port=5001) == view
     served = replace(run, tracking_uri="https://mlflow.example/")
-    assert tracking.run_url(served) == f"https://mlflow.example/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    assert (
+        tracking.run_url(served)
+        == f"https://mlflow.example/#/experiments/{run.experiment_id}/runs/{run.run_id}?workflowType=machine_learning"
+    )
 
 
 def test_the_address_is_the_setting_else_the_environment_else_a_file_here(
