@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.exceptions import ParameterTypeError
 
+from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import ConfigError, DataError, DigestError
 from cfmodel.refs import RunRef
@@ -188,6 +189,17 @@ def test_a_reused_result_that_is_no_longer_whole_is_made_again(run: Run, data_di
     again = run()
     assert MlflowClient(again.tracking_uri).get_run(again.run_id).data.tags["step.split"] == "run"
     assert list((data_dir / "splits").glob("*/test.parquet"))
+
+
+def test_a_split_that_was_made_again_elsewhere_is_found_by_its_digest(run: Run, data_dir: Path) -> None:
+    finished = run(split__seed=11)
+    summary = tracking.read_run(finished.tracking_uri, finished.run_id)
+    before, model = tracking.data_folders(summary, data_dir)
+    before.rename(before.with_name("made-again"))
+    assert tracking.data_folders(summary, data_dir) == (before.with_name("made-again"), model)
+    shutil.rmtree(before.with_name("made-again"))
+    with pytest.raises(DigestError, match="left its data there and it is gone"):
+        tracking.data_folders(summary, data_dir)
 
 
 def test_a_file_that_changed_is_ingested_anew(run: Run, tmp_path: Path) -> None:
