@@ -29,7 +29,7 @@ run: .venv/run.stamp ## Run the pipeline: make run [SOURCE=ratings.csv] [ARGS="-
 test: .venv/dev.stamp check ## Lint, check format and types, run every test
 	@$(BIN)/pytest $(ARGS)
 
-test-slow: .venv/dev.stamp ## Run the tests that need minutes: the whole operating guide
+test-slow: .venv/dev.stamp ## Run the tests that need minutes: whatever README and guides tell to type
 	@$(BIN)/pytest -m slow $(ARGS)
 
 check: .venv/dev.stamp ## Lint, check format and types

@@ -98,8 +98,9 @@ def ui(port: int, settings: "PipelineSettings") -> None:
 
 @main.command()
 @click.option("--version", metavar="VERSION", help="Number or alias of a version; by default the challenger.")
+@click.option("--run", metavar="RUN", help="A finished run whose model is no version yet: it is made one first.")
 @_with_settings
-def promote(version: str | None, settings: "PipelineSettings") -> None:
+def promote(version: str | None, run: str | None, settings: "PipelineSettings") -> None:
     """Make the challenger the champion, if it is better.
 
     Both predict the same ratings, which neither learned from. The challenger must err less than the
@@ -110,7 +111,7 @@ def promote(version: str | None, settings: "PipelineSettings") -> None:
 
     from cfmodel.commands.promote import promote_version
 
-    promote_version(settings, version=version, console=Console())
+    promote_version(settings, version=version, run=run, console=Console())
 
 
 @main.command()

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
 
+#: What the paragraph on promotion begins with, the one that changes after the run.
+_PROMOTION = "Promotion: "
+
 _ESCAPES = {ord(character): f"\\{character}" for character in "\\`*_[]|#"} | {ord("<"): "&lt;", ord("\n"): " "}
 
 
@@ -44,18 +47,33 @@ def as_markdown(outcome: Outcome) -> str:
     """Return the page: one sentence, the table of errors, health, promotion, times and links."""
     run = outcome.run
     parts = [
-        f"Biased matrix factorisation of **{_escaped(outcome.source)}**, trained {training_in_words(run.metrics)}.",
+        f"Biased matrix factorisation of **{escaped(outcome.source)}**, trained {training_in_words(run.metrics)}.",
         "\n".join(_table(outcome)),
-        *_verdicts(run.tags),
+        _health(run.tags),
+        f"{_PROMOTION}**not decided**: its model is no version yet; `cfmodel promote --run` with the id of this run",
         _times(run),
         " · ".join(f"[{name}]({address})" for name, address in outcome.links.items()),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def with_promotion(page: str, said: str) -> str:
+    """Return the page with another paragraph on promotion, in the place of the one it has or at its end."""
+    parts = page.rstrip("\n").split("\n\n") if page else []
+    place = next((n for n, part in enumerate(parts) if part.startswith(_PROMOTION)), len(parts))
+    parts[place : place + 1] = [_PROMOTION + said]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Keep a name from being read as Markdown or HTML."""
+    return text.translate(_ESCAPES)
+
+
 def _table(outcome: Outcome) -> Iterator[str]:
     mine = outcome.run.metrics.get("test/rmse")
-    yield "| on the test ratings | RMSE | MAE | this model's RMSE is |"
+    # MLflow sets columns without a gap: headers that are wider than the numbers, and end in a mark, keep them apart.
+    yield "| on the test ratings: | RMSE ↓ | MAE ↓ | this model's RMSE is |"
     yield "|---|---|---|---|"
     for row in accuracy_rows(outcome.run.metrics):
         rmse = row["test RMSE"]
@@ -71,7 +89,7 @@ def _table(outcome: Outcome) -> Iterator[str]:
 
 def _row(name: str, rmse: float | None, mae: float | None, against: str) -> str:
     numbers = ("" if value is None else f"{value:.4f}" for value in (rmse, mae))
-    return f"| {_escaped(name)} | {' | '.join(numbers)} | {against} |"
+    return f"| {escaped(name)} | {' | '.join(numbers)} | {against} |"
 
 
 def _against(mine: float | None, other: float | None) -> str:
@@ -81,13 +99,11 @@ def _against(mine: float | None, other: float | None) -> str:
     return "the same" if abs(share) < 5e-5 else f"{abs(share):.2%} {'lower' if share < 0 else 'higher'}"
 
 
-def _verdicts(tags: Mapping[str, str]) -> Iterator[str]:
-    if (health := tags.get("health.verdict")) is not None:
-        first = f": {_escaped(tags['health.first'])}" if "health.first" in tags else ""
-        yield f"Gradients: **{health}**{first}"
-    if (verdict := tags.get("promotion.verdict")) is not None:
-        reasons = f": {_escaped(tags['promotion.reasons'])}" if tags.get("promotion.reasons") else ""
-        yield f"Version {tags.get('promotion.version', '')} of the model: **{_escaped(verdict)}**{reasons}"
+def _health(tags: Mapping[str, str]) -> str:
+    if (health := tags.get("health.verdict")) is None:
+        return ""
+    first = f": {escaped(tags['health.first'])}" if "health.first" in tags else ""
+    return f"Gradients: **{health}**{first}"
 
 
 def _times(run: Measured) -> str:
@@ -96,8 +112,3 @@ def _times(run: Measured) -> str:
         for name, seconds in step_seconds(run.metrics).items()
     )
     return ", ".join(taken)
-
-
-def _escaped(text: str) -> str:
-    """Keep a name from being read as Markdown or HTML."""
-    return text.translate(_ESCAPES)

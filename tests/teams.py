@@ -39,6 +39,11 @@ class Team:
 
     def put_forward(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
         """Train a model on the split, record it and make it the challenger."""
+        run, model = self.trained(epochs=epochs, parts=parts, health=health)
+        return tracking.put_forward(run, model, model_name=self.name)
+
+    def trained(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> tuple[Run, str]:
+        """Train a model on the split and record it; return its run and its address."""
         parts = parts or self.split()
         settings = self.settings.model_copy(update={"train": self.settings.train.model_copy(update={"epochs": epochs})})
         run = tracking.start_run(settings.tracking, tags={"health.verdict": health})
@@ -48,7 +53,7 @@ class Team:
         trained.recommender.save(self.saved(run))
         model = tracking.log_model(run, self.saved(run))
         tracking.end_run(run)
-        return tracking.put_forward(run, model, model_name=settings.promotion.model_name)
+        return run, model
 
     def saved(self, run: Run) -> Path:
         """Folder of a run's model."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cfmodel.outcome import Outcome, as_markdown
+from cfmodel.outcome import Outcome, as_markdown, with_promotion
 
 METRICS = {
     "test/rmse": 0.9,
@@ -51,12 +51,27 @@ def test_an_equal_error_is_called_the_same() -> None:
     assert "| champion | 0.9000 | 0.7000 | the same |" in page(champion=Known())
 
 
-def test_health_and_promotion_are_told_with_their_reason() -> None:
+def test_health_is_told_with_its_reason() -> None:
     health = {"health.verdict": "warning", "health.first": "clipping: 90 % of steps"}
-    promotion = {"promotion.verdict": "refused", "promotion.version": "3", "promotion.reasons": "no better"}
-    lines = page(run=Known(tags={"split_digest": "a"} | health | promotion))
+    lines = page(run=Known(tags={"split_digest": "a"} | health))
     assert "Gradients: **warning**: clipping: 90 % of steps" in lines
-    assert "Version 3 of the model: **refused**: no better" in lines
+
+
+def test_what_is_known_of_promotion_stands_where_it_stood_however_often_it_changes() -> None:
+    before = as_markdown(Outcome("ratings.csv", Known()))
+    (unknown,) = (line for line in before.splitlines() if line.startswith("Promotion: **not decided**"))
+    place = before.splitlines().index(unknown)
+    refused = with_promotion(before, "**refused**: version 3\n- no better")
+    promoted = with_promotion(refused, "**promoted**: version 3")
+    assert refused.splitlines()[place : place + 2] == ["Promotion: **refused**: version 3", "- no better"]
+    assert promoted == before.replace(unknown, "Promotion: **promoted**: version 3")
+
+
+def test_a_page_that_says_nothing_of_promotion_gets_it_at_its_end() -> None:
+    assert with_promotion("Somebody's own words.\n", "**refused**") == (
+        "Somebody's own words.\n\nPromotion: **refused**\n"
+    )
+    assert with_promotion("", "**refused**") == "Promotion: **refused**\n"
 
 
 def test_what_was_reused_is_said() -> None:

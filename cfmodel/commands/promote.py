@@ -6,16 +6,29 @@ from rich.table import Table
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
+from cfmodel.errors import ConfigError
 from cfmodel.promotion.decision import Decision
 from cfmodel.promotion.words import basis_of, rows_of
 
 
-def promote_version(settings: PipelineSettings, *, version: str | None, console: Console) -> None:
+def promote_version(
+    settings: PipelineSettings, *, version: str | None, console: Console, run: str | None = None
+) -> None:
     """Hold a version against the champion, say what was decided and why.
 
+    Args:
+        settings: Which store, which registered model, how sure to be.
+        version: The version, by number or alias; None: the challenger.
+        console: Where to say it.
+        run: A finished run whose model is made the challenger first; in place of a version.
+
     Raises:
-        CFModelError: There is no such version, or it cannot be compared.
+        CFModelError: There is no such version or run, or it cannot be compared.
     """
+    if run is not None:
+        if version is not None:
+            raise ConfigError("say which: --version of a model that is a version, or --run of one that is none yet")
+        version = tracking.put_forward_later(settings, run).number
     decision = tracking.promote(settings, version or tracking.CHALLENGER)
     _show(decision, console)
 

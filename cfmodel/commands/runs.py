@@ -35,11 +35,16 @@ def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> li
     for version in tracking.aliased_versions(uri):
         aliases.setdefault(version.run_id, []).append(version.alias)
     console.print(runs_table(runs, aliases, source_width=max(10, console.width - _OTHERS_WIDTH)))
+    if any(_is_of_other_ratings(run, runs) for run in runs):
+        console.print("* on other ratings than the newest run's: the two are not comparable", soft_wrap=True)
     return runs
 
 
 def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, source_width: int) -> Table:
-    """Return the table: when, which, how it ended, its error beside its floor, its health, what it is by alias."""
+    """Return the table: when, which, how it ended, its error beside its floor, its health, what it is by alias.
+
+    An error on other ratings than the newest run's has a star.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("started", "id", "status"):
         table.add_column(name, no_wrap=True)
@@ -49,13 +54,13 @@ def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, sour
         table.add_column(name, no_wrap=True)
     table.add_column("source", overflow="fold")
     for run in runs:
-        health = run.tags.get("health.verdict", "")
+        health, star = run.tags.get("health.verdict", ""), "*" if _is_of_other_ratings(run, runs) else ""
         table.add_row(
             run.started.astimezone().strftime("%m-%d %H:%M"),
             run.run.run_id[:8],
             Text(run.status.lower(), _STYLES.get(run.status, "")),
-            _metric(run, "test/rmse"),
-            _metric(run, "test/damped_bias_rmse"),
+            _metric(run, "test/rmse", star),
+            _metric(run, "test/damped_bias_rmse", star),
             Text(health, _STYLES.get(health, "")),
             Text(", ".join(aliases.get(run.run.run_id, ()))),
             _shortened(run.params.get("source", ""), source_width),
@@ -69,5 +74,12 @@ def _shortened(text: str, width: int) -> Text:
     return shown
 
 
-def _metric(run: ListedRun, key: str) -> str:
-    return f"{run.metrics[key]:.4f}" if key in run.metrics else ""
+def _is_of_other_ratings(run: ListedRun, runs: Sequence[ListedRun]) -> bool:
+    """Tell whether a run's errors are on other rows than those of the newest run that has any."""
+    measured = (each for each in runs if "test/rmse" in each.metrics)
+    newest = next(measured, run)
+    return "test/rmse" in run.metrics and run.tags.get("split_digest") != newest.tags.get("split_digest")
+
+
+def _metric(run: ListedRun, key: str, star: str) -> str:
+    return f"{run.metrics[key]:.4f}{star}" if key in run.metrics else ""

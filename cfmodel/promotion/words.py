@@ -1,5 +1,6 @@
 """A decision as people read it."""
 
+from cfmodel.outcome import escaped
 from cfmodel.promotion.bootstrap import Difference
 from cfmodel.promotion.decision import Decision
 
@@ -25,9 +26,20 @@ def as_markdown(decision: Decision) -> str:
     """Return a decision as Markdown: verdict, reasons and the table behind it."""
     table = [f"| {' | '.join(row)} |" for row in rows_of(decision)]
     header = ["| | RMSE | challenger less this |", "|---|---|---|"] if table else []
-    reasons = [f"- {reason}" for reason in decision.reasons]
     title = f"**{decision.model_name} version {decision.version}: {decision.verdict}**"
-    return "\n".join([title, "", *reasons, "", f"On {basis_of(decision)}:", "", *header, *table, ""])
+    return "\n".join([title, "", *_reasons(decision), "", f"On {basis_of(decision)}:", "", *header, *table, ""])
+
+
+def as_paragraph(decision: Decision) -> str:
+    """Return what a run's page says of it: verdict, what was held against what, and every reason."""
+    against = f", held against version {decision.champion_version}, the champion" if decision.champion_version else ""
+    title = f"**{decision.verdict}**: version {decision.version} of {escaped(decision.model_name)}{against}"
+    return "\n".join([f"{title}, on {basis_of(decision)}", *_reasons(decision)])
+
+
+def _reasons(decision: Decision) -> list[str]:
+    # Some pages take an interval before a bracket for a link.
+    return [f"- {escaped(reason)}" for reason in decision.reasons]
 
 
 def _interval(found: Difference) -> str:

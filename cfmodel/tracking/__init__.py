@@ -43,7 +43,7 @@ from cfmodel.tracking.listing import (
 )
 from cfmodel.tracking.loading import LoadedModel, load_model
 from cfmodel.tracking.models import check_model, log_model
-from cfmodel.tracking.promotions import Rollback, promote, put_forward, rollback
+from cfmodel.tracking.promotions import Rollback, promote, put_forward, put_forward_later, rollback
 from cfmodel.tracking.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
 from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
 from cfmodel.tracking.resuming import OpenRun, opened_run, order_of
@@ -112,6 +112,7 @@ __all__ = [
     "order_of",
     "promote",
     "put_forward",
+    "put_forward_later",
     "read_gradients",
     "read_run",
     "recorder",

@@ -1,6 +1,7 @@
 """Runs found again: by id, by name, or the newest; and the folders they left behind."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -69,10 +70,12 @@ def data_folders(run: RunSummary, data_dir: Path) -> tuple[Path, Path]:
     parts = [Path(unquote(urlparse(json.loads(each.dataset.source)["uri"]).path)) for each in inputs]
     if not parts:
         raise DigestError(f"run {run.run.run_id}: names no data sets; take a run of `cfmodel run`")
-    split = parts[0].parent
+    left = parts[0].parent
+    # The store knows a split by its digest alone, and says where it was first.
+    split = left if left.is_dir() else _split_in(data_dir, run.tags.get("split_digest")) or left
     name = run.tags.get(LOCAL_ID, run.run.run_id)
     # A split that was made for another folder of data may have been taken up again.
-    homes = [home / "models" / name for home in (split.parent.parent, data_dir)]
+    homes = [home / "models" / name for home in (left.parent.parent, data_dir)]
     model = next((home for home in homes if home.is_dir()), homes[0])
     for folder in (split, model):
         if not folder.is_dir():
@@ -81,6 +84,15 @@ def data_folders(run: RunSummary, data_dir: Path) -> tuple[Path, Path]:
                 "machine; run the pipeline again here"
             )
     return split, model
+
+
+def _split_in(data_dir: Path, digest: str | None) -> Path | None:
+    """Return the folder below a folder for data that holds a split, by its digest; None where there is none."""
+    for manifest in (data_dir / "splits").glob("*/manifest.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(manifest.read_text(encoding="utf-8"))["split"]["digest"] == digest:
+                return manifest.parent.resolve()
+    return None
 
 
 def _search(uri: str, experiment: str, run: str | None) -> list[Any]:

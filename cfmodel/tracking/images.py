@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: By this tag MLflow's pages know that a run has such pictures.
 IMAGES_TAG = {"mlflow.loggedImages": "True"}
-_LONGER_SIDE = 256
+_LONGER_SIDE = 512
 
 
 def image_files(images: "Iterable[tuple[str, int, Image]]") -> dict[str, Path | str | bytes]:

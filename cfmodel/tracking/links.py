@@ -6,6 +6,9 @@ from cfmodel.config import TrackingSettings
 from cfmodel.tracking.store import experiment_named, reaching, resolve_uri
 from cfmodel.tracking.tracked import TrackedRun
 
+#: MLflow's pages open on a view meant for language models unless told otherwise.
+_FOR_TRAINING = "workflowType=machine_learning"
+
 
 def training_view(settings: TrackingSettings, *, port: int = 5000) -> str:
     """Return the link to the training view of the experiment that runs go to, creating it where missing.
@@ -21,8 +24,6 @@ def training_view(settings: TrackingSettings, *, port: int = 5000) -> str:
 def experiment_url(run: TrackedRun, *, port: int = 5000) -> str:
     """Return the link to the training view of a run's experiment in MLflow's UI.
 
-    The bare address of an experiment opens on a view meant for language models.
-
     Args:
         run: One of the experiment's runs.
         port: Where MLflow's UI listens on this machine; not used if the store is itself a server.
@@ -30,13 +31,14 @@ def experiment_url(run: TrackedRun, *, port: int = 5000) -> str:
     return _training_view(run.tracking_uri, run.experiment_id, port)
 
 
-def run_url(run: TrackedRun, *, port: int = 5000) -> str:
-    """Return the link to the run's page in MLflow's UI; `port` as for `experiment_url`."""
-    return f"{_server(run.tracking_uri, port)}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+def run_url(run: TrackedRun, *, artifact: str | None = None, port: int = 5000) -> str:
+    """Return the link to the run's page in MLflow's UI, or to an artifact on it; `port` as for `experiment_url`."""
+    page = f"{_server(run.tracking_uri, port)}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return f"{page}{f'/artifacts/{artifact}' if artifact else ''}?{_FOR_TRAINING}"
 
 
 def _training_view(uri: str, experiment_id: str, port: int) -> str:
-    return f"{_server(uri, port)}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    return f"{_server(uri, port)}/#/experiments/{experiment_id}/runs?{_FOR_TRAINING}"
 
 
 def _server(uri: str, port: int) -> str:

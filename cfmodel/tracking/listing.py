@@ -131,18 +131,20 @@ def aliased_versions(uri: str) -> list[AliasedVersion]:
     ]
 
 
-def champion_besides(settings: TrackingSettings, run_id: str) -> ListedRun | None:
+def champion_besides(settings: TrackingSettings, run_id: str, *, model_name: str) -> ListedRun | None:
     """Return the run that a run is held against: the champion's, or that of the version it took over from.
 
     Args:
         settings: Which store.
         run_id: The run; where it trained the champion itself, the version before that is meant.
+        model_name: The registered model whose champion it is.
 
     Raises:
         TrackingError: The store is away.
     """
     uri = resolve_uri(settings)
-    champion = next((found for found in aliased_versions(uri) if found.alias == "champion"), None)
+    aliased = aliased_versions(uri)
+    champion = next((each for each in aliased if (each.model_name, each.alias) == (model_name, "champion")), None)
     if champion is None:
         return None
     other: str | None = champion.run_id

@@ -7,7 +7,7 @@ from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.tracking.finding import find_run
-from cfmodel.tracking.models import load_recommender
+from cfmodel.tracking.models import load_recommender, model_of
 from cfmodel.tracking.registry import CHAMPION, Version, find_version
 from cfmodel.tracking.runs import read_run
 from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
@@ -66,12 +66,7 @@ def _of_version(version: Version) -> LoadedModel:
 
 
 def _of_run(run: RunSummary) -> LoadedModel:
-    uri, run_id = run.run.tracking_uri, run.run.run_id
+    uri, model = run.run.tracking_uri, model_of(run.run)
     with reaching(uri, "looking up the run's model"):
-        store = client(uri)
-        outputs = store.get_run(run_id).outputs
-        models = outputs.model_outputs if outputs else []
-        if not models:
-            raise TrackingError(f"run {run_id} recorded no model; choose another, or run `cfmodel run`")
-        location = store.get_logged_model(models[0].model_id).artifact_location
+        location = client(uri).get_logged_model(model.removeprefix("models:/")).artifact_location
     return LoadedModel(load_recommender(uri, location), f"the model of run {run.run.name}", None, run)

@@ -80,6 +80,19 @@ def record_model(run: Run, folder: Path, *, digest: str) -> str:
     return str(model.model_id)
 
 
+def model_of(run: TrackedRun) -> str:
+    """Return the address of the model that a run recorded, `models:/<id>`.
+
+    Raises:
+        TrackingError: It recorded none, or the store is away.
+    """
+    with reaching(run.tracking_uri, "looking up the run's model"):
+        outputs = client(run.tracking_uri).get_run(run.run_id).outputs
+    if not (outputs and outputs.model_outputs):
+        raise TrackingError(f"run {run.run_id} recorded no model; choose another, or run `cfmodel run`")
+    return f"models:/{outputs.model_outputs[0].model_id}"
+
+
 def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
     """Load a recorded model back from the run's store and ask it what the recommender answers.
 

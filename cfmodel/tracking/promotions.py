@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from cfmodel.addresses import shown
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.tracking.finding import data_folders, train_settings_of
-from cfmodel.tracking.models import check_version, recommender_of
+from cfmodel.outcome import escaped, with_promotion
+from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
+from cfmodel.tracking.listing import DESCRIPTION, PREVIOUS_CHAMPION
+from cfmodel.tracking.models import check_version, model_of, recommender_of
 from cfmodel.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -26,9 +28,6 @@ from cfmodel.tracking.tracked import RunSummary, TrackedRun
 
 if TYPE_CHECKING:
     from cfmodel.promotion.decision import Comparison, Decision
-
-#: Tag of a champion: the version it took over from, where a rollback leads.
-_PREVIOUS = "promotion.previous_champion"
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,34 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     """Make a run's model a version and the challenger.
 
     Raises:
-        TrackingError: The store is away or refuses.
+        TrackingError: It is the champion already, or the store is away or refuses.
     """
     version = register(run, model_uri, model_name=model_name)
+    _require_other_than_champion(version)
     set_alias(version, CHALLENGER)
+    told = read_run(run.tracking_uri, run.run_id)
+    name = f"version {version.number} of {escaped(model_name)}"
+    waiting = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
     # By the run as the store has it: what is told now is there now.
-    set_tags(read_run(run.tracking_uri, run.run_id).run, {"model_version": version.number})
+    set_tags(told.run, {"model_version": version.number} | _description(told, waiting))
     return version
+
+
+def put_forward_later(settings: PipelineSettings, run: str) -> Version:
+    """Make a finished run's model a version and the challenger, where the run itself could not.
+
+    Args:
+        settings: Which store, which experiment, which registered model.
+        run: Its id, name, or a start of its id.
+
+    Raises:
+        TrackingError: There is no such run, it did not come to its end, it recorded no model, its model is the
+            champion, or the store is away.
+    """
+    found = find_run(settings.tracking, run)
+    if found.status != "FINISHED":
+        raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model is put forward")
+    return put_forward(found.run, model_of(found.run), model_name=settings.promotion.model_name)
 
 
 def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
@@ -79,8 +99,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     from cfmodel.promotion.decision import judge
 
     challenger = _version(settings, wanted)
-    if CHAMPION in challenger.aliases:
-        raise TrackingError(f"version {challenger.number} of {challenger.model_name} is the champion already")
+    _require_other_than_champion(challenger)
     champion = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     run = read_run(challenger.tracking_uri, challenger.run_id)
     decision = judge(
@@ -93,7 +112,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     )
     if decision.is_promotion:
         _check(challenger, run, settings)
-    _write_down(decision, challenger, run.run)
+    _write_down(decision, challenger, run)
     if decision.is_promotion:
         _crown(challenger, champion)
     return decision
@@ -113,7 +132,7 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
             store is away.
     """
     champion = _version(settings, CHAMPION)
-    before = to or champion.tags.get(_PREVIOUS)
+    before = to or champion.tags.get(PREVIOUS_CHAMPION)
     if before is None:
         raise TrackingError(
             f"version {champion.number} of {champion.model_name} took over from no other; name the version that shall "
@@ -126,10 +145,17 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = {"promotion.rolled_back_at": now, "promotion.rolled_back_to": target.number}
     tag_version(champion, said)
-    set_tags(read_run(champion.tracking_uri, champion.run_id).run, said)
+    told = read_run(champion.tracking_uri, champion.run_id)
+    back = f"**rolled back** at {now}: version {target.number} took the place of version {champion.number} again"
+    set_tags(told.run, said | _description(told, back))
     tag_version(target, {"promotion.restored_at": now, "promotion.restored_from": champion.number})
     set_alias(target, CHAMPION)
     return Rollback(target.model_name, target.number, champion.number)
+
+
+def _require_other_than_champion(version: Version) -> None:
+    if CHAMPION in version.aliases:
+        raise TrackingError(f"version {version.number} of {version.model_name} is the champion already")
 
 
 def _version(settings: PipelineSettings, wanted: str) -> Version:
@@ -164,13 +190,21 @@ def _check(challenger: Version, run: RunSummary, settings: PipelineSettings) -> 
     check_version(challenger, Recommender.load(model_folder))
 
 
-def _write_down(decision: "Decision", challenger: Version, run: TrackedRun) -> None:
+def _write_down(decision: "Decision", challenger: Version, told: RunSummary) -> None:
+    from cfmodel.promotion.words import as_paragraph
+
+    run = told.run
     tag_version(challenger, decision.tags(), description=decision.sentence())
-    set_tags(run, decision.tags())
+    set_tags(run, decision.tags() | _description(told, as_paragraph(decision)))
     log_metrics(run, decision.metrics())
     name = decision.decided_at.replace(":", "").removesuffix("+0000")
     with reaching(run.tracking_uri, "recording the decision"):
         client(run.tracking_uri).log_text(run.run_id, decision.as_json(), f"promotion/{name}.json")
+
+
+def _description(told: RunSummary, promotion: str) -> dict[str, str]:
+    """Return a run's description with what is to be said of promotion by now."""
+    return {DESCRIPTION: with_promotion(told.tags.get(DESCRIPTION, ""), promotion)}
 
 
 def _crown(challenger: Version, champion: Version | None) -> None:
@@ -182,7 +216,7 @@ def _crown(challenger: Version, champion: Version | None) -> None:
             f"`cfmodel promote --version {challenger.number}` to hold it against that one"
         )
     if champion is not None:
-        tag_version(challenger, {_PREVIOUS: champion.number})
+        tag_version(challenger, {PREVIOUS_CHAMPION: champion.number})
     set_alias(challenger, CHAMPION)
     if CHALLENGER in challenger.aliases:
         remove_alias(challenger, CHALLENGER)

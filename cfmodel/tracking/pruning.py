@@ -11,6 +11,8 @@ from cfmodel.tracking.listing import OF_PIPELINE, PREVIOUS_CHAMPION, aliased_ver
 from cfmodel.tracking.store import client, is_missing, mlflow, reaching, resolve_uri
 
 _LIVE = ("RUNNING", "SCHEDULED")
+#: Runs of the pipeline, and comparisons of them; others in an experiment are not for us to judge.
+_OURS = (OF_PIPELINE, "tags.kind = 'comparison'")
 _PAGE = 1000
 
 
@@ -61,7 +63,7 @@ def versions_in(uri: str) -> list[Item]:
 
 
 def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) -> list[Item]:
-    """Return an experiment's runs of the pipeline; those that `needs` names or a version is of are needed.
+    """Return an experiment's runs, comparisons too; those that `needs` names or a version is of are needed.
 
     Raises:
         TrackingError: The store is away.
@@ -74,7 +76,8 @@ def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) 
         if experiment is None:
             return []
         of_versions = {_run_of(uri, version.name): f"version {version.name} is of it" for version in versions}
-        found = _pages(client(uri).search_runs, [experiment.experiment_id], OF_PIPELINE)
+        search = client(uri).search_runs
+        found = [run for query in _OURS for run in _pages(search, [experiment.experiment_id], query)]
         ids = [(run.info.run_id, run.info.end_time or run.info.start_time) for run in found]
     return [
         Item("runs", run_id, _moment(ended), needs.runs.get(run_id) or of_versions.get(run_id)) for run_id, ended in ids

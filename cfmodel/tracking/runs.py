@@ -27,6 +27,8 @@ from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 _DIGEST_CHARACTERS = 36  # what MLflow keeps of a data set's digest
 _COLUMNS = (("user_id", "string"), ("movie_id", "string"), ("rating", "double"), ("timestamp", "long"))
+#: Sections that say nothing of a run, but what is done with models and with what runs leave behind.
+_OF_OTHER_COMMANDS = ("scoring.", "keep.")
 
 _log = logging.getLogger(__name__)
 
@@ -104,14 +106,17 @@ def open_run(settings: TrackingSettings, folder: Path) -> Run:
 
 
 def log_settings(run: TrackedRun, settings: PipelineSettings, *, source: str) -> None:
-    """Record every resolved setting under its dotted name, and `source`, as parameters.
+    """Record every resolved setting of a run under its dotted name, and `source`, as parameters.
+
+    Settings of what other commands do with its model and with what it leaves behind are none of its own.
 
     A setting that is null reads `null`; a password in an address is left out.
 
     Raises:
         TrackingError: The run has other values already.
     """
-    values = {"source": source, **settings.flat()}
+    own = {name: value for name, value in settings.flat().items() if not name.startswith(_OF_OTHER_COMMANDS)}
+    values = {"source": source, **own}
     tell(run, [Param(name, shown(_text(value))) for name, value in values.items()])
 
 

@@ -73,6 +73,8 @@ def test_somebody_new_and_a_movies_likes(team: Team) -> None:
         (("similar", "--movie", "nothing"), "id 'nothing' is not among the"),
         (("recommend", "--user", "1", "--model", "unheard-of"), "no run with the id or name 'unheard-of'"),
         (("promote", "--version", "99"), "has no version or alias '99'"),
+        (("promote", "--version", "1", "--run", "nightly"), "say which: --version"),
+        (("promote", "--run", "nightly"), "no run with the id or name 'nightly'"),
     ],
 )
 def test_a_question_that_cannot_be_answered_says_why(team: Team, arguments: tuple[str, ...], said: str) -> None:

@@ -73,6 +73,18 @@ def test_a_run_takes_one_line_of_80_columns(settings: TrackingSettings) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_an_error_on_other_ratings_than_the_newest_runs_has_a_star(settings: TrackingSettings) -> None:
+    assert "*" not in listing(settings, width=120)[1]
+    elsewhere = settings.model_copy(update={"experiment": "of-two-splits"})
+    for digest in ("a", "b", "b"):
+        run = tracking.start_run(elsewhere, tags={"split_digest": digest})
+        tracking.log_metrics(run, {"test/rmse": 0.9, "test/damped_bias_rmse": 0.95})
+        tracking.end_run(run)
+    _, shown = listing(elsewhere)
+    assert [line.count("*") for line in shown.splitlines() if "finished" in line] == [0, 0, 2]
+    assert "* on other ratings than the newest run's: the two are not comparable" in shown
+
+
 def test_no_store_and_no_runs_yet_are_said_and_nothing_is_made(tmp_path: Path) -> None:
     runs, shown = listing(TrackingSettings(uri=f"sqlite:///{tmp_path}/none.db"))
     assert runs == []
@@ -90,18 +102,19 @@ def test_the_last_completed_run_is_the_one_that_finished(settings: TrackingSetti
 def test_a_run_is_held_against_the_champion_and_the_champion_against_the_one_before(tmp_path: Path) -> None:
     settings = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
     runs = [tracking.start_run(settings, name=name) for name in ("before", "champion", "new")]
-    assert tracking.champion_besides(settings, runs[2].run_id) is None
+    assert tracking.champion_besides(settings, runs[2].run_id, model_name="cfmodel") is None
     client = MlflowClient(settings.uri)
     client.create_registered_model("cfmodel")
     numbers = [client.create_model_version("cfmodel", "nowhere", run_id=run.run_id).version for run in runs[:2]]
     client.set_registered_model_alias("cfmodel", "champion", numbers[0])
-    assert tracking.champion_besides(settings, runs[0].run_id) is None
+    assert tracking.champion_besides(settings, runs[0].run_id, model_name="cfmodel") is None
     client.set_registered_model_alias("cfmodel", "champion", numbers[1])
     client.set_model_version_tag("cfmodel", numbers[1], tracking.PREVIOUS_CHAMPION, numbers[0])
     for run, expected in ((runs[2], "champion"), (runs[1], "before")):
-        found = tracking.champion_besides(settings, run.run_id)
+        found = tracking.champion_besides(settings, run.run_id, model_name="cfmodel")
         assert found is not None
         assert found.run.name == expected
+    assert tracking.champion_besides(settings, runs[2].run_id, model_name="another") is None
 
 
 def test_a_store_must_be_there_unless_it_may_be_made(tmp_path: Path) -> None:

@@ -16,16 +16,20 @@ _READY_SECONDS = 150.0
 class Shell:
     """Runs blocks in a folder; variables and functions go from one block to the next.
 
+    Attributes:
+        folder: Where.
+        replaced: Text by what stands in its place here, such as a port that is free.
+
     Args:
         folder: Where.
         environment: What the first block finds.
-        replaced: Text by what stands in its place here, such as a port that is free.
+        replaced: See above.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], replaced: Mapping[str, str]) -> None:
         self.folder = folder
         self._environment = environment
-        self._replaced = replaced
+        self.replaced = dict(replaced)
         self._state = folder / ".shell-state"
         self._state.write_text("")
         self._terminals: list[subprocess.Popen[bytes]] = []
@@ -76,7 +80,7 @@ class Shell:
             process.wait()
 
     def _script(self, block: Block) -> str:
-        text = block.text
-        for old, new in self._replaced.items():
+        text = block.text if block.language == "sh" else f"python - <<'END'\n{block.text}END"
+        for old, new in self.replaced.items():
             text = text.replace(old, new)
         return f'set -euo pipefail\nsource "{self._state}"\n{text}\n'

@@ -2,18 +2,27 @@
 
 import shutil
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.exceptions import ParameterTypeError
 
-from cfmodel.errors import ConfigError, DataError
+from cfmodel import tracking
+from cfmodel.config import PipelineSettings
+from cfmodel.errors import ConfigError, DataError, DigestError
 from cfmodel.refs import RunRef
 from flows.pipeline import pipeline
 
@@ -64,6 +73,19 @@ def task_runs_of(run: RunRef) -> dict[str, TaskRun]:
         }
 
 
+def result_of(run: RunRef) -> str:
+    """Return what Prefect's page of the run ends with."""
+    return result_of_flow_run(flow_run_of(run).id)
+
+
+def result_of_flow_run(flow_run_id: UUID | str) -> str:
+    this_run = ArtifactFilterFlowRunId(any_=[UUID(str(flow_run_id))])
+    results = ArtifactFilter(flow_run_id=this_run, key=ArtifactFilterKey(any_=["result"]))
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=results)
+    return str(artifact.data)
+
+
 def states_of(run: RunRef) -> dict[str, str]:
     return {name: task_run.state_name or "" for name, task_run in task_runs_of(run).items()}
 
@@ -75,6 +97,8 @@ def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_s
     assert recorded.info.status == "FINISHED"
     assert recorded.data.params["train.epochs"] == "2"
     assert recorded.data.params["source"] == SOURCE
+    sections = {name.partition(".")[0] for name in recorded.data.params if name != "source"}
+    assert sections == set(signature(pipeline.fn).parameters) & set(PipelineSettings.model_fields)
     assert (recorded.data.params["train.engine"], recorded.data.tags["engine"]) == ("auto", "fused")
     assert "CPU" in recorded.data.tags["engine_reason"]
     assert {"test/rmse", "test/mae", "test/damped_bias_rmse", "test/global_mean_rmse"} <= set(recorded.data.metrics)
@@ -101,7 +125,46 @@ def test_the_decision_is_left_to_the_command_where_that_is_set(run: Run, mlflow_
     finished = run(promotion__model_name=name, promotion__automatic=False)
     client = MlflowClient(mlflow_store)
     assert str(client.get_model_version_by_alias(name, "challenger").version) == "1"
-    assert "promotion.verdict" not in client.get_run(finished.run_id).data.tags
+    tags = client.get_run(finished.run_id).data.tags
+    assert "promotion.verdict" not in tags
+    assert f"\nPromotion: **not decided**: version 1 of {name} is the challenger" in tags["mlflow.note.content"]
+    assert result_of(finished) == tags["mlflow.note.content"]
+
+
+def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_store: str) -> None:
+    name = f"nightly-{uuid4().hex[:8]}"
+    learning = {"promotion__model_name": name, "train__learning_rate": 0.02}
+    source = "synthetic:users=200,movies=80,ratings=8000"
+    client = MlflowClient(mlflow_store)
+    promoted = run(source, train__epochs=6, **learning)
+    refused = run(source, train__epochs=1, **learning)
+    for finished, expected in (
+        (promoted, f"\nPromotion: **promoted**: version 1 of {name}, on "),
+        (refused, f"\nPromotion: **refused**: version 2 of {name}, held against version 1, the champion, on "),
+    ):
+        page = result_of(finished)
+        assert page == client.get_run(finished.run_id).data.tags["mlflow.note.content"]
+        assert expected in page
+    assert "\n- not better than the champion: RMSE " in result_of(refused)
+
+
+def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_says_so(run: Run, mlflow_store: str) -> None:
+    name = f"nightly-{uuid4().hex[:8]}"
+    first = run(promotion__model_name=name, promotion__automatic=False)
+    client = MlflowClient(mlflow_store)
+    # The champion's weights are damaged in the store, so that nothing can be held against it.
+    client.set_registered_model_alias(name, "champion", "1")
+    location = client.get_model_version_download_uri(name, "1")
+    weights = next(Path(location.removeprefix("file://")).rglob("weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-8] + b"\0" * 8)
+    with pytest.raises(DigestError, match="changed or damaged"):
+        run(promotion__model_name=name)
+    recorded = client.get_run(client.get_model_version(name, "2").run_id)
+    assert recorded.info.run_id != first.run_id
+    assert recorded.info.status == "FINISHED"
+    page = result_of_flow_run(recorded.data.tags["prefect_flow_run_id"])
+    assert f"Promotion: **not decided**: version 2 of {name} is the challenger" in page
+    assert page == recorded.data.tags["mlflow.note.content"]
 
 
 def test_a_second_run_reuses_ingest_and_split_and_trains_anew(run: Run) -> None:
@@ -126,6 +189,17 @@ def test_a_reused_result_that_is_no_longer_whole_is_made_again(run: Run, data_di
     again = run()
     assert MlflowClient(again.tracking_uri).get_run(again.run_id).data.tags["step.split"] == "run"
     assert list((data_dir / "splits").glob("*/test.parquet"))
+
+
+def test_a_split_that_was_made_again_elsewhere_is_found_by_its_digest(run: Run, data_dir: Path) -> None:
+    finished = run(split__seed=11)
+    summary = tracking.read_run(finished.tracking_uri, finished.run_id)
+    before, model = tracking.data_folders(summary, data_dir)
+    before.rename(before.with_name("made-again"))
+    assert tracking.data_folders(summary, data_dir) == (before.with_name("made-again"), model)
+    shutil.rmtree(before.with_name("made-again"))
+    with pytest.raises(DigestError, match="left its data there and it is gone"):
+        tracking.data_folders(summary, data_dir)
 
 
 def test_a_file_that_changed_is_ingested_anew(run: Run, tmp_path: Path) -> None:

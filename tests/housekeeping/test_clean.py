@@ -105,6 +105,18 @@ def test_the_first_look_removes_nothing(place: Place) -> None:
     assert place.store.get_run(run.run_id).info.lifecycle_stage == "active"
 
 
+def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stays(place: Place) -> None:
+    first, second = place.run(0), place.run(1)
+    settings = PipelineSettings.of(overrides=place.overrides).tracking
+    _, comparison = tracking.compare_runs(settings, [first.run_id, second.run_id])
+    other = tracking.start_run(settings, name="somebody's own")
+    tracking.end_run(other)
+    shelves, _ = place.clean()
+    assert {item.name for item in shelves["runs"].going} == {first.run_id, second.run_id, comparison.run_id}
+    assert place.store.get_run(comparison.run_id).info.lifecycle_stage == "deleted"
+    assert place.store.get_run(other.run_id).info.lifecycle_stage == "active"
+
+
 def test_a_run_under_way_keeps_what_it_uses(place: Place) -> None:
     run = place.run(0)
     place.store.update_run(run.run_id, status="RUNNING")

@@ -62,6 +62,36 @@ def test_the_decision_is_on_the_run_and_on_the_version(team: Team, client: Mlflo
     assert json.loads(Path(local).read_text())["verdict"] == "promoted"
 
 
+def test_the_runs_description_says_what_became_of_its_model(team: Team, client: MlflowClient) -> None:
+    def said(version: Version) -> str:
+        description = client.get_run(version.run_id).data.tags["mlflow.note.content"]
+        assert description.startswith("Biased matrix factorisation of ")
+        return description.partition("Promotion: ")[2]
+
+    first = team.put_forward(epochs=5)
+    assert said(first) == f"**not decided**: version 1 of {team.name} is the challenger; `cfmodel promote` decides\n"
+    tracking.promote(team.settings)
+    rows = load_part(
+        team.split(), "test", users=recommender_of(team, first).users, movies=recommender_of(team, first).movies
+    )
+    basis = f"{len(rows):,} ratings of {len(np.unique(rows.user_idx)):,} users that no model learned from"
+    assert said(first).startswith(f"**promoted**: version 1 of {team.name}, on {basis}\n- the first champion\n- RMSE ")
+    worse = team.put_forward(epochs=2)
+    refused = tracking.promote(team.settings)
+    found = refused.comparison.against_champion
+    assert found is not None
+    assert said(worse).startswith(
+        f"**refused**: version 2 of {team.name}, held against version 1, the champion, on {basis}\n- not better than"
+    )
+    assert f"difference {found.difference:+.4f} \\[{found.low:+.4f}, {found.high:+.4f}\\] (95%)" in said(worse)
+    better = team.put_forward(epochs=12)
+    tracking.promote(team.settings)
+    assert said(better).startswith(f"**promoted**: version 3 of {team.name}, held against version 1, the champion")
+    tracking.rollback(team.settings)
+    assert said(better).startswith("**rolled back** at ")
+    assert said(better).endswith(": version 1 took the place of version 3 again\n")
+
+
 def test_an_unhealthy_training_is_refused(team: Team) -> None:
     team.put_forward(epochs=6, health="error")
     decision = tracking.promote(team.settings)
@@ -166,3 +196,15 @@ def test_a_model_put_forward_twice_is_one_version(team: Team, client: MlflowClie
     again = tracking.put_forward(run, version.tags["model_uri"], model_name=team.name)
     assert again.number == version.number
     assert len(client.search_model_versions(f"name = '{team.name}'")) == 1
+
+
+def test_a_finished_run_that_could_not_put_its_model_forward_is_put_forward_later(team: Team) -> None:
+    run, _ = team.trained(epochs=6)
+    version = tracking.put_forward_later(team.settings, run.run_id)
+    assert (version.run_id, version.number) == (run.run_id, "1")
+    assert tracking.promote(team.settings).is_promotion
+    with pytest.raises(TrackingError, match=r"version 1 of .* is the champion already"):
+        tracking.put_forward_later(team.settings, run.run_id)
+    tracking.reopen_run(run)
+    with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model is put forward"):
+        tracking.put_forward_later(team.settings, run.run_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from prefect.client.orchestration import SyncPrefectClient
@@ -57,6 +58,13 @@ class Site:
     def prefect(self, *arguments: str) -> Done:
         """Run Prefect's command against the site's server."""
         return self.run(str(BIN / "prefect"), *arguments, PREFECT_API_URL=self.api)
+
+
+def begun(client: SyncPrefectClient, deployment: str, **parameters: Any) -> FlowRun:
+    """Start a deployment once nothing is under way any more."""
+    settle(client)
+    found = client.read_deployment_by_name(deployment)
+    return client.create_flow_run_from_deployment(found.id, parameters=parameters)
 
 
 def settle(client: SyncPrefectClient, *, seconds: float = 240) -> None:

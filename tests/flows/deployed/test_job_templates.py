@@ -8,6 +8,7 @@ import jsonschema
 import kubernetes_validate
 import prefect
 import pytest
+import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.utilities.templating import apply_values, find_placeholders
 from sites import Site
@@ -69,6 +70,18 @@ def test_the_kubernetes_job_fulfils_kubernetes_own_schema(root: Path, cards: int
     kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == cards
+
+
+def test_the_volume_that_kubernetes_jobs_name_fulfils_kubernetes_own_schema(root: Path) -> None:
+    volume = yaml.safe_load((root / "deploy/volume.yaml").read_text())
+    kubernetes_validate.validate(volume, kubernetes_validate.latest_version(), strict=True)
+    assert volume["metadata"]["name"] == defaults(ours(root, "kubernetes"))["data_claim"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_variable_is_in_the_guide(root: Path, kind: str) -> None:
+    guide = (root / "docs/operating.md").read_text()
+    assert [name for name in ours(root, kind)["variables"]["properties"] if f"`{name}`" not in guide] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

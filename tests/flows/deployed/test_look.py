@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
-from sites import Site, settle
+from sites import Site, begun
 
 from cfmodel.gradients.records import TABLES
 
@@ -33,15 +33,11 @@ WAIT = 60_000
 @pytest.fixture(scope="module")
 def flow_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun]) -> list[FlowRun]:
     """Two runs that differ in one setting."""
-    deployment = client.read_deployment_by_name("pipeline/cpu")
     done = []
     for seed in (1, 2):
-        settle(client)
         overrides = {"train.seed": seed, "train.epochs": 3, "train.embedding_dim": 4}
-        started = client.create_flow_run_from_deployment(
-            deployment.id, parameters={"source": SOURCE, "overrides": overrides}
-        )
-        done.append(awaited(lambda run=started: client.read_flow_run(run.id), state="Completed"))
+        run = begun(client, "pipeline/cpu", source=SOURCE, overrides=overrides)
+        done.append(awaited(lambda run=run: client.read_flow_run(run.id), state="Completed"))
     return done
 
 
@@ -117,6 +113,7 @@ def test_prefects_page_of_the_run_shows_the_result(
     assert "last run" in shown
     assert re.search(r"\d+\.\d\d% (lower|higher)", shown)
     assert "Gradients: " in shown
+    assert "Promotion: " in shown
 
 
 def test_the_artifact_and_the_mlflow_description_say_the_same(
@@ -128,6 +125,7 @@ def test_the_artifact_and_the_mlflow_description_say_the_same(
     )
     tags = site.store.get_run(run_ids[1]).data.tags
     assert artifact.data == tags["mlflow.note.content"]
+    assert f"Promotion: **{tags['promotion.verdict']}**: version 2 of cfmodel" in str(artifact.data)
     assert f"/runs/{run_ids[1]}" in str(artifact.data)
     assert f"http://127.0.0.1:{site.port}/" in str(artifact.data)
 
@@ -135,12 +133,20 @@ def test_the_artifact_and_the_mlflow_description_say_the_same(
 def test_mlflows_page_of_the_run_shows_the_description(
     browser: "Browser", mlflow_pages: str, site: Site, run_ids: list[str], screenshots: Path
 ) -> None:
-    metrics = site.store.get_run(run_ids[1]).data.metrics
-    with opened(browser, f"{mlflow_pages}/#/experiments/1/runs/{run_ids[1]}") as page:
+    data = site.store.get_run(run_ids[1]).data
+    metrics, description = data.metrics, data.tags["mlflow.note.content"]
+    (link,) = re.findall(r"\[this run in MLflow\]\(http://127.0.0.1:5000(/\S+)\)", description)
+    with opened(browser, mlflow_pages + link) as page:
+        page.get_by_text("Show more").first.click()
         page.get_by_role("cell", name="damped biases").first.wait_for()
+        page.get_by_role("link", name="its gradients").wait_for()
         page.screenshot(path=screenshots / "mlflow-run.png")
         shown = page.inner_text("body")
+        # What Markdown makes of the description: no link but its own.
+        links = page.get_by_role("link", name=re.compile(r"in MLflow$|gradients$|Prefect$|[0-9],"))
+        assert links.all_inner_texts() == ["this run in MLflow", "its gradients", "in Prefect"]
     assert f"{metrics['test/damped_bias_rmse']:.4f}" in shown
+    assert f"{metrics['promotion/damped_bias_difference_high']:+.4f}] (95%)" in shown
     assert "Biased matrix factorisation of" in shown
 
 
@@ -170,15 +176,31 @@ def test_mlflows_charts_lay_the_runs_curves_and_pictures_side_by_side(
         for table in TABLES:
             page.get_by_text(f"grad_norm/{table}", exact=True).first.wait_for(state="attached")
         page.locator(".js-plotly-plot").first.wait_for()
-        slider = page.locator("[role=slider]").first
-        slider.wait_for()
-        slider.focus()
+        # MLflow writes every setting above a picture, which pushes the next run's away, unless told not to.
+        card = page.get_by_test_id("experiment-view-compare-runs-card").filter(
+            has=page.locator("h4[title='gradients/movie_biases']")
+        )
+        card.get_by_test_id("experiment-view-compare-runs-card-menu").click()
+        page.get_by_role("menuitem", name="Configure").click()
+        page.get_by_role("dialog").get_by_role("switch").click()
+        page.get_by_role("button", name="Save changes").click()
+        page.get_by_role("dialog").wait_for(state="detached")
+        card.locator("[role=slider]").focus()
         page.keyboard.press("ArrowRight")  # from step 0, before the first epoch, to the first picture
-        pictures = page.locator("img[src*='gradients~movie_biases']")
-        pictures.nth(1).wait_for(state="attached")
+        card.locator("img[src*='gradients~movie_biases']").first.wait_for()
+        page.screenshot(path=screenshots / "mlflow-charts.png")
+        card.locator("[data-component-id=fullscreen_button_chartcard]").click()
+        pictures = page.get_by_role("dialog").locator("img[src*='gradients~movie_biases']")
+        pictures.nth(1).wait_for()
         page.wait_for_function(
             "() => [...document.querySelectorAll(\"img[src*='gradients~movie_biases']\")].every((i) => i.naturalWidth)"
         )
         addresses = [str(picture.get_attribute("src")) for picture in pictures.all()]
-        page.screenshot(path=screenshots / "mlflow-charts.png")
+        left, right = (picture.bounding_box() for picture in pictures.all())
+        page.screenshot(path=screenshots / "mlflow-pictures.png")
     assert all(any(run_id in address for address in addresses) for run_id in run_ids)
+    assert left
+    assert right
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    assert left["width"] == right["width"] > 500

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
-from sites import Site, settle
+from sites import Site, begun, settle
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
@@ -23,10 +23,7 @@ Awaited = Callable[..., FlowRun]
 
 
 def by_hand(client: SyncPrefectClient, source: str, **overrides: Any) -> FlowRun:
-    settle(client)
-    deployment = client.read_deployment_by_name("pipeline/cpu")
-    parameters = {"source": source, "overrides": OVERRIDES | overrides}
-    return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+    return begun(client, "pipeline/cpu", source=source, overrides=OVERRIDES | overrides)
 
 
 def recorded_by(site: Site, flow_run: UUID) -> list[Run]:
