@@ -108,6 +108,7 @@ def train(
 
     Raises:
         CheckpointError: The checkpoints are of another training, or the disk does not take one.
+        DiskFullError: There is no room for a checkpoint.
         DataError: The train part is empty.
         DigestError: A part is not the one the ref names.
         DivergedError: Loss, gradient or weights are no longer finite.
