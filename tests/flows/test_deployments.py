@@ -47,6 +47,9 @@ def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: Sy
         assert found.concurrency_options.collision_strategy == wanted["concurrency_limit"]["collision_strategy"]
         assert [schedule.schedule.timezone for schedule in found.schedules] == ["UTC"]
         assert found.job_variables["env"]["MLFLOW_TRACKING_URI"] == f"sqlite:///{site.folder}/mlflow.db"
+        # What a run in a terminal has, too: a server that is away costs seconds, and what is said of a store is kept.
+        assert found.job_variables["env"]["PREFECT_CLIENT_MAX_RETRIES"] == "3"
+        assert found.job_variables["env"]["PREFECT_LOGGING_EXTRA_LOGGERS"] == "cfmodel"
         assert found.enforce_parameter_schema
 
 
