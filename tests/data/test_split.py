@@ -188,6 +188,9 @@ def test_a_part_is_read_back_as_rows_of_the_vocabularies(tmp_path):
         np.float32,
         np.int64,
     ]
+    assert load_part(ref, "test", users=users, movies=movies, timestamps=False).timestamp is None
+    assert test[1:].user_idx.tolist() == [0]
+    assert test[1:].timestamp.tolist() == [9]
     read = load_part(ref, "train", users=users, movies=movies)
     ids = zip(users.decode(read.user_idx), movies.decode(read.movie_idx), strict=True)
     assert sorted(ids) == sorted(row[:2] for row in parts["train"])
