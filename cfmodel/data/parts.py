@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,8 @@ class RatingArrays:
     def __len__(self) -> int:
         return len(self.rating)
 
-    def __getitem__(self, rows: slice) -> "RatingArrays":
-        """Return some of the ratings, sharing their memory."""
+    def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> "RatingArrays":
+        """Return some of the ratings; those of a slice share its memory."""
         timestamp = None if self.timestamp is None else self.timestamp[rows]
         return RatingArrays(self.user_idx[rows], self.movie_idx[rows], self.rating[rows], timestamp)
 
@@ -98,6 +99,29 @@ def load_part(
         rating=column(RATING).to_numpy().astype(np.float32),
         timestamp=None if timestamp is None or timestamp.null_count else timestamp.to_numpy(),
     )
+
+
+def load_together(
+    split: SplitRef, parts: Sequence[str], *, users: Vocabulary, movies: Vocabulary
+) -> tuple[RatingArrays, dict[str, RatingArrays]]:
+    """Read parts of a split end to end, without their timestamps.
+
+    Args:
+        split: The split to read from.
+        parts: Which, in what order.
+        users: Vocabulary of the users; others get row -1.
+        movies: Vocabulary of the movies; others get row -1.
+
+    Returns:
+        All of them, and each by its name, sharing the memory of all.
+
+    Raises:
+        DigestError: A part is not the one the ref names.
+    """
+    loaded = [load_part(split, part, users=users, movies=movies, timestamps=False) for part in parts]
+    ends = np.cumsum([0, *map(len, loaded)]).tolist()
+    together = concatenate(*loaded)
+    return together, {part: together[ends[place] : ends[place + 1]] for place, part in enumerate(parts)}
 
 
 def concatenate(*arrays: RatingArrays) -> RatingArrays:

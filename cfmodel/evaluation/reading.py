@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cfmodel.data.parts import RatingArrays, concatenate, load_part
+from cfmodel.data.parts import RatingArrays, load_part, load_together
 from cfmodel.errors import DataError
 from cfmodel.evaluation.identifiers import ColumnIds, check_kind, read_ids
 from cfmodel.recommender import Recommender
@@ -48,18 +48,14 @@ def read_ratings(
     test = load_part(split, "test", users=users, movies=movies)
     if not len(test):
         raise DataError(f"{split.path}: the test part has 0 ratings; raise split.test_fraction or give more ratings")
-    # In one piece that both share, the trained parts first: of 25 million ratings another copy is 300 MB.
-    names = list(dict.fromkeys((*trained_parts, *seen_parts)))
-    parts = [load_part(split, name, users=users, movies=movies, timestamps=False) for name in names]
-    ends = np.cumsum([0, *map(len, parts)]).tolist()
-    rows = {name: slice(first, last) for name, first, last in zip(names, ends[:-1], ends[1:], strict=True)}
-    together = concatenate(*parts)
-    del parts
+    # The trained parts first, so that they are one piece as well: of 25 million ratings a copy is 300 MB.
+    names = tuple(dict.fromkeys((*trained_parts, *seen_parts)))
+    together, parts = load_together(split, names, users=users, movies=movies)
     user_ids, movie_ids = read_ids(split, users=users, movies=movies)
     return EvaluationRatings(
         test=test,
-        trained=together[: ends[len(trained_parts)]],
-        seen=[together[rows[name]] for name in seen_parts],
+        trained=together[: sum(len(parts[name]) for name in trained_parts)],
+        seen=[parts[name] for name in seen_parts],
         user_ids=user_ids,
         movie_ids=movie_ids,
         trained_parts=trained_parts,
