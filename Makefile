@@ -18,7 +18,7 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui deploy worker notify test test-slow check bench fuzz kill-loop audit clean
+.PHONY: help run ui deploy worker notify test test-slow check bench fuzz kill-loop load audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ fuzz: .venv/dev.stamp ## Damage 100,000 files and settings: make fuzz [INPUTS=10
 
 kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it end as one that was not killed; for the night
 	@$(BIN)/python benchmarks/kills.py $(ARGS)
+
+load: .venv/dev.stamp ## Run the whole pipeline on 25 million ratings under 4 GiB of memory on 2 cores; needs root
+	@$(BIN)/python benchmarks/load.py $(ARGS)
 
 # The auditor has an environment of its own, and what it could not look up fails it: that is no all-clear.
 audit: ## Look every pinned dependency up among the known vulnerabilities; needs the network

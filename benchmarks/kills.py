@@ -146,8 +146,8 @@ def outcome_of(pipeline: Pipeline) -> Outcome:
     client = MlflowClient(pipeline.uri)
     found = client.get_experiment_by_name(pipeline.experiment)
     run, *others = sorted(client.search_runs([found.experiment_id]), key=lambda run: run.info.status != "FINISHED")
-    # One that was killed before its first checkpoint is closed, and another one begun.
-    if any(other.info.status != "KILLED" or other.data.metrics for other in others):
+    # One that was killed before its first checkpoint is closed, and another one begun; what it had told is of its data.
+    if any(other.info.status != "KILLED" or not all(map(_is_of_the_data, other.data.metrics)) for other in others):
         raise SystemExit(f"more than one run: {[(other.info.run_id, other.info.status) for other in (run, *others)]}")
     data = pipeline.folder / "data"
     model = data / "models" / run.info.run_id
@@ -178,6 +178,10 @@ def differences(one: Outcome, other: Outcome) -> list[str]:
             if max(Counter(step for step, _ in points).values()) > 1:
                 found.append(f"doubled points of {key} in {outcome.run_id}")
     return found
+
+
+def _is_of_the_data(metric: str) -> bool:
+    return metric.startswith("data/")
 
 
 def _points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float | None]]:

@@ -2,16 +2,31 @@
 
 import re
 
-_PASSWORD = re.compile(r"//[^/\s:@]*:[^/\s@]+@")
-_USER = re.compile(r"//[^/\s]*@")
-_KEY = re.compile(r"([?&][^=&\s]*(?:token|secret|passw|sig|credential|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
+#: A colon within the authority that no port follows: what comes after it is a password, which may hold a slash.
+_COLON = r"//[^/?#\s\[]*:(?!\d+(?:[?#/\s]|$))"
+_WORDS = ("token", "secret", "passw", "sig", "credential", "key")
+#: Part of a query that is named like a secret. In any case of letters, without a flag that JSON Schema does not have.
+_NAMED = "|".join("".join(f"[{letter.upper()}{letter}]" for letter in word) for word in _WORDS)
+_KEY = rf"[?&][^=&\s]*(?:{_NAMED})[^=&\s]*="
+
+_USER = re.compile(rf"{_COLON}[^\s@]*@|//[^/\s]*@")
+_VALUE = re.compile(rf"({_KEY})[^&\s'\"]+")
+
+#: What an address without a secret matches, as JSON Schema's `pattern`. Prefect's command prints it as rich's markup,
+#: so that no set in it begins like a tag, with a small letter or a slash.
+WITHOUT_SECRETS = rf"^(?![\s\S]*(?:{_COLON}|{_KEY}))"
 
 
 def shown(text: str) -> str:
     """Return an address, or a text with addresses, without the passwords and signatures they may hold."""
-    return _KEY.sub(r"\1***", _USER.sub("//***@", text))
+    return _VALUE.sub(r"\1***", _USER.sub("//***@", text))
 
 
 def holds_password(address: str) -> bool:
     """Tell whether an address holds a password."""
-    return _PASSWORD.search(address) is not None
+    return re.search(_COLON, address) is not None
+
+
+def holds_secret(address: str) -> bool:
+    """Tell whether an address holds a password, or a signature or key in its query."""
+    return re.search(WITHOUT_SECRETS, address) is None

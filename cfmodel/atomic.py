@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from cfmodel.errors import DiskFullError
 
 _PREFIX = ".tmp-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -46,12 +48,23 @@ def room_for(final: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno is None or not says_full(error):
             raise
         raise DiskFullError(
             f"{final}: {os.strerror(error.errno)}; nothing of it is kept, and what was there before is whole; "
             "free some space and run again"
         ) from error
+
+
+def says_full(error: Exception) -> bool:
+    """Tell whether an error says that a disk, a quota or a file can take no more.
+
+    Rust's libraries, safetensors among them, have the system's number in their words alone.
+    """
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    told = _RUST_NUMBER.search(str(error))
+    return told is not None and int(told[1]) in _FULL
 
 
 def _written(final: Path, *, replace: bool) -> Iterator[Path]:

@@ -16,19 +16,23 @@ from cfmodel.errors import ConfigError, DataError
 DAMPING_USER = 5.0
 DAMPING_MOVIE = 5.0
 
+#: Ratings looked at at once: of 25 million every array in float64 would be 200 MB.
+_BLOCK = 2**20
 
-def damped_bias(residual: Tensor, index: Tensor, num_rows: int, *, damping: float) -> Tensor:
+
+def damped_bias(sums: Tensor, counts: Tensor, *, damping: float) -> Tensor:
     """Estimate one additive bias per row, shrunk towards zero.
 
         b_r = sum(residual[index == r]) / (n_r + damping)
 
     Args:
-        residual: Ratings less what is already explained, in rating units, shape (N,).
-        index: Row of each residual, int64 in [0, num_rows), shape (N,).
+        sums: Sum of each row's ratings less what is already explained, in rating units, shape (R,). In float64:
+            a popular movie has 100,000 ratings, and float32 would lose their last digits.
+        counts: Number of them, int64, shape (R,).
         damping: Weight of the pull to zero, counted in ratings; 0 is the plain mean.
 
     Returns:
-        Biases in rating units, shape (num_rows,); exactly 0 for a row without ratings.
+        Biases in rating units, shape (R,); exactly 0 for a row without ratings.
 
     Raises:
         ConfigError: `damping` is negative.
@@ -37,11 +41,7 @@ def damped_bias(residual: Tensor, index: Tensor, num_rows: int, *, damping: floa
     """
     if damping < 0:
         raise ConfigError(f"damping must be 0 or more, counted in ratings, not {damping}")
-    # Summed in float64: a popular movie has 100,000 ratings, and float32 would lose their last digits.
-    sums = torch.bincount(index, weights=residual.double(), minlength=num_rows)
-    counts = torch.bincount(index, minlength=num_rows)
-    biases = torch.where(counts > 0, sums / (counts + damping).clamp(min=torch.finfo(torch.float64).tiny), 0.0)
-    return biases.to(residual.dtype)
+    return torch.where(counts > 0, sums / (counts + damping).clamp(min=torch.finfo(torch.float64).tiny), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +93,31 @@ def fit_damped_biases(
     Source: Koren & Bell, "Advances in Collaborative Filtering" (2011), baseline predictors.
     """
     _check_fittable(ratings)
-    rating = torch.from_numpy(ratings.rating.astype(np.float64))
-    user_idx, movie_idx = (torch.from_numpy(rows.astype(np.int64)) for rows in (ratings.user_idx, ratings.movie_idx))
-    residual = rating - rating.mean()
-    movie_biases = damped_bias(residual, movie_idx, num_movies, damping=damping_movie)
-    user_biases = damped_bias(residual - movie_biases[movie_idx], user_idx, num_users, damping=damping_user)
-    return DampedBiases(float(rating.mean()), user_biases.numpy(), movie_biases.numpy())
+    mean = float(np.mean(ratings.rating, dtype=np.float64))
+    sides = (ratings.movie_idx, num_movies, damping_movie), (ratings.user_idx, num_users, damping_user)
+    fitted: list[Tensor] = []
+    for index, num_rows, damping in sides:
+        sums, counts = torch.zeros(num_rows, dtype=torch.float64), torch.zeros(num_rows, dtype=torch.int64)
+        for start in range(0, len(ratings), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            residual = torch.from_numpy(ratings.rating[rows].astype(np.float64) - mean)
+            for (known, _, _), biases in zip(sides, fitted, strict=False):
+                residual -= biases[_indices(known[rows])]
+            sums += torch.bincount(_indices(index[rows]), weights=residual, minlength=num_rows)
+            counts += torch.bincount(_indices(index[rows]), minlength=num_rows)
+        fitted.append(damped_bias(sums, counts, damping=damping))
+    movie_biases, user_biases = fitted
+    return DampedBiases(mean, user_biases.numpy(), movie_biases.numpy())
 
 
 def popularity(ratings: RatingArrays, num_movies: int) -> npt.NDArray[np.int64]:
     """Count each movie's ratings, int64, shape (M,); ratings of cold movies count for none."""
     known = ratings.movie_idx[ratings.movie_idx >= 0]
     return np.bincount(known, minlength=num_movies).astype(np.int64)
+
+
+def _indices(rows: npt.NDArray[np.int32]) -> Tensor:
+    return torch.from_numpy(rows.astype(np.int64))
 
 
 def _known(biases: npt.NDArray[np.float64], rows: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:

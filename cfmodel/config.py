@@ -10,15 +10,19 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cfmodel.addresses import holds_password, shown
+from cfmodel.addresses import WITHOUT_SECRETS, holds_password, holds_secret, shown
 from cfmodel.errors import ConfigError
 
 #: Rows of users and movies from which moving all of them takes most of a step.
 MANY_ROWS = 50_000
+
+
+#: An address, which is stored and shown: its JSON Schema, which Prefect's server asks first, refuses secrets.
+Address = Annotated[str, Field(json_schema_extra={"pattern": WITHOUT_SECRETS})]
 
 
 class Settings(BaseModel):
@@ -134,7 +138,7 @@ class SplitSettings(Settings):
         description="random: by a seeded hash of user and movie; per_user_latest: each user's newest ratings are "
         "tested; temporal: everything after one instant is tested; predefined: a test file is given.",
     )
-    test_source: str | None = Field(None, description="For predefined alone: the file with the test ratings.")
+    test_source: Address | None = Field(None, description="For predefined alone: the file with the test ratings.")
     test_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings in test; not used by predefined.")
     val_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings not in test that go to val.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the hash that divides the ratings.")
@@ -144,6 +148,16 @@ class SplitSettings(Settings):
     min_ratings_per_movie: int = Field(
         1, ge=1, description="Movies with fewer ratings are left out; counted over the whole data set."
     )
+
+    @field_validator("test_source")
+    @classmethod
+    def _test_source_holds_no_secret(cls, source: str | None) -> str | None:
+        if source is not None and holds_secret(source):
+            raise ValueError(
+                "holds a password or key, and settings are stored with every run; leave it to the store's own "
+                "configuration"
+            )
+        return source
 
     @model_validator(mode="after")
     def _test_source_goes_with_predefined(self) -> Self:
@@ -320,7 +334,7 @@ class TrackingSettings(Settings):
     # Whatever is wrong with an address, a message about it does not repeat it: it may hold a password.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    uri: str | None = Field(
+    uri: Address | None = Field(
         None, description="Address of the MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
     )
     experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment the run belongs to.")

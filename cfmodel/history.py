@@ -66,14 +66,34 @@ class SeenMovies:
         self, user_idx: npt.NDArray[np.integer[Any]], movie_idx: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.bool_]:
         """Tell which pairs are among them; a pair with a cold side is not, shape (N,)."""
-        users, position = np.unique(user_idx, return_inverse=True)
+        found = np.zeros(len(user_idx), bool)
+        # User by user, so that of those asked about a few million cells at a time are looked at.
+        order = np.argsort(user_idx, kind="stable")
+        users, firsts = np.unique(user_idx[order], return_index=True)
+        ends = np.cumsum(self.counts(users))
         width = 1 + int(max(self.movie_idx.max(initial=0), movie_idx.max(initial=0)))
-        # Of the users asked about alone: theirs may be few of many million.
+        start = 0
+        while start < len(users):
+            done = ends[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, done + _BLOCK, side="right")))
+            rows = order[firsts[start] : firsts[stop] if stop < len(users) else None]
+            found[rows] = self._contains(users[start:stop], user_idx[rows], movie_idx[rows], width)
+            start = stop
+        return found
+
+    def _contains(
+        self,
+        users: npt.NDArray[np.integer[Any]],
+        user_idx: npt.NDArray[np.integer[Any]],
+        movie_idx: npt.NDArray[np.integer[Any]],
+        width: int,
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which pairs are among the cells of some users, rising, to whom all of them belong."""
         owners, movies = self.cells(users)
         mine = owners * width + movies
-        asked = position * width + movie_idx
         if not len(mine):
-            return np.zeros(len(asked), bool)
+            return np.zeros(len(user_idx), bool)
+        asked = np.searchsorted(users, user_idx) * width + movie_idx
         place = np.minimum(np.searchsorted(mine, asked), len(mine) - 1)
         found: npt.NDArray[np.bool_] = (user_idx >= 0) & (movie_idx >= 0) & (mine[place] == asked)
         return found
@@ -114,8 +134,9 @@ class History:
     @property
     def trained(self) -> SeenMovies:
         """The movies of each user that the model learned from."""
-        before = np.concatenate([[0], np.cumsum(self.is_trained)])
-        return SeenMovies(before[self.seen.starts], self.seen.movie_idx[self.is_trained])
+        held_out = np.flatnonzero(~self.is_trained)
+        starts = self.seen.starts - np.searchsorted(held_out, self.seen.starts)
+        return SeenMovies(starts, self.seen.movie_idx[self.is_trained])
 
     def write(self, path: Path) -> None:
         """Write it as safetensors: `starts`, `movie_idx` and `is_trained`."""

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from cfmodel import tracking
+from cfmodel.addresses import holds_secret
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, ConfigError
 from flows.api import configured_url, local_url, prefect_home, require_answer, trouble_with
@@ -44,6 +45,7 @@ def deploy() -> None:
     environment = dict(os.environ) | {"PWD": str(Path.cwd()), STORE: store}
     require_variables(project, environment)
     require_no_password(store)
+    require_no_secrets(project, environment)
     tracking.require_store(store, create=True)
     url = configured_url() or _local_server(environment)
     require_answer(url, remedy="start it, or unset PREFECT_API_URL and `make deploy` starts one")
@@ -89,6 +91,37 @@ def require_no_password(store: str) -> None:
             f"{STORE} holds a password, which Prefect's pages would show; take it out of the address and "
             "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the workers start"
         )
+
+
+def require_no_secrets(project: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse parameters of a deployment that are addresses with a password or key, as Prefect shows them to everybody.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    from prefect.utilities.templating import find_placeholders
+
+    for deployment in project["deployments"]:
+        for name, value in _leaves(deployment.get("parameters", {})):
+            address = str(value)
+            for placeholder in find_placeholders(address):
+                address = address.replace(placeholder.full_match, environment.get(placeholder.name.lstrip("$"), ""))
+            if holds_secret(address):
+                raise ConfigError(
+                    f"{PROJECT}: deployment {deployment['name']!r}: {name} holds a password or key, which Prefect's "
+                    "pages would show; leave it to the store's own configuration where the workers start, or put it "
+                    "into a Prefect Secret block that the deployment's environment names (docs/operating.md)"
+                )
+
+
+def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a tree of parameters holds, by dotted name."""
+    branches = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else None
+    if branches is None:
+        yield name, tree
+        return
+    for key, branch in branches:
+        yield from _leaves(branch, f"{name}.{key}".lstrip("."))
 
 
 def _local_server(environment: dict[str, str]) -> str:

@@ -1,12 +1,15 @@
 """From a source of ratings to a tracked, evaluated model."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas import State
 from prefect.states import Completed
+from pydantic import Field
 
+from cfmodel.addresses import WITHOUT_SECRETS
 from cfmodel.config import (
+    Address,
     EvaluationSettings,
     HealthSettings,
     IngestSettings,
@@ -31,10 +34,13 @@ from tasks.steps import Steps
 from tasks.tracked import tracked_run
 from tasks.train import train_model
 
+#: Settings by dotted name; as for a source, no text among them may be an address with a secret.
+Overrides = Annotated[dict[str, Any], Field(json_schema_extra={"additionalProperties": {"pattern": WITHOUT_SECRETS}})]
+
 
 @flow(name="pipeline")
 def pipeline(
-    source: str = "synthetic",
+    source: Address = "synthetic",
     ingest: IngestSettings = IngestSettings(),
     split: SplitSettings = SplitSettings(),
     train: TrainSettings = TrainSettings(),
@@ -44,7 +50,7 @@ def pipeline(
     promotion: PromotionSettings = PromotionSettings(),
     tracking: TrackingSettings = TrackingSettings(),
     runtime: RuntimeSettings = RuntimeSettings(),
-    overrides: dict[str, Any] | None = None,
+    overrides: Overrides | None = None,
     resume: str | None = None,
     force: bool = False,
 ) -> RunRef | State:

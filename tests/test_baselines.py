@@ -13,26 +13,29 @@ def ratings(users: list[int], movies: list[int], values: list[float]) -> RatingA
     return RatingArrays(np.array(users, np.int32), np.array(movies, np.int32), np.array(values, np.float32))
 
 
+def bias_of(residual: list[float], index: list[int], num_rows: int, *, damping: float) -> torch.Tensor:
+    rows = torch.tensor(index, dtype=torch.int64)
+    sums = torch.bincount(rows, weights=torch.tensor(residual, dtype=torch.float64), minlength=num_rows)
+    return damped_bias(sums, torch.bincount(rows, minlength=num_rows), damping=damping)
+
+
 def test_a_bias_is_the_sum_of_residuals_over_ratings_and_damping() -> None:
-    biases = damped_bias(torch.tensor([1.0, 2.0, -1.0]), torch.tensor([0, 0, 2]), 4, damping=1.0)
-    assert biases.tolist() == [1.0, 0.0, -0.5, 0.0]
-    assert biases.dtype == torch.float32
+    assert bias_of([1.0, 2.0, -1.0], [0, 0, 2], 4, damping=1.0).tolist() == [1.0, 0.0, -0.5, 0.0]
 
 
 def test_without_damping_a_bias_is_the_plain_mean_and_a_row_without_ratings_has_none() -> None:
-    assert damped_bias(torch.tensor([1.0, 2.0]), torch.tensor([1, 1]), 2, damping=0.0).tolist() == [0.0, 1.5]
+    assert bias_of([1.0, 2.0], [1, 1], 2, damping=0.0).tolist() == [0.0, 1.5]
 
 
 def test_negative_damping_is_refused() -> None:
     with pytest.raises(ConfigError, match="damping must be 0 or more"):
-        damped_bias(torch.tensor([1.0]), torch.tensor([0]), 1, damping=-0.5)
+        bias_of([1.0], [0], 1, damping=-0.5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(-3, 3)), max_size=40), st.floats(0, 30))
 def test_damping_only_ever_shrinks(pairs: list[tuple[int, float]], damping: float) -> None:
-    index = torch.tensor([row for row, _ in pairs], dtype=torch.int64)
-    residual = torch.tensor([value for _, value in pairs], dtype=torch.float64)
-    plain, damped = (damped_bias(residual, index, 5, damping=weight) for weight in (0.0, damping))
+    index, residual = [row for row, _ in pairs], [value for _, value in pairs]
+    plain, damped = (bias_of(residual, index, 5, damping=weight) for weight in (0.0, damping))
     assert (damped.abs() <= plain.abs() + 1e-12).all()
     assert (damped * plain >= 0).all()
 
@@ -44,6 +47,15 @@ def test_movie_biases_come_first_and_user_biases_explain_what_is_left() -> None:
     assert fitted.global_mean == 3.0
     assert fitted.movie_biases.tolist() == [1.0, -1.5]
     assert fitted.user_biases.tolist() == [-0.125, 0.0]
+
+
+def test_how_many_ratings_are_looked_at_at_once_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = ratings([0, 1, 0, 2, 2], [0, 0, 1, 1, 2], [5, 4, 0, 2, 3])
+    whole = fit_damped_biases(some, 4, 3, damping_user=2.0, damping_movie=1.0)
+    monkeypatch.setattr("cfmodel.baselines._BLOCK", 2)
+    pieces = fit_damped_biases(some, 4, 3, damping_user=2.0, damping_movie=1.0)
+    assert pieces.movie_biases == pytest.approx(whole.movie_biases)
+    assert pieces.user_biases == pytest.approx(whole.user_biases)
 
 
 def test_a_cold_side_adds_nothing() -> None:

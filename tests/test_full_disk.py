@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+from cfmodel.training.checkpoints import CheckpointFolder
 
 MEGABYTE = 2**20
 
@@ -27,6 +30,14 @@ users = int(sys.argv[2])
 model = CollaborativeFiltering(users, 4, 64, generator=torch.Generator().manual_seed(1))
 ids = [str(number) for number in range(users)]
 Recommender(model, Vocabulary.of(ids), Vocabulary.of(["1", "2", "3", "4"]), 0.5, 5.0).save(Path(sys.argv[1]) / "model")
+"""
+CHECKPOINT = """
+import sys
+from pathlib import Path
+import torch
+from cfmodel.training.checkpoints import CheckpointFolder
+table = torch.arange(int(sys.argv[2]), dtype=torch.float32)
+CheckpointFolder(Path(sys.argv[1]) / "run").write({"table": table})
 """
 RECORD = """
 import sys
@@ -88,6 +99,22 @@ def test_a_model_keeps_the_earlier_one_and_leaves_no_half(disk: Path) -> None:
     assert refused.returncode != 0
     assert "No space left on device; nothing of it is kept" in refused.stderr.splitlines()[-1]
     assert files_of(disk) == before
+
+
+def test_a_checkpoint_keeps_the_earlier_ones_and_leaves_no_half(disk: Path) -> None:
+    for _ in range(2):
+        assert python(CHECKPOINT, disk, 250_000).returncode == 0
+    before = files_of(disk)
+    refused = python(CHECKPOINT, disk, 2_500_000)
+    assert refused.returncode != 0
+    said = refused.stderr.splitlines()[-1]
+    assert said.startswith(f"cfmodel.errors.DiskFullError: {disk / 'run'}: a checkpoint could not be written")
+    assert "No space left on device" in said
+    assert "Make room" in said
+    assert files_of(disk) == before
+    newest = CheckpointFolder(disk / "run").newest()
+    assert newest is not None
+    assert torch.equal(newest["table"], torch.arange(250_000, dtype=torch.float32))
 
 
 def test_an_artifact_that_does_not_fit_is_refused_and_the_run_goes_on_recording(disk: Path, tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def test_a_pair_that_was_both_learned_from_and_held_out_was_learned_from() -> No
     assert movies_of(history.trained) == [[3], [2], []]
 
 
+def test_what_was_learned_from_is_told_user_by_user() -> None:
+    held_out = ratings([(0, 0), (1, 1), (1, 2), (3, 0)])
+    history = History.of([ratings([(0, 1), (0, 2), (2, 0), (3, 3)])], [held_out], num_users=5)
+    assert movies_of(history.trained) == [[1, 2], [], [0], [3], []]
+
+
 def test_cold_sides_are_left_out() -> None:
     history = History.of([ratings([(0, 0)])], [ratings([(-1, 0), (0, -1), (0, 1)])], num_users=1)
     assert movies_of(history.seen) == [[0, 1]]
@@ -49,8 +55,12 @@ def test_lists_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30),
     st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 8)), max_size=30),
+    st.integers(1, 12),
 )
-def test_a_pair_is_contained_where_it_was_given(pairs: list[Pair], asked: list[Pair]) -> None:
+def test_a_pair_is_contained_where_it_was_given(pairs: list[Pair], asked: list[Pair], at_once: int) -> None:
     given_pairs, questions = ratings(pairs), ratings(asked)
     seen = SeenMovies.of(given_pairs.user_idx, given_pairs.movie_idx, 5)
-    assert seen.contains(questions.user_idx, questions.movie_idx).tolist() == [pair in set(pairs) for pair in asked]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cfmodel.history._BLOCK", at_once)
+        found = seen.contains(questions.user_idx, questions.movie_idx)
+    assert found.tolist() == [pair in set(pairs) for pair in asked]

@@ -50,8 +50,17 @@ def columns_of(names: Sequence[str] | int, settings: IngestSettings, *, file: st
         file: The file's name, for the refusals.
 
     Raises:
-        DataError: A column is not there, or one column would play two roles.
+        DataError: A column is not there, one column would play two roles, or its name is not UTF-8 text.
     """
+    columns = _columns_of(names, settings, file)
+    for name in (columns.names[place] for place in (*columns.roles.values(), *columns.movies)):
+        # JSON can write half of a surrogate pair, which UTF-8 cannot.
+        if not _is_encodable(name):
+            raise DataError(f"{file}: the name of column {name[:40]!r} is not UTF-8 text; give it another")
+    return columns
+
+
+def _columns_of(names: Sequence[str] | int, settings: IngestSettings, file: str) -> Columns:
     known = tuple(names) if not isinstance(names, int) else tuple(str(place + 1) for place in range(names))
     if settings.layout == "wide":
         return _wide(known, settings.columns, isinstance(names, int), file)
@@ -173,6 +182,14 @@ def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
         if other != role:
             raise DataError(f"{file}: column {place + 1} would be both {other} and {role}; name each in ingest.columns")
     return places
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(name: str) -> str:

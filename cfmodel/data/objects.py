@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cfmodel import atomic
+from cfmodel.addresses import holds_secret, shown
 from cfmodel.digests import sha256_of_text
 from cfmodel.errors import DataError
 
@@ -44,25 +45,28 @@ def store_of(source: str) -> "AbstractFileSystem":
     """Return the store of an address.
 
     Raises:
-        DataError: It is no store that can be read, or a package for it is missing.
+        DataError: It is no store that can be read, the address holds a secret, or a package is missing.
     """
-    protocol, _, rest = source.partition("://")
-    shown = f"{protocol}://{rest.rpartition('@')[2]}"
+    protocol, public = source.partition("://")[0], shown(source)
     if "::" in source or protocol not in _PACKAGES:
         web = protocol in ("http", "https", "ftp")
         remedy = "download it, check its digest and name the file" if web else f"use one of {', '.join(_PACKAGES)}"
-        raise DataError(f"{shown}: {protocol}:// is not read; {remedy}")
-    if ":" in rest.partition("/")[0].rpartition("@")[0]:
-        raise DataError(f"{shown}: a password is no part of an address; leave it to the store's own configuration")
+        raise DataError(f"{public}: {protocol}:// is not read; {remedy}")
+    if holds_secret(source):
+        raise DataError(
+            f"{public}: a password or key is no part of a source's address, which Prefect and MLflow store and show; "
+            "give it to the store's own package, in its environment variables or its own file of credentials, or "
+            "in fsspec's configuration (~/.config/fsspec)"
+        )
     import fsspec
 
     try:
         return fsspec.filesystem(protocol)
     except ImportError:
         package = _PACKAGES[protocol]
-        raise DataError(f"{shown}: {protocol}:// needs the package {package}; pip install {package}") from None
+        raise DataError(f"{public}: {protocol}:// needs the package {package}; pip install {package}") from None
     except Exception as error:  # whatever a store's client raises
-        raise _refusal(shown, error) from None
+        raise _refusal(public, error) from None
 
 
 def fetch(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:

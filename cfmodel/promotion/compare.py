@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.config import PromotionSettings
-from cfmodel.data.parts import concatenate, load_part
+from cfmodel.data.parts import RatingArrays, concatenate, load_part
 from cfmodel.evaluation.floors import floor_predictions
 from cfmodel.promotion.bootstrap import Difference, paired_bootstrap
 from cfmodel.promotion.decision import Comparison
@@ -71,10 +71,13 @@ def _damped_bias(
     challenger: Recommender, split: SplitRef, rows: CommonRows, trained_parts: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     users, movies = challenger.users, challenger.movies
-    parts = {name: load_part(split, name, users=users, movies=movies) for name in ("test", *trained_parts)}
+
+    def load(part: str) -> RatingArrays:
+        return load_part(split, part, users=users, movies=movies, timestamps=False)
+
     predictions = floor_predictions(
-        concatenate(*(parts[name] for name in trained_parts)),
-        parts["test"],
+        concatenate(*map(load, trained_parts)),
+        load("test"),
         num_users=len(users),
         num_movies=len(movies),
         rating_min=challenger.rating_min,

@@ -48,7 +48,7 @@ def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
         DataError: A model does not say what it learned from.
         DigestError: A part is not the one the split names.
     """
-    encoded = [load_part(split, "test", users=model.users, movies=model.movies) for model in models]
+    encoded = [load_part(split, "test", users=model.users, movies=model.movies, timestamps=False) for model in models]
     kept = np.ones(len(encoded[0]), bool)
     for model, rows in zip(models, encoded, strict=True):
         kept &= ~_learned_from(model, rows)

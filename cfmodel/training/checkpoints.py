@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cfmodel import atomic
 from cfmodel.digests import sha256_of_file
-from cfmodel.errors import CheckpointError
+from cfmodel.errors import CheckpointError, DiskFullError
 
 #: Of the files written here; an older cfmodel refuses those of a newer one.
 FORMAT_VERSION = 1
@@ -57,13 +57,15 @@ class CheckpointFolder:
             The file, on the disk and not only on its way there.
 
         Raises:
-            CheckpointError: The disk does not take it; earlier checkpoints stay as they are.
+            DiskFullError: There is no room for it; earlier checkpoints stay as they are.
+            CheckpointError: The disk does not take it for another reason; they stay, too.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             return self._write(state)
         except (OSError, safetensors.SafetensorError) as error:
-            raise CheckpointError(
+            refusal = DiskFullError if atomic.says_full(error) else CheckpointError
+            raise refusal(
                 f"{self.folder}: a checkpoint could not be written ({_first_line(error)}); the ones before it are "
                 "untouched. Make room, or check that the folder can be written, and go on with "
                 "`cfmodel run --resume RUN`"

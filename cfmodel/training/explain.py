@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays, concatenate, load_part
+from cfmodel.data.parts import RatingArrays, load_together
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError, VocabularyError
 from cfmodel.gradients.lesson import teach
@@ -68,11 +68,10 @@ def explain(
     """
     if (user_id is None) != (movie_id is None):
         raise DataError("a rating is named by its user and its movie: give both --user and --movie, or neither")
-    parts = {
-        part: load_part(split, part, users=recommender.users, movies=recommender.movies)
-        for part in ("train", "val", "test")
-    }
-    learned = concatenate(*(parts[part] for part in settings.trained_parts))
+    # What was learned from first, so that it is one piece.
+    names = tuple(dict.fromkeys((*settings.trained_parts, "train", "val", "test")))
+    together, parts = load_together(split, names, users=recommender.users, movies=recommender.movies)
+    learned = together[: sum(len(parts[part]) for part in settings.trained_parts)]
     model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
     trained = _Trained(recommender, model, learned, settings, memory)
     if user_id is None or movie_id is None:
@@ -92,7 +91,7 @@ def explain(
 
 def _typical(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
     """Return the place of the rating whose absolute error is the median, the lower of two."""
-    blocks = DeviceRatings.of(ratings, _CPU).batches(BLOCK)
+    blocks = DeviceRatings.sharing(ratings, _CPU).batches(BLOCK)
     errors = torch.cat([(block.rating - model.score(block.user_idx, block.movie_idx)).abs() for block in blocks])
     return int(torch.argsort(errors, stable=True)[(len(errors) - 1) // 2])
 
@@ -159,7 +158,7 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
 def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: str, side: str, row: int) -> NextStep:
     rows = trained.ratings.user_idx if side == "user" else trained.ratings.movie_idx
     places = next((places for places in batches if (rows[places] == row).any()), batches[0])
-    batch = DeviceRatings.of(trained.ratings, _CPU)[torch.from_numpy(places)]
+    batch = DeviceRatings.of(trained.ratings[places], _CPU)
     gradients = _gradients(trained, batch)
     table = f"{side}_biases"
     vocabulary = trained.recommender.users if side == "user" else trained.recommender.movies

@@ -98,7 +98,7 @@ def fit(
     Raises:
         DataError: There is no training rating.
         DivergedError: Loss, gradient or weights are no longer finite.
-        CheckpointError: The disk does not take a checkpoint.
+        DiskFullError, CheckpointError: The disk does not take a checkpoint.
         Interrupted: It was to stop; the last good state is kept.
     """
     if len(train) == 0:

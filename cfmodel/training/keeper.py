@@ -91,7 +91,7 @@ class Keeper:
             at_once: Whether to write it in any case.
 
         Raises:
-            CheckpointError: The disk does not take it.
+            DiskFullError, CheckpointError: The disk does not take it.
         """
         self.last = {**state, "carried": self.carried}
         if at_once or time.monotonic() >= self._next:
@@ -101,7 +101,7 @@ class Keeper:
         """Write the last good state, unless it is on disk already.
 
         Raises:
-            CheckpointError: The disk does not take it.
+            DiskFullError, CheckpointError: The disk does not take it.
         """
         if self._folder is None or self.last is None or self.last is self._written:
             return
@@ -115,7 +115,7 @@ class Keeper:
 
         Raises:
             Interrupted: It is to stop.
-            CheckpointError: The disk does not take the state.
+            DiskFullError, CheckpointError: The disk does not take the state.
         """
         if should_stop():
             self.write()

@@ -108,6 +108,7 @@ def train(
 
     Raises:
         CheckpointError: The checkpoints are of another training, or the disk does not take one.
+        DiskFullError: There is no room for a checkpoint.
         DataError: The train part is empty.
         DigestError: A part is not the one the ref names.
         DivergedError: Loss, gradient or weights are no longer finite.
@@ -119,15 +120,18 @@ def train(
     found = _found_before(keeper) if settings.refit else None
     if found is None:
         users, movies = load_vocabularies(split)
-        ratings, val = (load_part(split, part, users=users, movies=movies) for part in ("train", "val"))
+        ratings, val = (_loaded(split, part, users, movies) for part in ("train", "val"))
         last = how(ratings, val, users, movies)
         found = Found.of(last)
+        if settings.refit:
+            # Both trainings' ratings and tables at once would take nearly twice the memory.
+            del ratings, val, last
     if settings.refit:
         keeper.carry(asdict(found))
         users, movies = load_vocabularies(split, parts=("train", "val"))
-        ratings = concatenate(*(load_part(split, part, users=users, movies=movies) for part in ("train", "val")))
+        ratings = concatenate(*(_loaded(split, part, users, movies) for part in ("train", "val")))
         last = how(ratings, None, users, movies, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
-    held_out = [load_part(split, part, users=users, movies=movies) for part in settings.held_out_parts]
+    held_out = [_loaded(split, part, users, movies) for part in settings.held_out_parts]
     return TrainingResult(
         recommender=Recommender(
             last.model,
@@ -149,6 +153,11 @@ def train(
         num_ratings=len(ratings),
         seconds=time.perf_counter() - started,
     )
+
+
+def _loaded(split: SplitRef, part: str, users: Vocabulary, movies: Vocabulary) -> RatingArrays:
+    """Read a part of a split without its timestamps, from which nothing is learned."""
+    return load_part(split, part, users=users, movies=movies, timestamps=False)
 
 
 def _found_before(keeper: Keeper) -> Found | None:

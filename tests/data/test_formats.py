@@ -222,6 +222,18 @@ def test_a_bad_cell_of_a_wide_table_is_set_aside_alone(read, write):
     assert ref.accounts == Accounts(rows_in=5, kept=2, quarantined=3)
 
 
+def test_a_field_that_is_needed_has_a_name_that_can_be_written(read, write):
+    half = '{"user\\ud800":1,"item":2,"rating":3}\n'
+    with pytest.raises(
+        DataError, match=r"^x.jsonl: the name of column 'user\\ud800' is not UTF-8 text; give it another"
+    ):
+        read(write("x.jsonl", half))
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        read(write("x.jsonl", '{"user":1,"\\ud800":2,"b":3}\n'), layout="wide")
+    # One that is not needed does no harm.
+    assert read(write("x.jsonl", '{"user":1,"item":2,"rating":3,"\\ud800":4}\n'))[1] == [("1", "2", 3.0, None)]
+
+
 def test_a_wide_parquet_file_and_wide_json_lines_are_read_too(read, write, tmp_path):
     pq.write_table(pa.table({"user": ["u", "v"], "a": [1.0, None], "b": pa.array([99, 3])}), tmp_path / "x.parquet")
     expected = [("u", "a", 1.0, None), ("v", "b", 3.0, None)]

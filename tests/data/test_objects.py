@@ -88,7 +88,10 @@ def test_a_missing_package_is_named_before_anything_runs(protocol, package):
         ("https://example.org/x.csv", "https:// is not read; download it"),
         ("github://a:b@/x.csv", "github:// is not read; use one of s3"),
         ("zip://x.csv::s3://bucket/x.zip", "is not read"),
-        ("s3://key:secret@bucket/x.csv", "a password is no part of an address"),
+        ("s3://key:secret@bucket/x.csv", "a password or key is no part of a source's address"),
+        ("s3://key:sec/ret-secret@bucket/x.csv", "environment variables"),
+        ("s3://bucket/x.csv?X-Amz-Signature=secret", "fsspec's configuration"),
+        ("https://me:secret@example.org/x.csv", "https:// is not read; download it"),
     ],
 )
 def test_other_addresses_are_refused_without_their_secrets(source, problem):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings, SplitSettings
 from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import concatenate, load_part, load_vocabularies
+from cfmodel.data.parts import concatenate, load_part, load_together, load_vocabularies
 from cfmodel.data.split import RowsSplit, split
 from cfmodel.digests import is_whole, sha256_of_file
 from cfmodel.errors import ConfigError, DataError, DigestError
@@ -188,6 +188,9 @@ def test_a_part_is_read_back_as_rows_of_the_vocabularies(tmp_path):
         np.float32,
         np.int64,
     ]
+    assert load_part(ref, "test", users=users, movies=movies, timestamps=False).timestamp is None
+    assert test[1:].user_idx.tolist() == [0]
+    assert test[1:].timestamp.tolist() == [9]
     read = load_part(ref, "train", users=users, movies=movies)
     ids = zip(users.decode(read.user_idx), movies.decode(read.movie_idx), strict=True)
     assert sorted(ids) == sorted(row[:2] for row in parts["train"])
@@ -201,6 +204,20 @@ def test_parts_are_joined_and_their_vocabularies_too(tmp_path):
     assert len(joined) == ref.train_rows + ref.val_rows
     assert joined.user_idx.min() == 0
     assert joined.timestamp is not None
+
+
+def test_parts_read_together_are_the_parts_and_share_their_memory(tmp_path):
+    ref, _ = divided(planted(), tmp_path)
+    users, movies = load_vocabularies(ref)
+    together, parts = load_together(ref, ("train", "test"), users=users, movies=movies)
+    assert list(parts) == ["train", "test"]
+    assert len(together) == ref.train_rows + ref.test_rows
+    for name, part in parts.items():
+        alone = load_part(ref, name, users=users, movies=movies)
+        for column in ("user_idx", "movie_idx", "rating"):
+            assert getattr(part, column).tolist() == getattr(alone, column).tolist()
+            assert np.shares_memory(getattr(part, column), getattr(together, column))
+        assert part.timestamp is None
 
 
 def test_a_part_carries_no_id_of_another_part(tmp_path):

@@ -137,6 +137,17 @@ def test_a_typo_is_told_before_anything_is_started(home: Path) -> None:
         assert refused.stdout == ""
 
 
+@pytest.mark.parametrize("source", ["s3://key:secret-word@bucket/x.csv", "https://me:secret-word@host/x.csv"])
+def test_a_source_with_a_password_is_refused_before_anything_is_started_and_stored_nowhere(
+    source: str, tmp_path: Path
+) -> None:
+    refused = command("run", source, home=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: {source.partition(':')[0]}://***@")
+    assert "secret-word" not in refused.stdout + refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: Path) -> None:
     refused = command("run", "--set", "runtime.device=cuda", home=home, CUDA_VISIBLE_DEVICES="")
     assert refused.returncode == 1

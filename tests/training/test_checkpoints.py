@@ -156,13 +156,13 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before_it(tmp_path:
     code = (
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
-        "from cfmodel.errors import CheckpointError\n"
+        "from cfmodel.errors import DiskFullError\n"
         "from cfmodel.training.checkpoints import CheckpointFolder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"
         "    CheckpointFolder(Path(sys.argv[1])).write({'table': torch.zeros(100_000)})\n"
-        "except CheckpointError as error:\n"
+        "except DiskFullError as error:\n"
         "    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True)

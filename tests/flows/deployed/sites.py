@@ -30,6 +30,10 @@ class Site:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
+    def home(self) -> Path:
+        return Path(self.environment["PREFECT_HOME"])
+
+    @property
     def worker_log(self) -> Path:
         return self.folder / "worker.log"
 

@@ -6,7 +6,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from sites import Done, Site
 
 from cfmodel.errors import ConfigError
-from flows.deploy import require_no_password, require_variables
+from flows.deploy import require_no_password, require_no_secrets, require_variables
 
 
 def test_deploying_says_each_command_it_runs(deploying: Done, bare_site: Site) -> None:
@@ -47,6 +47,9 @@ def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: Sy
         assert found.concurrency_options.collision_strategy == wanted["concurrency_limit"]["collision_strategy"]
         assert [schedule.schedule.timezone for schedule in found.schedules] == ["UTC"]
         assert found.job_variables["env"]["MLFLOW_TRACKING_URI"] == f"sqlite:///{site.folder}/mlflow.db"
+        # What a run in a terminal has, too: a server that is away costs seconds, and what is said of a store is kept.
+        assert found.job_variables["env"]["PREFECT_CLIENT_MAX_RETRIES"] == "3"
+        assert found.job_variables["env"]["PREFECT_LOGGING_EXTRA_LOGGERS"] == "cfmodel"
         assert found.enforce_parameter_schema
 
 
@@ -85,6 +88,25 @@ def test_a_setting_that_is_refused_is_refused_before_any_run(site: Site, section
     assert reason in refused.stdout
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "source=s3://key:secret-word@bucket/x.csv",
+        'overrides={"split.test_source": "s3://bucket/x.csv?sig=secret-word"}',
+        'tracking={"uri": "http://me:secret-word@host:5000"}',
+    ],
+)
+def test_an_address_with_a_password_is_no_parameter_of_any_run(
+    site: Site, client: SyncPrefectClient, parameter: str
+) -> None:
+    before = len(client.read_flow_runs())
+    refused = site.prefect("deployment", "run", "pipeline/cpu", "-p", parameter)
+    assert refused.returncode == 1
+    assert "Validation failed for field" in refused.stdout
+    assert len(client.read_flow_runs()) == before
+    assert b"secret-word" not in b"".join(path.read_bytes() for path in site.home.glob("prefect.db*"))
+
+
 def test_every_variable_the_file_relies_on_must_be_set() -> None:
     project = {"pull": [{"directory": "{{ $PWD }}"}], "parameters": {"source": "{{ $RATINGS }}/{{ $DAY }}.csv"}}
     with pytest.raises(ConfigError, match=r"not set in this environment: DAY, RATINGS; export"):
@@ -108,3 +130,11 @@ def test_a_password_in_the_stores_address_is_not_deployed() -> None:
         require_no_password("http://me:secret@127.0.0.1:5000")
     assert "secret" not in str(refused.value)
     require_no_password("http://127.0.0.1:5000")
+
+
+def test_a_password_in_a_sources_address_is_not_deployed() -> None:
+    project = {"deployments": [{"name": "cpu", "parameters": {"source": "s3://{{ $KEY }}@bucket/x.csv"}}]}
+    with pytest.raises(ConfigError, match=r"deployment 'cpu': source holds a password or key") as refused:
+        require_no_secrets(project, {"KEY": "me:secret-word"})
+    assert "secret-word" not in str(refused.value)
+    require_no_secrets(project, {"KEY": "me"})

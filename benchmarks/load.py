@@ -1,0 +1,218 @@
+"""The whole pipeline on 25,000,000 ratings under a limit of memory: seconds and peak of each step.
+
+    python benchmarks/load.py [--ratings 25000000] [--epochs 2] [--limit-gib 4] [--cores 2] [--set NAME=VALUE]
+
+The ratings are those of `benchmarks/ingest.py` (162,541 users, 59,047 movies, half stars), written as CSV
+beforehand. Then `cfmodel run` and whatever it starts, Prefect's server included, live in a control group of
+the kernel's that gives them no more memory than the limit, swap included where the kernel counts it, and on
+so many cores. One that needs more is killed by the kernel, and this says in which step.
+
+*group* is the memory of all of them that is not a file's (files that were read or written count against the
+limit as well, but give way); the other two are resident sets, in which shared pages count for each process.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest import write_ratings
+from machine import describe_machine, use_cores
+
+ROOT = Path(__file__).parent.parent
+MIB = 2**20
+#: How often memory is looked at; the kernel's own peak of the whole run misses nothing.
+EVERY_SECONDS = 0.05
+
+_STEP_ENDS = re.compile(r"^(\w+) .*\((?:([\d.]+) s|reused)\)$")
+
+
+@dataclass(frozen=True)
+class MemoryGroup:
+    """A control group for memory, of either version of the kernel's.
+
+    Attributes:
+        folder: Where the kernel shows it.
+        is_v1: Whether it is of the first version.
+    """
+
+    folder: Path
+    is_v1: bool
+
+    @classmethod
+    @contextmanager
+    def limited_to(cls, most: int) -> Iterator["MemoryGroup"]:
+        """Make one for the length of a block.
+
+        Args:
+            most: Bytes that its processes may have.
+
+        Raises:
+            SystemExit: This machine or this user may not make one.
+        """
+        base = Path("/sys/fs/cgroup")
+        is_v1 = (base / "memory").is_dir()
+        made = cls((base / "memory" if is_v1 else base) / f"cfmodel-load-{os.getpid()}", is_v1)
+        try:
+            made.folder.mkdir()
+            made._file("memory.limit_in_bytes", "memory.max").write_text(str(most))
+        except OSError as error:
+            raise SystemExit(
+                f"{made.folder}: no control group can be made ({error.strerror}); run it as root"
+            ) from None
+        try:
+            swap = made._file("memory.memsw.limit_in_bytes", "memory.swap.max")
+            if swap.exists():
+                swap.write_text(str(most if is_v1 else 0))
+            yield made
+        finally:
+            made._end()
+
+    def enter(self) -> None:
+        """Put this process in; what it starts from then on is in, too."""
+        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    def processes(self) -> list[int]:
+        """Return the processes in it."""
+        return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
+
+    def bytes_now(self) -> int:
+        """Return how many bytes its processes have that are no file's."""
+        return self._number("memory.stat", "total_rss" if self.is_v1 else "anon")
+
+    def peak_with_files(self) -> int:
+        """Return the most that the kernel ever counted, files that were read or written included."""
+        return int(self._file("memory.max_usage_in_bytes", "memory.peak").read_text())
+
+    def killed(self) -> int:
+        """Return how many of its processes the kernel killed because they wanted more."""
+        return self._number("memory.oom_control" if self.is_v1 else "memory.events", "oom_kill")
+
+    def _file(self, first: str, second: str) -> Path:
+        return self.folder / (first if self.is_v1 else second)
+
+    def _number(self, file: str, name: str) -> int:
+        lines = (line.split() for line in (self.folder / file).read_text().splitlines())
+        return int(next(value for key, value in lines if key == name))
+
+    def _end(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.processes() and time.monotonic() < deadline:
+            for process in self.processes():
+                os.kill(process, 9)
+            time.sleep(0.1)
+        self.folder.rmdir()
+
+
+class Watch:
+    """Follows a run: which step it is at, and the most memory that was seen in each.
+
+    Attributes:
+        seconds: Of each step, as the run says.
+        peaks: Most bytes by step and by whose they are: `group`, `run` or `server`.
+        said: What the run said.
+    """
+
+    def __init__(self, group: MemoryGroup, process: "subprocess.Popen[str]") -> None:
+        self.seconds: dict[str, float] = {}
+        self.peaks: dict[str, dict[str, int]] = {"": defaultdict(int)}
+        self.said: list[str] = []
+        self._group, self._process, self._ended = group, process, threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def follow(self) -> int:
+        """Follow the run to its end; return its exit status."""
+        self._sampler.start()
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(line)
+            if found := _STEP_ENDS.match(line.rstrip()):
+                # What was seen since the step before belongs to the one that ends here.
+                self.seconds[found[1]] = float(found[2] or 0)
+                self.peaks[found[1]] = self.peaks.pop("")
+                self.peaks[""] = defaultdict(int)
+                print(self.row(found[1]), flush=True)
+        status = self._process.wait()
+        self._ended.set()
+        self._sampler.join()
+        return status
+
+    def row(self, step: str) -> str:
+        """Return a step's line of the table."""
+        cells = [f"{self.peaks[step][whose] / MIB:7,.0f} MiB" for whose in ("group", "run", "server")]
+        return f"{step or 'the end':10} {self.seconds.get(step, 0.0):8.1f} s  {'  '.join(cells)}"
+
+    def _sample(self) -> None:
+        while not self._ended.wait(EVERY_SECONDS):
+            peaks = self.peaks.get("", {})
+            seen = {"group": self._group.bytes_now(), "run": 0, "server": 0}
+            for number in self._group.processes():
+                seen["run" if number == self._process.pid else "server"] += _resident(number)
+            for whose, now in seen.items():
+                peaks[whose] = max(peaks.get(whose, 0), now)
+
+
+def _resident(number: int) -> int:
+    try:
+        return int(Path(f"/proc/{number}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):  # it has ended
+        return 0
+
+
+def load(source: Path, group: MemoryGroup, *, folder: Path, epochs: int, overrides: Sequence[str]) -> int:
+    """Run the pipeline on a file in a group, and print what each step took; return its exit status."""
+    chosen = [f"train.epochs={epochs}", "runtime.device=cpu", *overrides]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cfmodel", "run", str(source), *(part for each in chosen for part in ("--set", each))],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PREFECT_HOME": str(folder / "prefect")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=group.enter,
+    )
+    watch, began = Watch(group, process), time.monotonic()
+    print(f"{'step':10} {'seconds':>10}  {'group':>11}  {'run':>11}  {'server':>11}")
+    status = watch.follow()
+    print(watch.row(""))
+    print(
+        f"{'whole':10} {time.monotonic() - began:8.1f} s  {group.peak_with_files() / MIB:,.0f} MiB with files, at most"
+    )
+    if status:
+        print("".join(watch.said[-30:]))
+        print(f"ended with {status}; the kernel killed {group.killed()} for memory, after the steps above")
+    return status
+
+
+def main() -> int:
+    """Write the ratings, run, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ratings", type=int, default=25_000_000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--limit-gib", type=float, default=4.0)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="NAME=VALUE")
+    given = parser.parse_args()
+    cores = use_cores(given.cores)
+    print(describe_machine())
+    print(f"command   python benchmarks/load.py {' '.join(sys.argv[1:])}")
+    print(f"limit     {given.limit_gib:g} GiB, {cores} cores; {given.ratings:,} ratings, {given.epochs} epochs\n")
+    # On a disk: what lies in a file system of memory would count against the limit.
+    with tempfile.TemporaryDirectory(prefix="cfmodel-load-", dir="/var/tmp") as name:
+        folder = Path(name)
+        write_ratings(folder / "ratings.csv", given.ratings)
+        with MemoryGroup.limited_to(int(given.limit_gib * 2**30)) as group:
+            return load(folder / "ratings.csv", group, folder=folder, epochs=given.epochs, overrides=given.overrides)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The benchmark of load in brief: its limit limits, and what it says of a run is what was there."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from load import MemoryGroup, Watch
+
+MEGABYTE = 2**20
+#: Takes so many megabytes, then says what a run says at the end of a step.
+HUNGRY = """
+import sys, time
+taken = b"x" * (int(sys.argv[1]) << 20)
+time.sleep(0.5)
+print("ingest      that much  (0.5 s)")
+"""
+
+
+@pytest.fixture
+def group() -> Iterator[MemoryGroup]:
+    """A control group of 100 megabytes, where that is allowed."""
+    try:
+        with MemoryGroup.limited_to(100 * MEGABYTE) as made:
+            yield made
+    except SystemExit as refusal:
+        pytest.skip(str(refusal))
+
+
+def hungry(group: MemoryGroup, megabytes: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-u", "-c", HUNGRY, str(megabytes)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=group.enter)
+
+
+def test_what_a_step_takes_is_seen(group: MemoryGroup) -> None:
+    with hungry(group, 60) as process:
+        watch = Watch(group, process)
+        assert watch.follow() == 0
+    assert watch.seconds == {"ingest": 0.5}
+    for whose in ("group", "run"):
+        assert 60 * MEGABYTE < watch.peaks["ingest"][whose] < 100 * MEGABYTE
+    assert watch.peaks["ingest"]["server"] == 0
+    assert group.killed() == 0
+
+
+def test_who_wants_more_than_the_limit_is_killed(group: MemoryGroup) -> None:
+    with hungry(group, 200) as process:
+        assert Watch(group, process).follow() == -9
+    assert group.killed() == 1
