@@ -79,7 +79,7 @@ def said(line: TrainSettings) -> str:
     """Return settings in words."""
     return (
         f"{line.epochs} epochs, batch {line.batch_size or 0:,}, rate {line.learning_rate}, "
-        f"{line.schedule}, Adam on {line.adam}"
+        f"{line.schedule}, Adam on {line.adam}" + ("" if line.blocks is None else f", {line.blocks} blocks")
     )
 
 

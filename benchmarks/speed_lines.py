@@ -3,9 +3,8 @@
     CFMODEL_DATA_DIR=... python benchmarks/speed_lines.py [--sets SET ...] [PEER ...]
 
 The training part of a set is divided once more, both sides train on nine tenths of it, and of the
-settings below those are taken whose RMSE on the other tenth is at least `MARGIN` below theirs: with the
-fewest epochs, of these with the largest batch, of these with the lowest RMSE. The test parts are not
-read. It prints what belongs into `LINES`.
+settings below the fastest are taken whose RMSE on the other tenth is at least `MARGIN` below theirs. The
+test parts are not read. It prints what belongs into `LINES`.
 """
 
 import os
@@ -16,11 +15,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from machine import describe_machine, use_cores
 from speed_peers import CORNAC, LENSKIT, LIBMF, SURPRISE
-from speed_race import best_of, ours
+from speed_race import best_of, ours, warm_up
 from speed_sets import ML_1M, RatingSet, is_at_hand, load
 from speed_system import Peer
 from speed_textbook import TEXTBOOK
@@ -32,14 +31,15 @@ RACED = (ML_1M, "ml-100k", "ml-latest-small")
 
 #: Another part's RMSE may differ by so much from val's, theirs against ours; in rating units.
 MARGIN = 0.0005
-#: What is tried: batch sizes by set, and with each of them every rate and number of epochs.
-BATCHES = {
-    ML_1M: (65_536, 32_768, 16_384, 8_192, 4_096),
-    "ml-100k": (8_192, 4_096, 2_048, 1_024),
-    "ml-latest-small": (8_192, 4_096, 2_048, 1_024),
+#: What is tried, by set: batches and the blocks they are dealt from, None being the default; and with each of them
+#: every rate and number of epochs. Blocks so many that a step is four pairs of them, whole, need no dealing.
+DEALT: dict[str, tuple[tuple[int, int | None], ...]] = {
+    ML_1M: ((32_768, None), (16_384, None), (8_192, None), (4_096, None), (65_536, 8), (16_384, 16), (4_096, 32)),
+    "ml-100k": ((8_192, None), (4_096, None), (2_048, None), (1_024, None), (4_096, 8), (1_024, 16)),
+    "ml-latest-small": ((8_192, None), (4_096, None), (2_048, None), (1_024, None), (4_096, 8), (1_024, 16)),
 }
-RATES = (0.01, 0.02, 0.04)
-EPOCHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
+RATES = (0.01, 0.02, 0.03, 0.04)
+EPOCHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 
 
 def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> TrainSettings:
@@ -85,35 +85,42 @@ def line_for(name: str, peer: Peer) -> TrainSettings:
     return LINES[name][peer.name]
 
 
-def candidates(name: str) -> Iterator[list[TrainSettings]]:
-    """Yield the settings that are tried on a set: those with few epochs first, then those with large batches."""
-    for epochs in EPOCHS:
-        for batch_size in BATCHES[name]:
-            yield [line(batch_size, rate, epochs) for rate in RATES]
+def candidates(name: str) -> Iterator[TrainSettings]:
+    """Yield the settings that are tried on a set."""
+    for batch_size, blocks in DEALT[name]:
+        for rate in RATES:
+            for epochs in EPOCHS:
+                yield line(batch_size, rate, epochs, blocks=blocks)
 
 
 def choose(ratings: RatingSet, peers: list[Peer]) -> None:
-    """Print the first settings that come to each system's RMSE, and the system's; by epochs, not by the clock."""
-    targets = {}
+    """Print the fastest settings that come to each system's RMSE, and the system's."""
+    name = ratings.name.removesuffix(", val")
+    warm_up(ratings, [line(batch_size, RATES[0], 1, blocks=blocks) for batch_size, blocks in DEALT[name]])
+    tried = sorted(_tried(ratings, settings) for settings in candidates(name))
+    best = min(tried, key=lambda each: each.rmse)
     for peer in peers:
         theirs = best_of(peer, peer.prepare(ratings), ratings)
-        targets[peer] = theirs.rmse - MARGIN
-        print(f"  {peer.name}: {theirs.rmse:.4f} after {theirs.epochs} epochs", flush=True)
-    lowest = (float("inf"), "")
-    for tried in candidates(ratings.name.removesuffix(", val")):
-        rmse, said = min((ours(ratings, settings).rmse, _said(settings)) for settings in tried)
-        print(f"  tried {said}: {rmse:.4f}", flush=True)
-        lowest = min(lowest, (rmse, said))
-        for peer in [peer for peer, target in targets.items() if rmse <= target]:
-            print(f'"{peer.name}": {said},  # {rmse:.4f} for {targets.pop(peer):.4f}', flush=True)
-        if not targets:
-            return
-    for peer, target in targets.items():
-        print(f'"{peer.name}": {lowest[1]},  # {lowest[0]:.4f}: never came to {target:.4f}', flush=True)
+        print(f"  {peer.name}: {theirs.rmse:.4f} after {theirs.epochs} epochs, {theirs.seconds:.2f} s", flush=True)
+        found = next((each for each in tried if each.rmse <= theirs.rmse - MARGIN), None)
+        said = "" if found else f", never {MARGIN} below theirs"
+        found = found or best
+        print(f'"{peer.name}": {found.said},  # {found.rmse:.4f} in {found.seconds:.3f} s{said}', flush=True)
 
 
-def _said(settings: TrainSettings) -> str:
-    return f"line({settings.batch_size:_}, {settings.learning_rate}, {settings.epochs})"
+class _Tried(NamedTuple):
+    """What settings came to: seconds, the less of two trainings; RMSE; the settings as `LINES` has them."""
+
+    seconds: float
+    rmse: float
+    said: str
+
+
+def _tried(ratings: RatingSet, settings: TrainSettings) -> _Tried:
+    first, second = ours(ratings, settings), ours(ratings, settings)
+    blocks = "" if settings.blocks is None else f", blocks={settings.blocks}"
+    said = f"line({settings.batch_size:_}, {settings.learning_rate}, {settings.epochs}{blocks})"
+    return _Tried(min(first.seconds, second.seconds), first.rmse, said)
 
 
 def main() -> None:
