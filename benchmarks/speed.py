@@ -100,20 +100,24 @@ def print_watching(ratings: RatingSet, *, rounds: int) -> None:
 
 def print_scale(small: str, large: str, *, cores: int, repeats: int) -> None:
     """Print pace and memory on a large set and the pace on a small one."""
-    line = FASTEST.model_copy(update={"epochs": SCALE_EPOCHS})
-    found = []
+    sizes, lines, found = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for name in (small, large):
             path = Path(folder, "ratings.npz")
-            speed_scale.make(name, path)
-            found.append(speed_scale.measure(path, line, cores=cores, repeats=repeats))
-    print(f"\n{said(line)}\n| set | training ratings | seconds | M ratings a second | test RMSE | peak, GB | n |")
+            sizes.append(speed_scale.make(name, path))
+            # A batch is the same share of the ratings, so that an epoch has as many steps.
+            batch_size = round((FASTEST.batch_size or 1) * sizes[-1] / sizes[0])
+            lines.append(FASTEST.model_copy(update={"epochs": SCALE_EPOCHS, "batch_size": batch_size}))
+            found.append(speed_scale.measure(path, lines[-1], cores=cores, repeats=repeats))
+    print("\n| set | training ratings | seconds | M ratings a second | test RMSE | peak, GB | n |")
     print("|---|---|---|---|---|---|---|")
     for name, scale in zip((small, large), found, strict=True):
         print(
             f"| {name} | {scale.ratings:,} | {scale.seconds:.2f} | {scale.ratings_per_second / 1e6:.1f} | "
             f"{scale.rmse:.4f} | {scale.peak_bytes / 1e9:.2f} | {scale.times} |"
         )
+    for name, line in zip((small, large), lines, strict=True):
+        print(f"  {name}: {said(line)}")
     pace, memory = found[1].ratings_per_second / found[0].ratings_per_second, found[1].peak_bytes / 1e9
     print("\n| what | measured | must | aim | |\n|---|---|---|---|---|")
     print(f"| pace on {large} over pace on {small} | {pace:.2f} | {asked(PACE, pace)} |")

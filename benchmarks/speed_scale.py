@@ -59,9 +59,9 @@ def measure(path: Path, line: TrainSettings, *, cores: int, repeats: int) -> Sca
     return Scale(**json.loads(_called("train", str(path), *how)))
 
 
-def make(name: str, path: Path) -> None:
-    """Generate or read a set in a process of its own, and leave it in a file."""
-    _called("make", name, str(path))
+def make(name: str, path: Path) -> int:
+    """Generate or read a set in a process of its own, and leave it in a file; return its training ratings."""
+    return int(_called("make", name, str(path)))
 
 
 def save(ratings: RatingSet, path: Path) -> None:
@@ -122,7 +122,9 @@ def main() -> None:
     training.add_argument("--line", type=TrainSettings.model_validate_json, default=TrainSettings())
     given = parser.parse_args()
     if given.task == "make":
-        save(load(given.name), given.path)
+        ratings = load(given.name)
+        save(ratings, given.path)
+        print(len(ratings.train))
         return
     use_cores(given.cores)
     print(json.dumps(_train(given.path, given.line, given.repeats)._asdict()))
