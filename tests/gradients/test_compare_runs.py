@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
@@ -60,7 +61,8 @@ def test_what_is_compared_is_what_the_monitor_recorded(settings: TrackingSetting
     pair = found.differences("user_embeddings")[0]
     assert pair.progress[-1] > 0.5
     assert (pair.base.sum(axis=1) - 1).max() < 1e-12
-    assert pair.distance.max() > 0.5  # a learning rate 300 times as high shows
+    # A learning rate 300 times as high shows; where sampled steps do not match there is nothing to compare.
+    assert np.nanmax(pair.distance) > 0.5
 
 
 def test_the_flow_compares_as_the_command_does(
