@@ -30,8 +30,8 @@ from cfmodel.config import TrainSettings
 PEERS = (LIBMF, CORNAC, SURPRISE, LENSKIT, TEXTBOOK)
 RACED = (ML_1M, "ml-100k", "ml-latest-small")
 
-#: Another part's RMSE may differ by so much from val's, theirs against ours; in rating units.
-MARGIN = 0.0005
+#: On other ratings the two RMSEs may come out so much closer: about what chance leaves to a tenth of so many ratings.
+MARGIN = {ML_1M: 0.0005, "ml-100k": 0.005, "ml-latest-small": 0.005}
 #: What is tried, by set: batches and the blocks they are dealt from, None being the default; and with each of them
 #: every rate, schedule and number of epochs. Blocks so many that a step is four pairs of them, whole, need no dealing.
 DEALT: dict[str, tuple[tuple[int, int | None], ...]] = {
@@ -65,8 +65,8 @@ LINES: dict[str, dict[str, TrainSettings]] = {
         "textbook": line(8_192, 0.01, 6),
     },
     "ml-100k": {
-        "libmf": line(1_024, 0.03, 3, blocks=16),
-        "cornac": line(1_024, 0.03, 3, blocks=16),
+        "libmf": line(1_024, 0.04, 3, blocks=16),
+        "cornac": line(1_024, 0.04, 3, blocks=16),
         "surprise": line(1_024, 0.04, 2),
         "lenskit": line(2_048, 0.04, 2),
         "textbook": line(1_024, 0.04, 3),
@@ -102,8 +102,8 @@ def choose(ratings: RatingSet, peers: list[Peer]) -> None:
     for peer in peers:
         theirs = best_of(peer, peer.prepare(ratings), ratings)
         print(f"  {peer.name}: {theirs.rmse:.4f} after {theirs.epochs} epochs, {theirs.seconds:.2f} s", flush=True)
-        found = next((each for each in tried if each.rmse <= theirs.rmse - MARGIN), None)
-        said = "" if found else f", never {MARGIN} below theirs"
+        found = next((each for each in tried if each.rmse <= theirs.rmse - MARGIN[name]), None)
+        said = "" if found else f", never {MARGIN[name]} below theirs"
         found = found or best
         print(f'"{peer.name}": {found.said},  # {found.rmse:.4f} in {found.seconds:.3f} s{said}', flush=True)
 
