@@ -64,9 +64,9 @@ class RatingSet:
         )
         return cls(name, train, test, len(users), len(movies), len(held_out) - len(warm))
 
-    def validation(self) -> "RatingSet":
-        """Return the training part alone, divided once more: what settings may be chosen on."""
-        return self.divided(f"{self.name}, val", self.train, seed=SPLIT_SEED + 1)
+    def validation(self, division: int = 1) -> "RatingSet":
+        """Return the training part alone, divided once more, by another seed each: what settings may be chosen on."""
+        return self.divided(f"{self.name}, val", self.train, seed=SPLIT_SEED + division)
 
     def rmse(self, predict: Predict) -> float:
         """Return the RMSE on the test part, predictions clamped to the ratings of train, in rating units."""
