@@ -2,31 +2,34 @@
 
 #: Step after which the interval is chosen.
 CALIBRATION_STEPS = 16
+#: Steps that are looked at whatever the interval is: the start, where most happens, is seen in every run.
+ALWAYS = (1, 4, CALIBRATION_STEPS)
 #: Most multiples of the interval in a phase: more snapshots than this show nothing more.
 MOST_SAMPLES = 256
 
 
-def on_grid(position: int, every: int | None, *, dense: int | None = None) -> bool:
-    """Say whether a step (or epoch), counted from 1, is on the grid.
-
-    The grid of K holds the multiples of K, steps 1, 4 and 16, and from there on each one sixteen times
-    as far: the start, where most happens, is seen at any K, and no budget is so small that a record
-    ends where training begins. Grids are nested: that of 2K is a part of that of K.
+def on_grid(position: int, every: int | None) -> bool:
+    """Say whether a step (or epoch), counted from 1, is a multiple of K; grids are nested: that of 2K is a part of K's.
 
     Args:
         position: Number of the step, from 1.
-        every: K, a power of two; None, not chosen yet: what does not hang on it.
-        dense: Last position that is taken whatever K is; None: there is no last.
+        every: K, a power of two; None, not chosen yet: none is.
     """
-    if every is not None and position % every == 0:
-        return True
-    return (dense is None or position <= dense) and position == _first_from(position)
+    return every is not None and position % every == 0
 
 
-def next_on_grid(position: int, every: int | None) -> int:
-    """Return the first position after this one that is on the grid."""
-    always = _first_from(position + 1)
-    return always if every is None else min(always, (position // every + 1) * every)
+def next_sampled(position: int, every: int | None, *, end: int | None = None) -> int | None:
+    """Return the first step after this one that is looked at closely; None: there is none.
+
+    Those are the multiples of K, the first few, and the end of an epoch where that is asked for.
+
+    Args:
+        position: Number of the step, from 1; 0: none was done.
+        every: K, a power of two; None, not chosen yet.
+        end: Last step of an epoch that is looked at; None: no such step.
+    """
+    multiple = None if every is None else (position // every + 1) * every
+    return min((step for step in (*ALWAYS, multiple, end) if step is not None and step > position), default=None)
 
 
 def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 1) -> int:
@@ -45,11 +48,3 @@ def choose_every(positions: int, *, cost: float, budget: float, smallest: int = 
     while every <= positions and (positions // every > MOST_SAMPLES or positions // every * cost > budget):
         every *= 2
     return every
-
-
-def _first_from(position: int) -> int:
-    """Return the first position from this one on that is taken whatever K is."""
-    taken = 1
-    while taken < position:
-        taken *= 4 if taken < CALIBRATION_STEPS else 16
-    return taken

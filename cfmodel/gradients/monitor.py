@@ -14,7 +14,7 @@ from torch import Tensor
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS
 from cfmodel.gradients.look import Watched
-from cfmodel.gradients.pace import Pace, Plan
+from cfmodel.gradients.pace import FIRST_EPOCHS, Pace, Plan
 from cfmodel.gradients.population import Population, Ratings
 from cfmodel.gradients.records import (
     EMBEDDINGS,
@@ -26,6 +26,7 @@ from cfmodel.gradients.records import (
     StepBlock,
     StepSample,
 )
+from cfmodel.gradients.row_pass import compile_row_pass
 from cfmodel.gradients.rows import WatchedOnHost, compile_looks
 from cfmodel.gradients.sampling import Position, Probe
 from cfmodel.gradients.scalars import StepReducer, StepScalars
@@ -73,6 +74,7 @@ class Monitor:
         watched = Watched
         if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values()):
             compile_looks()
+            compile_row_pass()
             watched = WatchedOnHost
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
@@ -96,7 +98,8 @@ class Monitor:
         self._epoch = self._step = self._first_step = self._samples = self._looked = 0
         self._trained = self._epoch_began = self._recorded_before = 0.0
         self._rows_cost = self._keeping = self._before_steps = 0.0
-        self._next_sample: int | None = 1
+        self._next_sample: int | None = None
+        self._end: int | None = None
 
     def start(self) -> None:
         """Look at the model before its first update."""
@@ -105,17 +108,20 @@ class Monitor:
         self._emit(record)
 
     def begin_epoch(
-        self, epoch: int, index: Mapping[str, Tensor] | None = None, sizes: Sequence[int] | None = None
+        self, epoch: int, steps: int, index: Mapping[str, Tensor] | None = None, sizes: Sequence[int] | None = None
     ) -> None:
         """Begin an epoch.
 
         Args:
             epoch: Its number, from 1.
+            steps: How many it has, S.
             index: Rows looked up by `user` and `movie` in the order of this epoch, each of shape (N,);
                 None where the engine hands over the steps' own scalars with `end_steps`.
             sizes: Ratings of each step.
         """
         self._epoch, self._first_step = epoch, self._step + 1
+        self._end = self._step + steps if self._pace.ends(epoch) else None
+        self._plan_sample()
         self._rows_cost = 0.0
         if index is not None and sizes is not None:
             self._reducer.begin(index, sizes, count_rows=self._pace.looks_after(epoch))
@@ -137,7 +143,7 @@ class Monitor:
             Position(self._plan.phase, self._epoch, self._step, learning_rate), self._watched, self._recording
         )
         self._probes.append(probe)
-        self._next_sample = self._pace.next_sample(self._step)
+        self._plan_sample()
         return probe
 
     @property
@@ -216,7 +222,7 @@ class Monitor:
             return
         before = self._recording.seconds
         self._look()
-        if self._pace.epoch_every is None:
+        if self._pace.epoch_every is None and self._epoch >= FIRST_EPOCHS:
             self._pace.costs.epoch = self._recording.seconds - before + self._rows_cost
             self._pace.choose_epochs(spent=self._recording.seconds, step=self._step)
 
@@ -262,7 +268,6 @@ class Monitor:
         self._trained = state["training_seconds"]
         for name, watch in self._watches.items():
             watch.restore(state["tables"][name])
-        self._next_sample = self._pace.next_sample(self._step)
 
     def _training_seconds(self) -> float:
         """Return the seconds spent on updates so far, recording not included."""
@@ -290,7 +295,10 @@ class Monitor:
         costs.sample = READING * float(np.median(taken)) if taken else 0.0
         costs.training = (self._training_seconds() - self._before_steps) / self._step
         self._pace.choose_samples(spent=self._recording.seconds)
-        self._next_sample = self._pace.next_sample(self._step)
+        self._plan_sample()
+
+    def _plan_sample(self) -> None:
+        self._next_sample = self._pace.next_sample(self._step, end=self._end)
 
     def _look(self) -> None:
         with self._recording:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, next_on_grid, on_grid
+from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, next_sampled, on_grid
 
 #: Ratings from which a share of the training time is the budget, and below which a fixed time is.
 LARGE = 1_000_000
 #: Share of the budget that is planned for; the rest is for what the first steps did not show.
-PLANNED = 0.65
+PLANNED = 0.75
+#: Epochs whose tables are looked at whatever the interval; the last of them says what a look costs, for the
+#: first pays for what is done for the first time.
+FIRST_EPOCHS = 2
 #: The fit's share of a fixed budget where a refit, over the same ground, takes the rest.
 FIT_SHARE = 0.6
 #: Share for samples of what the steps leave; the epochs' looks have the rest.
@@ -75,13 +78,25 @@ class Pace:
         self.sample_every = settings.sample_every
         self.epoch_every = 1 if settings.sample_every else None
 
-    def next_sample(self, step: int) -> int | None:
-        """Return the first step after this one that is looked at closely; None: there is none yet."""
-        return next_on_grid(step, self.sample_every)
+    def next_sample(self, step: int, *, end: int | None = None) -> int | None:
+        """Return the first step after this one that is looked at closely; None: there is none yet.
+
+        Args:
+            step: Number of a step, from 1; 0: none was done.
+            end: Last step of the epoch, where `ends` says that it is looked at.
+        """
+        return next_sampled(step, self.sample_every, end=end)
+
+    def ends(self, epoch: int) -> bool:
+        """Say whether the last step of an epoch is looked at, whatever the interval: 1, 2, 4, 8, ... and the last.
+
+        Runs of any batch size, and so of any interval, have those in common.
+        """
+        return epoch & (epoch - 1) == 0 or epoch == self._plan.epochs
 
     def looks_after(self, epoch: int) -> bool:
         """Say whether the tables are looked at, and rows counted, in an epoch."""
-        return on_grid(epoch, self.epoch_every, dense=1)
+        return epoch <= FIRST_EPOCHS or on_grid(epoch, self.epoch_every)
 
     def is_open(self, step: int) -> bool:
         """Say whether the interval between samples is to be chosen after this step."""
@@ -95,7 +110,10 @@ class Pace:
         """
         left = self._left(spent, steps=self.planned_steps)
         self.sample_every = choose_every(
-            self.planned_steps, cost=self.costs.sample, budget=SAMPLES_SHARE * left, smallest=CALIBRATION_STEPS
+            self.planned_steps,
+            cost=self.costs.sample,
+            budget=SAMPLES_SHARE * left - self._ends_after(0) * self.costs.sample,
+            smallest=CALIBRATION_STEPS,
         )
 
     def choose_epochs(self, *, spent: float, step: int) -> None:
@@ -106,9 +124,12 @@ class Pace:
             step: Updates done.
         """
         steps = self.planned_steps - step
-        samples = steps // self.sample_every if self.sample_every else 0
+        samples = self._ends_after(FIRST_EPOCHS) + (steps // self.sample_every if self.sample_every else 0)
         left = self._left(spent, steps=steps) - samples * self.costs.sample
         self.epoch_every = choose_every(self._plan.epochs, cost=self.costs.epoch, budget=left)
+
+    def _ends_after(self, epoch: int) -> int:
+        return sum(self.ends(later) for later in range(epoch + 1, self._plan.epochs + 1))
 
     def _left(self, spent: float, *, steps: int) -> float:
         return PLANNED * self._budget() - spent - steps * self.costs.step

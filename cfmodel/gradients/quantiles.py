@@ -14,9 +14,10 @@ def quantiles(values: Tensor) -> Floats:
     Args:
         values: Values, shape (N,); a NaN counts as the largest.
     """
-    ordered, last = np.sort(values.cpu().numpy()), len(values) - 1
+    last = len(values) - 1
     below = [int(share * last) for share in QUANTILES]
     above = [min(position + 1, last) for position in below]
+    ordered = np.partition(values.cpu().numpy(), sorted({*below, *above}))
     low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
     shares = [share * last - position for share, position in zip(QUANTILES, below, strict=True)]
     with np.errstate(invalid="ignore"):

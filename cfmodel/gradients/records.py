@@ -294,9 +294,10 @@ class MonitorCost:
             once in 16 steps and counted 16 times: reading the clock takes about as long.
         training_seconds: Time spent on the epochs' updates on the same clock, recording not included.
         overhead_fraction: `seconds / training_seconds`.
-        sample_every: K: the multiples of K were sampled, and steps 1, 2, 4, 8 and 16.
-        epoch_every: E: `EpochGradients` were made after the multiples of E, the first epoch and the
-            last; 1 unless epochs are many or short.
+        sample_every: K: the multiples of K were sampled, steps 1, 4 and 16, and the last step of epochs
+            1, 2, 4, 8, ... and of the last one planned.
+        epoch_every: E: `EpochGradients` were made after the multiples of E, the first two epochs and
+            the last; 1 unless the budget does not allow it.
         samples: Steps sampled.
     """
 

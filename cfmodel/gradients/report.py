@@ -128,8 +128,8 @@ def _about(history: GradientHistory) -> str:
         more = f" and one in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
         text += (
             f" Of each of the {history.num_steps:,} steps norms, loss and largest error are recorded; {cost.samples:,} "
-            f"steps were looked at closely: 1, 4, 16, 256, ...{more}. Watching took {_number(cost.seconds)} s, "
-            f"{cost.overhead_fraction:.2%} of the training."
+            f"steps were looked at closely: 1, 4, 16, the last ones of epochs 1, 2, 4, 8 ... and of the last{more}. "
+            f"Watching took {_number(cost.seconds)} s, {cost.overhead_fraction:.2%} of the training."
         )
     return f"<p>{escape(text)}</p>"
 

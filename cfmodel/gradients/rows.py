@@ -16,7 +16,7 @@ from cfmodel.gradients.look import Found, Look, Watched
 from cfmodel.gradients.touched import DECILES, TouchedRows
 
 #: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
-_FAST = {"reassoc", "contract", "nsz"}
+FAST = {"reassoc", "contract", "nsz"}
 #: Between these a sum of float32 squares is right to its last digits: none that counts fell below the
 #: smallest number, and none went beyond the largest.
 _SMALL, _LARGE = np.float32(1e-24), np.float32(1e36)
@@ -158,12 +158,12 @@ def compile_looks() -> None:
 
 
 @compiled(forceinline=True)
-def _fits(square: Any) -> bool:
+def fits(square: Any) -> bool:
     """Return whether a sum of squares is one that float32 holds to its full precision."""
     return _SMALL < square < _LARGE  # type: ignore[no-any-return]
 
 
-@compiled(fastmath=_FAST)
+@compiled(fastmath=FAST)
 def _before(
     gradient: Any,
     weights: Any,
@@ -192,14 +192,14 @@ def _before(
             square += slope[k] * slope[k]
             weight_square += weight[k] * weight[k]
             data_square += data * data
-        total, size, rest = float(square), float(weight_square), float(data_square)
+        total, size, rest = np.float64(square), np.float64(weight_square), np.float64(data_square)
         # ... unless squares leave its range.
-        if not (_fits(square) and _fits(weight_square) and _fits(data_square)):
-            total, size, rest = 0.0, 0.0, 0.0
+        if not (fits(square) and fits(weight_square) and fits(data_square)):
+            total = size = rest = np.float64(0.0)
             for k in range(dim):
-                total += float(slope[k]) ** 2
-                size += float(weight[k]) ** 2
-                rest += (float(slope[k]) - float(part) * float(weight[k])) ** 2
+                total += np.float64(slope[k]) ** 2
+                size += np.float64(weight[k]) ** 2
+                rest += (np.float64(slope[k]) - np.float64(part) * np.float64(weight[k])) ** 2
         norms[at] = abs(slope[0]) if dim == 1 else np.sqrt(total)
         sums.weight_norms[at] = abs(weight[0]) if dim == 1 else np.sqrt(size)
         sums.energy[deciles[row]] += total
@@ -213,7 +213,7 @@ def _before(
         kept[:] = weights.values[row * weights.stride : row * weights.stride + dim]
 
 
-@compiled(fastmath=_FAST)
+@compiled(fastmath=FAST)
 def _moved(copy: Any, weights: Any, rows: Any, whole: bool, num_rows: int) -> tuple[float, float, float]:
     """Return how far rows moved: the squared norm of those touched and of the others, and the sum of sizes touched."""
     touched = np.zeros(num_rows, np.bool_)
@@ -229,14 +229,14 @@ def _moved(copy: Any, weights: Any, rows: Any, whole: bool, num_rows: int) -> tu
             step = new[k] - old[k]
             square += step * step
             sizes += abs(step)
-        squares = float(square)
-        if sizes and not _fits(square):
-            squares = 0.0
+        squares = np.float64(square)
+        if sizes and not fits(square):
+            squares = np.float64(0.0)
             for k in range(copy.dim):
-                squares += (float(new[k]) - float(old[k])) ** 2
+                squares += (np.float64(new[k]) - np.float64(old[k])) ** 2
         if touched[row]:
             moved += squares
-            absolute += float(sizes)
+            absolute += np.float64(sizes)
         else:
             ghost += squares
     return moved, ghost, absolute

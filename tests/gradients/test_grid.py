@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.grid import MOST_SAMPLES, choose_every, next_on_grid, on_grid
+from cfmodel.gradients.grid import ALWAYS, MOST_SAMPLES, choose_every, next_sampled, on_grid
 from cfmodel.gradients.pace import LARGE, Costs, Pace, Plan
 
 powers = st.integers(0, 12).map(lambda exponent: 2**exponent)
@@ -19,10 +19,12 @@ def test_a_coarser_grid_is_a_part_of_a_finer_one(every: int, step: int) -> None:
     assert not on_grid(step, None) or on_grid(step, every)
 
 
-@given(powers | st.none(), st.integers(0, 300))
-def test_the_next_step_on_the_grid_is_the_first_one_that_is(every: int | None, step: int) -> None:
-    expected = next((later for later in range(step + 1, 5000) if on_grid(later, every)), None)
-    assert next_on_grid(step, every) == expected
+@given(powers | st.none(), st.integers(0, 300), st.integers(1, 600) | st.none())
+def test_the_next_step_looked_at_is_the_first_on_the_grid_among_the_first_few_or_at_the_end(
+    every: int | None, step: int, end: int | None
+) -> None:
+    looked_at = (later for later in range(step + 1, 5000) if on_grid(later, every) or later in (*ALWAYS, end))
+    assert next_sampled(step, every, end=end) == next(looked_at, None)
 
 
 @given(st.integers(1, 100_000), st.floats(1e-6, 1.0), st.floats(-1.0, 100.0))
@@ -58,10 +60,16 @@ def test_a_small_training_may_spend_a_fixed_time_however_long_it_takes() -> None
     assert (slow.sample_every, slow.epoch_every) == (fast.sample_every, fast.epoch_every)
 
 
-def test_with_no_budget_left_a_few_steps_and_the_first_epoch_are_looked_at() -> None:
+def test_with_no_budget_left_a_few_steps_and_the_first_epochs_are_looked_at() -> None:
     pace = chosen(10_000, Costs(sample=1.0, epoch=1.0))
-    assert [step for step in range(1, pace.planned_steps + 1) if pace.next_sample(step - 1) == step] == [1, 4, 16, 256]
-    assert [epoch for epoch in range(1, 16) if pace.looks_after(epoch)] == [1]
+    assert [step for step in range(1, pace.planned_steps + 1) if pace.next_sample(step - 1) == step] == [1, 4, 16]
+    assert [epoch for epoch in range(1, 16) if pace.looks_after(epoch)] == [1, 2]
+
+
+def test_the_ends_of_some_epochs_are_looked_at_whatever_the_budget() -> None:
+    pace = chosen(10_000, Costs(sample=1.0, epoch=1.0))
+    assert [epoch for epoch in range(1, 16) if pace.ends(epoch)] == [1, 2, 4, 8, 15]
+    assert [step for step in range(1, 301) if pace.next_sample(step - 1, end=157) == step] == [1, 4, 16, 157]
 
 
 def test_an_interval_that_is_set_is_kept() -> None:

@@ -95,7 +95,7 @@ def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
     on_device = DeviceRatings.of(train, CPU)
     batches = list(on_device.batches(32))
     monitor.begin_epoch(
-        1, {"user": on_device.user_idx, "movie": on_device.movie_idx}, [len(batch) for batch in batches]
+        1, len(batches), {"user": on_device.user_idx, "movie": on_device.movie_idx}, [len(batch) for batch in batches]
     )
     readings, sampled = Readings(), 0
     for batch in batches:
@@ -105,7 +105,7 @@ def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
             loss, _ = update(model, fitting.engine.optimizer, batch, regularization=0.1, max_grad_norm=1.0)
             monitor.add(loss.error.detach())
     assert readings.seen == []
-    assert sampled == 3
+    assert sampled == 4  # steps 1, 4 and 16, and the last of the epoch
 
 
 def test_a_sampled_step_reads_nothing_back_where_that_would_mean_to_wait() -> None:
@@ -141,19 +141,19 @@ def test_one_cost_record_ends_the_phase_and_says_how_often_was_sampled() -> None
     assert cost.sample_every & (cost.sample_every - 1) == 0
 
 
-def test_the_first_and_the_last_epoch_are_looked_at_whatever_the_budget() -> None:
+def test_the_first_epochs_and_the_last_are_looked_at_whatever_the_budget() -> None:
     records = watched(ratings(), SETTINGS.model_copy(update={"engine": "autograd"}), budget_seconds=1e-6)
-    assert [record.epoch for record in of(EpochGradients, records)] == [1, 6]
-    assert [record.step for record in of(StepSample, records)] == [1, 4, 16]
+    assert [record.epoch for record in of(EpochGradients, records)] == [1, 2, 6]
+    assert [record.step for record in of(StepSample, records)] == [1, 4, 16, 20, 40, 80, 120]
     touched = [int(block.rows_touched["user_biases"].min()) for block in of(StepBlock, records)]
-    assert touched[0] > 0
-    assert touched[1:] == [-1] * 5  # counting them takes time there; the fused engine knows them anyway
+    assert min(touched[:2]) > 0
+    assert touched[2:] == [-1] * 4  # counting them takes time there; the fused engine knows them anyway
 
 
 def test_every_epoch_is_looked_at_where_the_budget_allows() -> None:
     records = watched(ratings(), budget_seconds=60.0)
     assert [record.epoch for record in of(EpochGradients, records)] == [1, 2, 3, 4, 5, 6]
-    assert [record.step for record in of(StepSample, records)] == [1, 4, *range(16, 121, 16)]
+    assert [record.step for record in of(StepSample, records)] == sorted({1, 4, 20, 40, *range(16, 121, 16), 120})
 
 
 def test_before_the_first_step_the_spreads_of_predictions_and_ratings_are_known() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cfmodel.gradients.population import Population
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import QUANTILES, TableHealth
+from cfmodel.gradients.row_pass import row_pass
 from cfmodel.gradients.scalars import StepReducer
 from cfmodel.gradients.tables import TableWatch, effective_rank
 from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
@@ -88,6 +89,29 @@ def test_the_mean_leak_is_the_share_of_the_squared_norm_in_the_mean_row() -> Non
     # mean row (1, 1/2), squared 5/4; mean squared norm 5/2.
     assert look(watch(table, [1, 1])).mean_leak == pytest.approx(0.5)
     assert look(watch(torch.ones(5, 3), [1] * 5)).mean_leak == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 50])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e25])
+def test_a_compiled_pass_finds_what_tensor_operations_find(dim: int, size: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    # Rows with room behind them, as the compiled engine has them.
+    table, moment = (torch.randn(40, 64, generator=rng)[:, :dim] * size for _ in range(2))
+    moment[7], moment[9, 0] = 0.0, 0.0
+    seen, expected = row_pass(table, moment), row_pass(table.double(), moment.double())
+    torch.testing.assert_close(seen.norms.double(), expected.norms, rtol=1e-6, atol=0.0)
+    assert seen.mean_norm == pytest.approx(expected.mean_norm, rel=1e-6)
+    assert seen.silent.tolist() == expected.silent.tolist()
+    assert seen.silent.tolist() == ([7, 9] if dim == 1 else [7])
+
+
+def test_a_pass_over_rows_that_are_not_finite_says_so() -> None:
+    table = torch.tensor([[1.0, math.nan], [math.inf, 0.0], [3.0, 4.0]])
+    seen = row_pass(table)
+    assert seen.norms.tolist()[1:] == [math.inf, 5.0]
+    assert math.isnan(seen.norms[0])
+    assert math.isnan(seen.mean_norm)
+    assert seen.silent.tolist() == []
 
 
 def test_biases_have_neither_rank_nor_leak() -> None:

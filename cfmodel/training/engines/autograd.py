@@ -53,7 +53,7 @@ class AutogradEngine:
         steps = len(sizes)
         log = _DeviceLog(steps, ordered.rating.device)
         if monitor is not None:
-            monitor.begin_epoch(epoch, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
+            monitor.begin_epoch(epoch, steps, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
         rates = learning_rates(epoch, steps, self._settings)
         for step, (batch, self.learning_rate) in enumerate(zip(ordered.split(sizes), rates, strict=True)):
             for group in self.optimizer.param_groups:

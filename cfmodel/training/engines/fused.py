@@ -104,7 +104,7 @@ class FusedEngine:
         rates = self._rates(epoch, total)
         seen = np.empty((total, kernels.COLUMNS))
         if monitor is not None:
-            monitor.begin_epoch(epoch)
+            monitor.begin_epoch(epoch, total)
         done = 0
         for visit, batches in visits:
             self._deal(epoch, visit, batches)

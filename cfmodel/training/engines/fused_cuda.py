@@ -80,7 +80,7 @@ class CudaEngine:
         self._epoch.begin(places, sizes, self._adam.rates(rates, steps_before=self._steps))
         self._make_room(max(sizes))
         if monitor is not None:
-            monitor.begin_epoch(epoch)
+            monitor.begin_epoch(epoch, len(sizes))
         self._run(sizes, rates, on_progress, monitor)
         self._steps += len(sizes)
         self.learning_rate = rates[-1]
