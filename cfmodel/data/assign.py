@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.config import SplitSettings
+from cfmodel.data.storage import taken
 from cfmodel.data.table import Ratings
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError
@@ -58,7 +59,7 @@ def _by_hash(ratings: Ratings, settings: SplitSettings, *, test_fraction: float)
 
     def assign_block(first: int) -> None:
         rows = slice(first, first + _BLOCK_ROWS)
-        pairs = _mixed(users[ratings.user_idx[rows]] + movies[ratings.movie_idx[rows]])
+        pairs = _mixed(taken(users, ratings.user_idx[rows]) + taken(movies, ratings.movie_idx[rows]))
         # A second mix draws val apart from test: the same number would tie the two.
         parts[rows][_unit(_mixed(pairs)) < settings.val_fraction] = VAL
         parts[rows][_unit(pairs) < test_fraction] = TEST

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,8 @@ def read_ratings(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     wanted = None if columns is None else list(columns)
     # Not `pq.read_table`: it cuts row groups into small chunks, each with the whole group's dictionary.
     with pq.ParquetFile(path, read_dictionary=_IDS, page_checksum_verification=True) as file:
-        return file.read(wanted).unify_dictionaries()
+        # Threads read columns side by side: for one alone they only cost.
+        return file.read(wanted, use_threads=wanted is None or len(wanted) > 1).unify_dictionaries()
 
 
 def compact(table: pa.Table) -> pa.Table:
@@ -67,7 +69,7 @@ def compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
     if occurs.all():
         return column
     places = (np.cumsum(occurs) - 1).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(places[rows], column.dictionary.filter(pa.array(occurs)))
+    return pa.DictionaryArray.from_arrays(taken(places, rows), column.dictionary.filter(pa.array(occurs)))
 
 
 def dictionary_of(column: pa.ChunkedArray) -> pa.StringArray:
@@ -77,5 +79,22 @@ def dictionary_of(column: pa.ChunkedArray) -> pa.StringArray:
 
 def encoded(column: pa.ChunkedArray, vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
     """Return each id's row in a vocabulary, -1 where it is not in it, looking each distinct id up once."""
-    rows = vocabulary.encode(dictionary_of(column))
-    return np.concatenate([np.empty(0, np.int32), *(rows[chunk.indices.to_numpy()] for chunk in column.chunks)])
+    rows, found, first = vocabulary.encode(dictionary_of(column)), np.empty(len(column), np.int32), 0
+    for chunk in column.chunks:
+        last = first + len(chunk)
+        taken(rows, chunk.indices.to_numpy(), out=found[first:last])
+        first = last
+    return found
+
+
+def taken(
+    values: npt.NDArray[Any], places: npt.NDArray[Any], *, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """Return the values at places that are all known to exist; several times as fast as `values[places]`.
+
+    Args:
+        values: Shape (R,).
+        places: In [0, R), shape (N,); others are not refused.
+        out: Where to put them, shape (N,); None: into a new array.
+    """
+    return np.take(values, places, out=out, mode="clip")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cfmodel.data.raw import CODED
-from cfmodel.data.storage import compacted, dictionary_of, encoded, ratings_writer, read_ratings
+from cfmodel.data.storage import compacted, dictionary_of, encoded, ratings_writer, read_ratings, taken
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.digests import is_whole
 from cfmodel.errors import DigestError
@@ -99,10 +99,10 @@ class Ratings:
     def _table(self, rows: npt.NDArray[np.int64]) -> pa.Table:
         columns = [
             # Parquet keeps all of a dictionary, so it must not hold the ids of other parts.
-            compacted(pa.DictionaryArray.from_arrays(self.user_idx[rows], self.users.ids)),
-            compacted(pa.DictionaryArray.from_arrays(self.movie_idx[rows], self.movies.ids)),
-            pa.array(self.rating[rows]),
-            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(self.timestamp[rows]),
+            compacted(pa.DictionaryArray.from_arrays(taken(self.user_idx, rows), self.users.ids)),
+            compacted(pa.DictionaryArray.from_arrays(taken(self.movie_idx, rows), self.movies.ids)),
+            pa.array(taken(self.rating, rows)),
+            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(taken(self.timestamp, rows)),
         ]
         return pa.Table.from_arrays(columns, schema=CODED)
 
