@@ -15,7 +15,7 @@ from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS
 from cfmodel.gradients.look import Watched
 from cfmodel.gradients.pace import FIRST_EPOCHS, Pace, Plan
-from cfmodel.gradients.population import Population, Ratings
+from cfmodel.gradients.population import Population, Ratings, compile_spreads
 from cfmodel.gradients.records import (
     EMBEDDINGS,
     EpochGradients,
@@ -75,6 +75,7 @@ class Monitor:
         if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values()):
             compile_looks()
             compile_row_pass()
+            compile_spreads()
             watched = WatchedOnHost
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:

@@ -1,5 +1,7 @@
 """The five quantiles that stand for a distribution in the records."""
 
+from functools import lru_cache
+
 import numpy as np
 from torch import Tensor
 
@@ -14,14 +16,20 @@ def quantiles(values: Tensor) -> Floats:
     Args:
         values: Values, shape (N,); a NaN counts as the largest.
     """
-    last = len(values) - 1
-    below = [int(share * last) for share in QUANTILES]
-    above = [min(position + 1, last) for position in below]
-    ordered = np.partition(values.cpu().numpy(), sorted({*below, *above}))
-    low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
-    shares = [share * last - position for share, position in zip(QUANTILES, below, strict=True)]
-    with np.errstate(invalid="ignore"):
-        between = low + (high - low) * shares
+    places, ways = _places(len(values))
+    held = np.partition(values.cpu().numpy(), places).take(places).tolist()
     # Between two infinities lies infinity, not NaN.
-    found: Floats = np.where(low == high, low, between)
-    return found
+    return np.array([held[a] if held[a] == held[b] else held[a] + (held[b] - held[a]) * way for a, b, way in ways])
+
+
+@lru_cache
+def _places(number: int) -> tuple[list[int], list[tuple[int, int, float]]]:
+    """Return which of so many ordered values count, and of each quantile the two among them and its way between."""
+    last = number - 1
+    neighbours = [(int(share * last), min(int(share * last) + 1, last)) for share in QUANTILES]
+    places = sorted({place for pair in neighbours for place in pair})
+    ways = [
+        (places.index(low), places.index(high), share * last - low)
+        for share, (low, high) in zip(QUANTILES, neighbours, strict=True)
+    ]
+    return places, ways

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import EMBEDDINGS, TableHealth
-from cfmodel.gradients.row_pass import RowPass, row_pass
+from cfmodel.gradients.row_pass import row_pass
 
 #: Touches after which a row that never had a gradient is called dead.
 TOUCHES = 5
@@ -63,7 +63,7 @@ class TableWatch:
             cold_row_examples=_examples(self._cold),
             row_norm_quantiles=quantiles(now.norms),
             effective_rank=effective_rank(self._table) if embeddings else None,
-            mean_leak=_leak(now) if embeddings else None,
+            mean_leak=now.mean_leak if embeddings else None,
             id_coverage=1 - self.cold_rows / len(self._table),
         )
 
@@ -110,12 +110,6 @@ def effective_rank(table: Tensor) -> float:
     values = np.sqrt(np.linalg.eigvalsh(gram).clip(min=0))
     shares = values[values > 0] / values.sum()
     return math.exp(-float((shares * np.log(shares)).sum()))
-
-
-def _leak(now: RowPass) -> float:
-    """|mean row|^2 over mean |row|^2."""
-    mean_square = float(now.norms.square().mean())
-    return now.mean_norm**2 / mean_square if mean_square else math.nan
 
 
 def _examples(rows: Tensor) -> tuple[int, ...]:
