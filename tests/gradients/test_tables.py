@@ -74,6 +74,17 @@ def test_the_effective_rank_is_that_of_the_singular_values() -> None:
         assert effective_rank(torch.tensor(table, dtype=torch.float32)) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("dim", [200, 256, 1024])
+def test_of_many_columns_few_directions_are_still_told(dim: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    few = torch.randn(3000, 5, generator=rng) @ torch.randn(5, dim, generator=rng)
+    values = np.linalg.svd(few.numpy(), compute_uv=False)[:5]
+    shares = values / values.sum()
+    assert effective_rank(few) == pytest.approx(math.exp(-(shares * np.log(shares)).sum()), rel=0.05)
+    assert effective_rank(torch.ones(300, dim)) == pytest.approx(1.0, abs=0.01)
+    assert 120 < effective_rank(torch.randn(5000, dim, generator=rng)) <= 128
+
+
 def test_a_table_of_one_direction_has_rank_one_and_one_of_equal_directions_full_rank() -> None:
     assert effective_rank(torch.ones(10, 4)) == pytest.approx(1.0, abs=0.01)
     assert effective_rank(torch.eye(4)) == pytest.approx(4.0)
