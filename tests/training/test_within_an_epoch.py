@@ -301,5 +301,4 @@ def test_an_epoch_that_was_left_took_the_seconds_before_and_after(tmp_path: Path
     records: list[Any] = []
     fitted(tmp_path, records.append, engine="autograd")
     seconds = {each.epoch: each.seconds for each in records if isinstance(each, EpochRecord)}
-    assert 1.0 < seconds[2] < 3.0
-    assert seconds[3] < 1.0
+    assert seconds[2] > 1.0 > seconds[3]
