@@ -46,7 +46,7 @@ fuzz: .venv/dev.stamp ## Damage 100,000 files and settings: make fuzz [INPUTS=10
 kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it end as one that was not killed; for the night
 	@$(BIN)/python benchmarks/kills.py $(ARGS)
 
-load: .venv/dev.stamp ## Run the whole pipeline on 25 million ratings under 4 GiB of memory on 2 cores; needs root
+load: .venv/dev.stamp ## Run the whole pipeline twice on 25 million ratings under 4 GiB of memory on 2 cores; needs root
 	@$(BIN)/python benchmarks/load.py $(ARGS)
 
 # The auditor has an environment of its own, and what it could not look up fails it: that is no all-clear.

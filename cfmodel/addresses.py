@@ -1,6 +1,8 @@
 """Addresses without what is secret in them: how they are shown, logged and stored."""
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 #: A colon within the authority that no port follows: what comes after it is a password, which may hold a slash.
 _COLON = r"//[^/?#\s\[]*:(?!\d+(?:[?#/\s]|$))"
@@ -30,3 +32,21 @@ def holds_password(address: str) -> bool:
 def holds_secret(address: str) -> bool:
     """Tell whether an address holds a password, or a signature or key in its query."""
     return re.search(WITHOUT_SECRETS, address) is None
+
+
+def secret_among(tree: Any) -> str | None:
+    """Return the dotted name of what holds a secret in a tree of settings; None: nothing does."""
+    for name, value in leaves(tree):
+        if holds_secret(name) or (isinstance(value, str) and holds_secret(value)):
+            return shown(name)
+    return None
+
+
+def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a tree of settings holds, by dotted name."""
+    branches = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else None
+    if branches is None:
+        yield name, tree
+        return
+    for key, branch in branches:
+        yield from leaves(branch, f"{name}.{key}".lstrip("."))

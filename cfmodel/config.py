@@ -366,8 +366,8 @@ class RuntimeSettings(Settings):
     checkpoint_seconds: float = Field(
         30.0,
         ge=0,
-        description="Shortest time between two checkpoints; they are written at the ends of epochs, and take at most "
-        "a hundredth of the time.",
+        description="Shortest time between two checkpoints, within epochs and at their ends; they take at most a "
+        "hundredth of the time.",
     )
     data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
 

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from prefect import flow
 from prefect.client.schemas import State
 from prefect.states import Completed
 from pydantic import Field
 
 from cfmodel.config import TrackingSettings
 from cfmodel.gradients.comparison import MOST_RUNS
+from flows.guarded import flow
 from tasks.compare import compare_runs, newest_run_ids
 
 NOTHING_TO_COMPARE = "nothing to compare"

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from cfmodel import tracking
-from cfmodel.addresses import holds_secret
+from cfmodel.addresses import holds_secret, leaves
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, ConfigError
 from flows.api import configured_url, local_url, prefect_home, require_answer, trouble_with
@@ -102,7 +102,7 @@ def require_no_secrets(project: Mapping[str, Any], environment: Mapping[str, str
     from prefect.utilities.templating import find_placeholders
 
     for deployment in project["deployments"]:
-        for name, value in _leaves(deployment.get("parameters", {})):
+        for name, value in leaves(deployment.get("parameters", {})):
             address = str(value)
             for placeholder in find_placeholders(address):
                 address = address.replace(placeholder.full_match, environment.get(placeholder.name.lstrip("$"), ""))
@@ -112,16 +112,6 @@ def require_no_secrets(project: Mapping[str, Any], environment: Mapping[str, str
                     "pages would show; leave it to the store's own configuration where the workers start, or put it "
                     "into a Prefect Secret block that the deployment's environment names (docs/operating.md)"
                 )
-
-
-def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what a tree of parameters holds, by dotted name."""
-    branches = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else None
-    if branches is None:
-        yield name, tree
-        return
-    for key, branch in branches:
-        yield from _leaves(branch, f"{name}.{key}".lstrip("."))
 
 
 def _local_server(environment: dict[str, str]) -> str:

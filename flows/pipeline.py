@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-from prefect import flow
 from prefect.client.schemas import State
 from prefect.states import Completed
 from pydantic import Field
@@ -23,6 +22,7 @@ from cfmodel.config import (
 )
 from cfmodel.provenance import inputs_digest
 from cfmodel.refs import RunRef
+from flows.guarded import flow
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings

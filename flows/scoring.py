@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from prefect import flow
-
 from cfmodel.config import PipelineSettings, PromotionSettings, RuntimeSettings, ScoringSettings, TrackingSettings
 from cfmodel.refs import ScoresRef
+from flows.guarded import flow
 from tasks.score import score_users
 
 

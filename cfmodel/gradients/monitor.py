@@ -5,6 +5,7 @@ step it never waits for the device: what it sees there is reduced in blocks, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS
 from cfmodel.gradients.look import Watched
-from cfmodel.gradients.pace import FIRST_EPOCHS, Pace, Plan
+from cfmodel.gradients.pace import FIRST_EPOCHS, Costs, Pace, Plan
 from cfmodel.gradients.population import Population, Ratings, compile_spreads
 from cfmodel.gradients.records import (
     EMBEDDINGS,
@@ -39,7 +40,7 @@ READING = 1.5
 #: One step in so many times how long keeping its errors takes, for all of them.
 TIMED = 16
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Monitor:
@@ -95,8 +96,9 @@ class Monitor:
             }
         self._reducer = StepReducer(num_rows, plan.batch_size)
         self._probes: list[Probe] = []
+        self._taken: list[StepSample] = []
         self._had_gradient = dict.fromkeys(tables, False)
-        self._epoch = self._step = self._first_step = self._samples = self._looked = 0
+        self._epoch = self._step = self._samples = self._looked = 0
         self._trained = self._epoch_began = self._recorded_before = 0.0
         self._rows_cost = self._keeping = self._before_steps = 0.0
         self._next_sample: int | None = None
@@ -111,19 +113,18 @@ class Monitor:
     def begin_epoch(
         self, epoch: int, steps: int, index: Mapping[str, Tensor] | None = None, sizes: Sequence[int] | None = None
     ) -> None:
-        """Begin an epoch.
+        """Begin an epoch, or go on with the one that the state taken up was in.
 
         Args:
             epoch: Its number, from 1.
-            steps: How many it has, S.
-            index: Rows looked up by `user` and `movie` in the order of this epoch, each of shape (N,);
+            steps: How many are to come in it.
+            index: Rows looked up by `user` and `movie` in the order of the steps to come, each of shape (N,);
                 None where the engine hands over the steps' own scalars with `end_steps`.
             sizes: Ratings of each step.
         """
-        self._epoch, self._first_step = epoch, self._step + 1
+        self._epoch = epoch
         self._end = self._step + steps if self._pace.ends(epoch) else None
         self._plan_sample()
-        self._rows_cost = 0.0
         if index is not None and sizes is not None:
             self._reducer.begin(index, sizes, count_rows=self._pace.looks_after(epoch))
         self._epoch_began, self._recorded_before = self._clock(), self._recording.seconds
@@ -175,6 +176,12 @@ class Monitor:
         if full or self._pace.is_open(self._step):
             self._reduce()
 
+    def scalars(self) -> StepScalars:
+        """Return what became of the errors that `add` was given since `begin_epoch`."""
+        self._reduce()
+        with self._recording:
+            return self._reducer.read()
+
     def end_steps(
         self,
         *,
@@ -185,18 +192,20 @@ class Monitor:
         grad_norms: Mapping[str, Floats],
         scalars: StepScalars | None = None,
     ) -> None:
-        """End an epoch's steps, each array of shape (S,): hand on their block and the samples among them."""
+        """End an epoch's steps, each array of shape (S,): hand on their block and the samples among them.
+
+        They are all of the epoch's, those that were done before the state taken up among them.
+        """
         self._trained = self._training_seconds()
         self._epoch_began = 0.0
-        if scalars is None:
-            self._reduce()
+        seen = scalars or self.scalars()
+        self._read_samples()
         with self._recording:
-            seen = scalars or self._reducer.read()
             numbers = np.stack([loss, mean_squared_error, total_norm, seen.largest_error, *grad_norms.values()])
             block = StepBlock(
                 phase=self._plan.phase,
                 epoch=self._epoch,
-                first_step=self._first_step,
+                first_step=self._step - len(loss) + 1,
                 loss=loss,
                 mean_squared_error=mean_squared_error,
                 largest_error=seen.largest_error,
@@ -208,23 +217,23 @@ class Monitor:
                 rows_touched={name: seen.rows_touched[side_of(name)] for name in self._tables},
                 finite=np.asarray(np.isfinite(numbers).all(axis=0)),
             )
-            samples: list[StepSample] = [probe.read() for probe in self._probes]
             for name, norms in grad_norms.items():
                 self._had_gradient[name] |= bool((norms > 0).any())
+        samples, self._taken = self._taken, []
         self._samples += len(samples)
-        self._probes = []
         self._emit(block)
         for sample in samples:
             self._emit(sample)
 
     def end_epoch(self) -> None:
         """End an epoch: look at the tables, if that is due."""
+        rows_cost, self._rows_cost = self._rows_cost, 0.0
         if not self._pace.looks_after(self._epoch):
             return
         before = self._recording.seconds
         self._look()
         if self._pace.epoch_every is None and self._epoch >= FIRST_EPOCHS:
-            self._pace.costs.epoch = self._recording.seconds - before + self._rows_cost
+            self._pace.costs.epoch = self._recording.seconds - before + rows_cost
             self._pace.choose_epochs(spent=self._recording.seconds, step=self._step)
 
     def finish(self) -> None:
@@ -245,7 +254,12 @@ class Monitor:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return, at the end of an epoch, what a resumed phase needs to go on in the same way."""
+        """Return what a resumed phase needs to go on in the same way, tensors and records (`taken`) included.
+
+        At the end of an epoch, or between two of its steps once it `is_calibrating` no more; what `end_steps` will
+        be given of the steps so far is not in it.
+        """
+        self._read_samples()
         return {
             "format": _FORMAT,
             "sample_every": self._pace.sample_every,
@@ -254,9 +268,12 @@ class Monitor:
             "looked": self._looked,
             "step": self._step,
             "samples": self._samples,
+            "taken": list(self._taken),
+            "costs": asdict(self._pace.costs),
+            "rows_cost": self._rows_cost,
             "had_gradient": dict(self._had_gradient),
             "recording_seconds": self._recording.seconds,
-            "training_seconds": self._trained,
+            "training_seconds": self._training_seconds(),
             "tables": {name: watch.state() for name, watch in self._watches.items()},
         }
 
@@ -264,6 +281,8 @@ class Monitor:
         """Take up a state in place of `start`: the same steps are sampled as without a break."""
         self._pace.sample_every, self._pace.epoch_every = state["sample_every"], state["epoch_every"]
         self._epoch, self._step, self._samples = state["epoch"], state["step"], state["samples"]
+        self._taken, self._rows_cost = list(state["taken"]), state["rows_cost"]
+        self._pace.costs = Costs(**state["costs"])
         self._looked, self._had_gradient = state["looked"], dict(state["had_gradient"])
         self._recording.seconds += state["recording_seconds"]
         self._trained = state["training_seconds"]
@@ -290,6 +309,11 @@ class Monitor:
         self._rows_cost += self._recording.seconds - before
         if self._pace.is_open(self._step):
             self._choose_samples()
+
+    def _read_samples(self) -> None:
+        with self._recording:
+            self._taken += [probe.read() for probe in self._probes]
+        self._probes = []
 
     def _choose_samples(self) -> None:
         costs, taken = self._pace.costs, [probe.seconds for probe in self._probes[1:]]

@@ -5,13 +5,14 @@ on recording altogether. So errors are kept as they are and reduced together.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cfmodel.gradients.records import Counts, Floats
-from cfmodel.gradients.touched import rows_touched
+from cfmodel.gradients.touched import SIDES, rows_touched
 
 #: Most steps reduced at a time, and most errors, unless one step has more.
 BLOCK_STEPS, BLOCK_ERRORS = 256, 2**20
@@ -26,6 +27,21 @@ class StepScalars(NamedTuple):
     user: Counts
     movie: Counts
     rows_touched: dict[str, Counts]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all of it by name."""
+        touched = {_touched(side): self.rows_touched[side] for side in SIDES}
+        return {"largest_error": self.largest_error, "user": self.user, "movie": self.movie, **touched}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Take back what `arrays` returned; other names pass unheeded."""
+        touched = {side: arrays[_touched(side)] for side in SIDES}
+        return cls(arrays["largest_error"], arrays["user"], arrays["movie"], touched)
+
+
+def _touched(side: str) -> str:
+    return f"{side}s_touched"
 
 
 class StepReducer:
@@ -104,7 +120,7 @@ class StepReducer:
             self._touched[side].append(counts)
 
     def read(self) -> StepScalars:
-        """Bring the epoch to the host."""
+        """Bring the steps so far to the host, all of them reduced."""
         position = torch.cat(self._positions)
         user, movie = (self._index[side][position].long().cpu().numpy() for side in ("user", "movie"))
         touched = {side: torch.cat(parts).cpu().numpy() for side, parts in self._touched.items()}

@@ -24,8 +24,8 @@ from cfmodel import atomic
 from cfmodel.digests import sha256_of_file
 from cfmodel.errors import CheckpointError, DiskFullError
 
-#: Of the files written here; an older cfmodel refuses those of a newer one.
-FORMAT_VERSION = 1
+#: Of the files written here; those of another version are refused. 2: of states within an epoch, too.
+FORMAT_VERSION = 2
 #: Checkpoints that stay: should the newest be damaged, there are others.
 KEPT = 3
 
@@ -79,7 +79,7 @@ class CheckpointFolder:
         One that is damaged is passed over with a warning.
 
         Raises:
-            CheckpointError: The newest good one is of a newer format.
+            CheckpointError: The newest good one is of another format.
         """
         for path in reversed(self._files()):
             if (found := _read(path)) is not None:
@@ -128,9 +128,10 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _require_known(path: Path, version: int) -> None:
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
+        age = "a newer" if version > FORMAT_VERSION else "an older"
         raise CheckpointError(
-            f"{path}: a newer cfmodel wrote this checkpoint (format {version}, this one knows {FORMAT_VERSION}); "
+            f"{path}: {age} cfmodel wrote this checkpoint (format {version}, this one knows {FORMAT_VERSION}); "
             "go on with the version that wrote it, or start a new run"
         )
 
@@ -140,10 +141,17 @@ def _without_tensors(state: State, tensors: dict[str, Tensor], path: str = "") -
     rest: dict[str, Any] = {}
     for name, value in state.items():
         if isinstance(value, Tensor):
-            tensors[f"{path}{name}"] = value.detach().cpu().contiguous()
+            table = value.detach().cpu().contiguous()
+            # The format has no place for two views of one memory.
+            tensors[f"{path}{name}"] = table.clone() if _memory(table) in map(_memory, tensors.values()) else table
         else:
             rest[name] = _without_tensors(value, tensors, f"{path}{name}/") if isinstance(value, Mapping) else value
     return rest
+
+
+def _memory(tensor: Tensor) -> int:
+    """Return where a tensor's memory begins; 0 where it has none."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def _put(state: dict[str, Any], path: str, tensor: Tensor) -> None:

@@ -35,7 +35,7 @@ def explained(error: DivergedError, restored: Fitting, ids: IdsOf, *, outcome: s
 
     Args:
         error: What the epoch ended in.
-        restored: The training in its last good state, before that epoch.
+        restored: The training in its last good state, of that epoch or before it.
         ids: Names rows as the source does.
         outcome: What came of it.
     """
@@ -68,5 +68,5 @@ def _furthest(restored: Fitting, step: int) -> _Suspect:
     predictions = model.score(*(torch.from_numpy(side).to(device) for side in (user, movie))).cpu().numpy()
     errors = np.nan_to_num(np.abs(rating.astype(np.float64) - predictions), nan=np.inf)
     worst = int(errors.argmax())
-    why = f"is the furthest in that step from what was predicted before the epoch, {predictions[worst]:.3g}"
+    why = f"is the furthest in that step from what the last good state predicts, {predictions[worst]:.3g}"
     return _Suspect(int(user[worst]), int(movie[worst]), float(rating[worst]), why)

@@ -1,6 +1,7 @@
 """The loop: epoch after epoch until patience ends it, from the start or from where it was left."""
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from cfmodel.training.batches import Stream, default_batch_size, generator
 from cfmodel.training.divergence import IdsOf, explained
 from cfmodel.training.fitting import Fitting
 from cfmodel.training.floors import val_outcome
-from cfmodel.training.interrupts import ShouldStop, never
+from cfmodel.training.interrupts import Interrupted, ShouldStop, never
 from cfmodel.training.keeper import Keeper
 from cfmodel.training.memory import AdamMemory
 from cfmodel.training.records import OnRecord, Phase, StepProgress
@@ -99,7 +100,7 @@ def fit(
         DataError: There is no training rating.
         DivergedError: Loss, gradient or weights are no longer finite.
         DiskFullError, CheckpointError: The disk does not take a checkpoint.
-        Interrupted: It was to stop; the last good state is kept.
+        Interrupted: It was to stop; the state it was in then is kept, or the last good one.
     """
     if len(train) == 0:
         raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
@@ -152,31 +153,62 @@ class _Training:
         try:
             if kept is None:
                 self._keep(fitting, rate, at_once=True)
+            elif kept["before"] is not None:
+                before = {**kept["before"], "best": kept["fitting"]["best"]}
+                self.keeper.last = {**kept, "fitting": before, "before": None}
             while fitting.epoch < self.epochs and not fitting.stopping.is_due:
-                if (error := self._epoch(fitting, retried=rate < 1)) is not None:
+                if (error := self._epoch(fitting, rate)) is not None:
                     fitting.close()
                     fitting, rate = self._restored(error, retried=rate < 1)
                     continue
-                self._keep(fitting, rate)
+                stop = self.should_stop()
+                self._keep(fitting, rate, at_once=stop)
+                if stop:
+                    raise Interrupted
             return self._result(fitting)
         finally:
             fitting.close()
 
-    def _epoch(self, fitting: Fitting, *, retried: bool) -> DivergedError | None:
-        """Run one epoch; return what it diverged in, if it did."""
+    def _epoch(self, fitting: Fitting, rate: float) -> DivergedError | None:
+        """Run one epoch, or the rest of one; return what it diverged in, if it did."""
+
+        def emit(record: Any) -> None:
+            self.keeper.log(record)
+            if isinstance(record, StepProgress) and record.fraction < 1:  # the end of the epoch is kept anyway
+                self._between_steps(fitting, rate)
+
         with self.keeper.log.held() as forget:
             try:
-                fitting.run_epoch(planned=self.epochs, phase=self.phase, emit=self._emit)
+                fitting.run_epoch(planned=self.epochs, phase=self.phase, emit=emit)
             except DivergedError as error:
-                if self.settings.on_diverged == "retry" and not retried:
+                if self.settings.on_diverged == "retry" and rate == 1:
                     forget()
                 return error
         return None
 
-    def _emit(self, record: Any) -> None:
-        self.keeper.log(record)
-        if isinstance(record, StepProgress):
-            self.keeper.stop_if(self.should_stop)
+    def _between_steps(self, fitting: Fitting, rate: float) -> None:
+        """Write the state between two steps if that is due or the training is to stop; then stop it.
+
+        Raises:
+            Interrupted: It is to stop.
+        """
+        stop = self.should_stop()
+        if self.keeper.is_due or stop:
+            began = time.perf_counter()
+            self._write_within(fitting, rate)
+            fitting.leave_out(time.perf_counter() - began)
+        if stop:
+            raise Interrupted
+
+    def _write_within(self, fitting: Fitting, rate: float) -> None:
+        state = fitting.state_within()
+        if state is None:
+            self.keeper.write()
+            return
+        assert self.keeper.last is not None
+        # A second try begins with the epoch that the first one diverged in, wherever in it this was written.
+        before = {**self.keeper.last["fitting"], "best": None} if self.settings.on_diverged == "retry" else None
+        self.keeper.write_passing({"phase": self.phase, "rate": rate, "fitting": state, "before": before})
 
     def _restored(self, error: DivergedError, *, retried: bool) -> tuple[Fitting, float]:
         """Return the training in its last good state, and the lower rate with which it goes on.
@@ -188,14 +220,14 @@ class _Training:
         assert kept is not None
         if self.settings.on_diverged == "retry" and not retried:
             fitting = self._begun({**kept, "rate": RETRY_RATE})
-            outcome = f"the state after epoch {fitting.epoch} is restored and goes on with {RETRY_RATE:g} of the rate"
+            outcome = f"the state after {fitting.position} is restored and goes on with {RETRY_RATE:g} of the rate"
             _log.warning("%s", explained(error, fitting, self.ids, outcome=outcome))
             return fitting, RETRY_RATE
         fitting = self._begun(kept)
         try:
             self.keeper.write()
             hint = "" if retried else "; train.on_diverged=retry would go on from there with a tenth of the rate"
-            outcome = f"the state after epoch {fitting.epoch} is restored{self.keeper.where}{hint}"
+            outcome = f"the state after {fitting.position} is restored{self.keeper.where}{hint}"
             raise explained(error, fitting, self.ids, outcome=outcome) from None
         finally:
             fitting.close()
@@ -227,7 +259,7 @@ class _Training:
         return fitting
 
     def _keep(self, fitting: Fitting, rate: float, *, at_once: bool = False) -> None:
-        state = {"phase": self.phase, "rate": rate, "fitting": fitting.state()}
+        state = {"phase": self.phase, "rate": rate, "fitting": fitting.state(), "before": None}
         self.keeper.keep(state, at_once=at_once)
 
     def _result(self, fitting: Fitting) -> FitResult:

@@ -17,7 +17,9 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import DeviceRatings, batches_for
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
+from cfmodel.training.log import NO_STEPS, StepLog
 from cfmodel.training.memory import AdamMemory, copied
+from cfmodel.training.record_log import packed, unpacked
 from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
 from cfmodel.training.stopping import EarlyStopping
 from cfmodel.training.watching import monitor_of
@@ -32,7 +34,7 @@ class Fitting:
 
     Attributes:
         epoch: Epochs done.
-        step: Updates done.
+        step: Updates done in them.
         val_rmse: RMSE on val after each epoch, if there is a val.
         seconds: How long those epochs took, val included.
     """
@@ -67,6 +69,9 @@ class Fitting:
         self.val_rmse: list[float] = []
         self.seconds = 0.0
         self.monitor: Monitor | None = None
+        #: What the steps saw, and the seconds they took, that were done of the epoch to come before it was left.
+        self._after, self._seconds_before = NO_STEPS, 0.0
+        self._began = 0.0
         self._best_weights: dict[str, Tensor] | None = None
         self._best_memory: AdamMemory | None = None
         self._kept: dict[str, dict[str, Tensor]] | None = None
@@ -97,29 +102,39 @@ class Fitting:
         if state is None:
             self.monitor.start()
         else:
-            self.monitor.load_state_dict(state)
+            self.monitor.load_state_dict({**state, "taken": list(unpacked(state["taken"]))})
+
+    @property
+    def position(self) -> str:
+        """How far it is, for a sentence."""
+        within = f" and {len(self._after):,} steps of the next" if len(self._after) else ""
+        return f"epoch {self.epoch}{within}"
 
     def run_epoch(self, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
-        """Train for one more epoch, look at val, keep the weights if they are the best, and emit the record.
+        """Train to the end of one more epoch, look at val, keep the weights if they are the best, emit the record.
+
+        While `emit` has a `StepProgress` of less than the whole epoch, `state_within` may be asked for.
 
         Raises:
             DivergedError: Loss, gradient or weights are no longer finite; this object is of no more use then.
         """
-        began, epoch = time.perf_counter(), self.epoch + 1
+        epoch, self._began = self.epoch + 1, time.perf_counter() - self._seconds_before
         log = self.engine.run_epoch(
             epoch,
             on_progress=lambda fraction: emit(StepProgress(phase, epoch, planned, fraction)),
             monitor=self.monitor,
+            after=self._after,
         )
+        self._after, self._seconds_before = NO_STEPS, 0.0
         summary = log.summary(epoch=epoch, steps_before=self.step)
-        self.epoch, self.step = epoch, self.step + len(log.sizes)
+        self.epoch, self.step = epoch, self.step + len(log)
         _require_finite(self.engine.model, epoch=epoch, step=self.step)
-        trained_seconds = time.perf_counter() - began
+        trained_seconds = time.perf_counter() - self._began
         if self.monitor is not None:
             self.monitor.end_epoch()
         val_rmse = self._val_rmse()
         self.val_rmse += [] if val_rmse is None else [val_rmse]
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - self._began
         self.seconds += seconds
         record = EpochRecord(
             phase=phase,
@@ -137,21 +152,33 @@ class Fitting:
         return record
 
     def state(self) -> dict[str, Any]:
-        """Return all that another one, given the same ratings and settings, needs to go on as this one would.
+        """Return, between two epochs, all that another one, given the same ratings and settings, needs to go on.
 
-        The tensors are copies, which the next call overwrites. Before the first epoch there are none of
-        the model: it is drawn anew.
+        It goes on as this one would. The tensors are copies, which the next call overwrites. Before the first
+        epoch there are none of the model: it is drawn anew.
         """
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "val_rmse": list(self.val_rmse),
-            "seconds": self.seconds,
-            "stopping": asdict(self.stopping),
-            "monitor": None if self.monitor is None else self.monitor.state_dict(),
-            "now": self._now() if self.epoch else None,
-            "best": self._best_memory and {"weights": self._best_weights, "memory": vars(self._best_memory)},
+        return self._state(now=self._copied(self._tables()) if self.epoch else None, within=None)
+
+    def state_within(self) -> dict[str, Any] | None:
+        """Return the same between two steps of an epoch; None where there is nothing good to go on from.
+
+        That is: a number is not finite, or the monitor is still timing steps to choose how often to look. The
+        tensors are the engine's own and change with the next step.
+        """
+        if self.monitor is not None and self.monitor.is_calibrating:
+            return None
+        log = self.engine.log()
+        if not (log.is_finite and _is_finite(self.engine.model)):
+            return None
+        within = {
+            "log": {name: torch.from_numpy(array) for name, array in log.arrays().items()},
+            "seconds": time.perf_counter() - self._began,
         }
+        return self._state(now=self._tables(), within=within)
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count these as the epoch's."""
+        self._began += seconds
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state` returned, but for the monitor's; see `watch` for that."""
@@ -161,6 +188,9 @@ class Fitting:
         if (now := state["now"]) is not None:
             self.engine.model.load_state_dict(now["weights"])
             self.engine.resume(AdamState(now["adam_step"], now["first_moments"], now["second_moments"]))
+        if (within := state["within"]) is not None:
+            self._after = StepLog.of({name: column.numpy() for name, column in within["log"].items()})
+            self._seconds_before = within["seconds"]
         if (best := state["best"]) is not None:
             self._best_weights, self._best_memory = best["weights"], AdamMemory(**best["memory"])
 
@@ -181,20 +211,38 @@ class Fitting:
         """Return what Adam remembered beside the weights of `best_model`."""
         return self._best_memory or self._memory(self.epoch)
 
-    def _now(self) -> dict[str, Any]:
+    def _state(self, *, now: dict[str, Any] | None, within: dict[str, Any] | None) -> dict[str, Any]:
+        monitor = None if self.monitor is None else self.monitor.state_dict()
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "val_rmse": list(self.val_rmse),
+            "seconds": self.seconds,
+            "stopping": asdict(self.stopping),
+            "monitor": monitor and {**monitor, "taken": packed(monitor["taken"])},
+            "now": now,
+            "within": within,
+            "best": self._best_memory and {"weights": self._best_weights, "memory": vars(self._best_memory)},
+        }
+
+    def _tables(self) -> dict[str, Any]:
         adam = self.engine.adam()
-        tables = {
+        return {
             "weights": self.engine.model.state_dict(),
             "first_moments": adam.first_moments,
             "second_moments": adam.second_moments,
+            "adam_step": adam.step,
         }
+
+    def _copied(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        tables = {kind: each for kind, each in now.items() if kind != "adam_step"}
         if self._kept is None:
             self._kept = {kind: copied(each) for kind, each in tables.items()}
         else:  # into memory that is there already, which takes a third of the time
             for kind, each in tables.items():
                 for name, table in each.items():
                     self._kept[kind][name].copy_(table)
-        return {**self._kept, "adam_step": adam.step}
+        return {**now, **self._kept}
 
     def _memory(self, epoch: int) -> AdamMemory:
         return AdamMemory.of(
@@ -231,9 +279,13 @@ def clamped_rmse(
     return math.sqrt(float(torch.stack(squares).sum()) / len(ratings))
 
 
-def _require_finite(model: CollaborativeFiltering, *, epoch: int, step: int) -> None:
+def _is_finite(model: CollaborativeFiltering) -> bool:
     # A sum is finite only if all it adds up is, and takes a tenth of the time; it may also overflow.
-    if all(bool(table.sum().isfinite() or table.isfinite().all()) for table in model.parameters()):
+    return all(bool(table.sum().isfinite() or table.isfinite().all()) for table in model.parameters())
+
+
+def _require_finite(model: CollaborativeFiltering, *, epoch: int, step: int) -> None:
+    if _is_finite(model):
         return
     raise DivergedError(
         f"epoch {epoch}: a weight is not finite after step {step:,}; lower train.learning_rate", step=step

@@ -1,12 +1,15 @@
-"""The last good state of a training: in memory at the end of every epoch, on disk now and then.
+"""The last good state of a training: in memory at the end of every epoch, on disk now and then, within epochs, too.
 
     keeper = Keeper(CheckpointFolder(folder), identity=identity)
     train(split, settings, device=device, on_record=on_record, keeper=keeper)
 
 A training given the same folder again goes on from the newest good checkpoint and ends, on the CPU,
-with the same bits: it tells its listeners all that it told before, and then what is left. Checkpoints
-are of the ends of epochs, since the order of an epoch is a function of seed and epoch alone; what was
-done since is done again.
+with the same bits: it tells its listeners all that it told before, and then what is left. What was
+done since is done again. No random stream is kept: the order of an epoch is a function of seed and
+epoch alone, so that how many of its steps are done says where in it a training is.
+
+What a training that diverged is set back to is the end of an epoch, whenever checkpoints were written:
+a state within one is not kept in memory, and so nothing that is learned hangs on the clock.
 """
 
 import time
@@ -15,12 +18,8 @@ from typing import Any
 
 from cfmodel.errors import CheckpointError
 from cfmodel.training.checkpoints import CheckpointFolder, State
-from cfmodel.training.interrupts import Interrupted, ShouldStop
 from cfmodel.training.record_log import RecordLog
 from cfmodel.training.records import OnRecord
-
-#: Share of the time that writing checkpoints may take: after a slow one the next is the later for it.
-_MOST = 0.01
 
 
 class Keeper:
@@ -29,11 +28,12 @@ class Keeper:
     Args:
         folder: Where checkpoints go; None: they are kept in memory alone.
         identity: What must be equal for another training to go on from them, by name.
-        every_seconds: Shortest time between two checkpoints on disk; writing them takes at most a
-            hundredth of the time, whatever this says.
+        every_seconds: Shortest time between two checkpoints on disk.
+        most_share: Share of the time that writing them may take, whatever `every_seconds` says: after a
+            slow one the next is the later for it.
 
     Attributes:
-        last: The last good state; None before the first.
+        last: The good state to set a training back to; None before the first.
         carried: What every state carries along; see `carry`.
         log: What the training tells its records to.
     """
@@ -44,8 +44,10 @@ class Keeper:
         *,
         identity: Mapping[str, str] | None = None,
         every_seconds: float = 30.0,
+        most_share: float = 0.01,
     ) -> None:
-        self._folder, self._identity, self._every = folder, dict(identity or {}), every_seconds
+        self._folder, self._identity = folder, dict(identity or {})
+        self._every, self._most_share = every_seconds, most_share
         self.log = RecordLog(lambda _: None, keeping=False)
         self._next = time.monotonic() + every_seconds
         self._written: State | None = None
@@ -56,6 +58,11 @@ class Keeper:
     def is_on_disk(self) -> bool:
         """Whether checkpoints outlive this process."""
         return self._folder is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for another checkpoint on disk."""
+        return self.is_on_disk and time.monotonic() >= self._next
 
     @property
     def where(self) -> str:
@@ -69,7 +76,7 @@ class Keeper:
             on_record: Who the training's records are for.
 
         Raises:
-            CheckpointError: The checkpoint is of another training, or of a newer format.
+            CheckpointError: The checkpoint is of another training, or of another format.
         """
         self.log = RecordLog(on_record, keeping=self._folder is not None)
         found = self._folder.newest() if self._folder is not None else None
@@ -94,32 +101,35 @@ class Keeper:
             DiskFullError, CheckpointError: The disk does not take it.
         """
         self.last = {**state, "carried": self.carried}
-        if at_once or time.monotonic() >= self._next:
+        if at_once or self.is_due:
             self.write()
 
     def write(self) -> None:
-        """Write the last good state, unless it is on disk already.
+        """Write the last good state, unless it is the newest on disk already.
 
         Raises:
             DiskFullError, CheckpointError: The disk does not take it.
         """
-        if self._folder is None or self.last is None or self.last is self._written:
-            return
-        began = time.monotonic()
-        self._folder.write({"identity": self._identity, "training": self.last, "records": self.log.tensors()})
-        self._written, ended = self.last, time.monotonic()
-        self._next = ended + max(self._every, (ended - began) / _MOST)
+        if self.last is not None and self.last is not self._written:
+            self._write(self.last)
+            self._written = self.last
 
-    def stop_if(self, should_stop: ShouldStop) -> None:
-        """Write the last good state and stop the training, if it is to stop.
+    def write_passing(self, state: State) -> None:
+        """Write a good state within an epoch, and keep nothing of it: its tensors may change afterwards.
 
         Raises:
-            Interrupted: It is to stop.
-            DiskFullError, CheckpointError: The disk does not take the state.
+            DiskFullError, CheckpointError: The disk does not take it.
         """
-        if should_stop():
-            self.write()
-            raise Interrupted
+        self._write({**state, "carried": self.carried})
+        self._written = None
+
+    def _write(self, state: State) -> None:
+        if self._folder is None:
+            return
+        began = time.monotonic()
+        self._folder.write({"identity": self._identity, "training": state, "records": self.log.tensors()})
+        ended = time.monotonic()
+        self._next = ended + max(self._every, (ended - began) / self._most_share)
 
     def _require_same(self, identity: Mapping[str, Any]) -> None:
         other = [name for name, value in self._identity.items() if identity.get(name) != value]

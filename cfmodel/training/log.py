@@ -1,12 +1,14 @@
 """What the steps of an epoch saw, on the host."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cfmodel.errors import DivergedError
+from cfmodel.gradients.scalars import StepScalars
 from cfmodel.training.records import TABLES
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +36,7 @@ class StepLog:
         total_norm: Norm of all gradients together, shape (S,).
         clip_coefficient: What they were multiplied by, at most 1, shape (S,).
         grad_norms: Norm of each table's gradient, in the order of `TABLES`, shape (S, T).
+        scalars: What else the monitor takes of each step; None where there is no monitor.
     """
 
     sizes: npt.NDArray[np.int64]
@@ -42,6 +45,33 @@ class StepLog:
     total_norm: Floats
     clip_coefficient: Floats
     grad_norms: Floats
+    scalars: StepScalars | None = None
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all of it by name, each array with S for its first dimension."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scalars"}
+        return own if self.scalars is None else own | self.scalars.arrays()
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Take back what `arrays` returned."""
+        own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "scalars"}
+        return cls(**own, scalars=StepScalars.of(arrays) if len(arrays) > len(own) else None)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def after(self, earlier: "StepLog") -> "StepLog":
+        """Return what the steps before these saw, and then these."""
+        if not len(earlier):
+            return self
+        before = earlier.arrays()
+        return StepLog.of({name: np.concatenate([before[name], array]) for name, array in self.arrays().items()})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every loss and every gradient is."""
+        return bool(self._finite().all())
 
     def columns(self) -> dict[str, Any]:
         """Return it by name, as the monitor takes it; arrays of shape (S,)."""
@@ -51,6 +81,7 @@ class StepLog:
             "total_norm": self.total_norm,
             "clip_coefficient": self.clip_coefficient,
             "grad_norms": dict(zip(TABLES, self.grad_norms.T, strict=True)),
+            "scalars": self.scalars,
         }
 
     def summary(self, *, epoch: int, steps_before: int) -> EpochSummary:
@@ -69,7 +100,7 @@ class StepLog:
         )
 
     def _require_finite(self, *, epoch: int, steps_before: int) -> None:
-        finite = np.isfinite(self.loss) & np.isfinite(self.total_norm)
+        finite = self._finite()
         if finite.all():
             return
         first, last = steps_before + 1 + int(finite.argmin()), steps_before + len(finite)
@@ -78,3 +109,12 @@ class StepLog:
             f"lower train.learning_rate, and check the ratings for values far outside their scale",
             step=first,
         )
+
+    def _finite(self) -> npt.NDArray[np.bool_]:
+        return np.isfinite(self.loss) & np.isfinite(self.total_norm)
+
+
+#: What the steps of an epoch saw that has not begun.
+NO_STEPS = StepLog(
+    np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty((0, len(TABLES)))
+)

@@ -7,7 +7,7 @@ records in the same order as from a training without a break, and needs no memor
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -111,8 +111,16 @@ class RecordLog:
         return {"array": kind, "start": start, "shape": list(array.shape)}
 
 
+def packed(records: Iterable[Any]) -> dict[str, Tensor]:
+    """Return records as a few tensors, for a checkpoint."""
+    log = RecordLog(lambda _: None)
+    for record in records:
+        log(record)
+    return log.tensors()
+
+
 def unpacked(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
-    """Yield the records that `RecordLog.tensors` packed, equal to the last bit."""
+    """Yield the records that `packed` or `RecordLog.tensors` packed, equal to the last bit."""
     pools = {name: tensor.numpy() for name, tensor in tensors.items()}
     for entry in json.loads(pools[_FIELDS].tobytes()):
         kind = _KINDS[entry.pop("record")]

@@ -129,15 +129,25 @@ def test_where_all_are_damaged_there_is_none(tmp_path: Path) -> None:
     assert folder.newest() is None
 
 
-def test_one_of_a_newer_format_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "age"), [(FORMAT_VERSION + 1, "a newer"), (FORMAT_VERSION - 1, "an older")])
+def test_one_of_another_format_is_refused_and_not_passed_over(version: int, age: str, tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     folder.write(checkpoint(1))
-    header = {"format_version": str(FORMAT_VERSION + 1), "state": "{}"}
-    newer = tmp_path / "newer"
-    safetensors.torch.save_file({}, newer, metadata=header)
-    newer.rename(tmp_path / f"00000002-{sha256_of_file(newer)}.safetensors")
-    with pytest.raises(CheckpointError, match=rf"format {FORMAT_VERSION + 1}, this one knows {FORMAT_VERSION}"):
+    other = tmp_path / "other"
+    safetensors.torch.save_file({}, other, metadata={"format_version": str(version), "state": "{}"})
+    other.rename(tmp_path / f"00000002-{sha256_of_file(other)}.safetensors")
+    said = rf"{age} cfmodel wrote this checkpoint \(format {version}, this one knows {FORMAT_VERSION}\)"
+    with pytest.raises(CheckpointError, match=said):
         folder.newest()
+
+
+def test_views_of_one_memory_are_kept_each_by_itself(tmp_path: Path) -> None:
+    table = torch.arange(12.0).view(1, 12)
+    CheckpointFolder(tmp_path).write({"row": table[:, :11], "bias": table[:, 11:], "again": table})
+    found = CheckpointFolder(tmp_path).newest()
+    assert found is not None
+    for name, expected in (("row", table[:, :11]), ("bias", table[:, 11:]), ("again", table)):
+        assert torch.equal(found[name], expected)
 
 
 def test_a_file_with_a_right_digest_and_wrong_content_is_passed_over(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cfmodel.gradients.records import StepBlock, StepSample
 from cfmodel.gradients.touched import TouchedRows
 from cfmodel.training.batches import Batches, DeviceRatings
 from cfmodel.training.engines.autograd import AutogradEngine
-from cfmodel.training.engines.base import Engine
+from cfmodel.training.engines.base import AdamState, Engine
 from cfmodel.training.engines.closed_form import ClosedFormStep
 from cfmodel.training.engines.dealt_ahead import DealtAhead
 from cfmodel.training.engines.device_epoch import DeviceEpoch
@@ -25,6 +25,7 @@ from cfmodel.training.engines.fused_cuda import CudaEngine, adam_of
 from cfmodel.training.engines.packed_tables import PackedTables
 from cfmodel.training.fit import fit, initial_model
 from cfmodel.training.log import StepLog
+from cfmodel.training.memory import copied
 from cfmodel.training.watching import monitor_of
 
 USERS, MOVIES = 40, 25
@@ -281,6 +282,30 @@ def test_on_cuda_the_monitor_gets_the_records_of_the_cpu(adam: str) -> None:
             for table, seen in one.tables.items():
                 assert seen.rows_touched == two.tables[table].rows_touched
                 assert seen.update_to_weight == pytest.approx(two.tables[table].update_to_weight, rel=1e-2)
+
+
+@CUDA
+@pytest.mark.parametrize("adam", ADAMS)
+def test_on_cuda_an_engine_goes_on_from_between_two_steps(adam: str) -> None:
+    ratings, how = drawn(2000), chosen(adam=adam)
+    whole, resumed = (engine_of(CudaEngine, ratings, how, dtype=torch.float32, device="cuda") for _ in range(2))
+    left: list[tuple[dict[str, torch.Tensor], AdamState, StepLog]] = []
+
+    def leave(share: float) -> None:
+        if share > 0.5 and not left:
+            adam = whole.adam()
+            moments = AdamState(adam.step, copied(adam.first_moments), copied(adam.second_moments))
+            left.append((copied(whole.model.state_dict()), moments, whole.log()))
+
+    log = whole.run_epoch(1, on_progress=leave)
+    ((weights, moments, seen),) = left
+    resumed.model.load_state_dict(weights)
+    resumed.resume(moments)
+    again = resumed.run_epoch(1, on_progress=lambda share: None, after=seen)
+    assert_same_tables(resumed, whole, 1e-3)
+    assert again.sizes.tolist() == log.sizes.tolist()
+    np.testing.assert_array_equal(again.loss[: len(seen)], log.loss[: len(seen)])
+    np.testing.assert_allclose(again.loss, log.loss, rtol=1e-3)
 
 
 @CUDA

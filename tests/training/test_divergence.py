@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
@@ -20,10 +21,11 @@ from cfmodel.gradients.records import EpochGradients, InitialRecord, StepBlock, 
 from cfmodel.refs import SplitRef
 from cfmodel.training.checkpoints import CheckpointFolder
 from cfmodel.training.engines.autograd import AutogradEngine
+from cfmodel.training.engines.base import OnProgress
 from cfmodel.training.fit import RETRY_RATE, fit
 from cfmodel.training.keeper import Keeper
 from cfmodel.training.log import StepLog
-from cfmodel.training.records import EpochRecord
+from cfmodel.training.records import EpochRecord, StepProgress
 from cfmodel.training.train import TrainingResult, train
 
 SETTINGS = TrainSettings(epochs=5, embedding_dim=4, refit=False, engine="autograd", patience=50, schedule="constant")
@@ -48,6 +50,18 @@ class BrokenForGood(AutogradEngine):
         return super().run_epoch(epoch, **how)
 
 
+class BrokenHalfway(AutogradEngine):
+    """An engine whose weights break halfway through its third epoch, as long as the rate is the one that is set."""
+
+    def run_epoch(self, epoch: int, *, on_progress: OnProgress, **how: Any) -> StepLog:
+        def report(fraction: float) -> None:
+            if epoch == 3 and fraction >= 0.5 and self._settings.learning_rate == SETTINGS.learning_rate:
+                _break(self)
+            on_progress(fraction)
+
+        return super().run_epoch(epoch, on_progress=report, **how)
+
+
 def _break(engine: AutogradEngine) -> None:
     with torch.no_grad():
         engine.model.user_embeddings.weight[7] = math.inf
@@ -63,6 +77,11 @@ def ref(tmp_path_factory: pytest.TempPathFactory) -> SplitRef:
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cfmodel.training.fitting.engine_for", Broken)
+
+
+@pytest.fixture
+def broken_halfway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cfmodel.training.fitting.engine_for", BrokenHalfway)
 
 
 @pytest.fixture
@@ -153,8 +172,6 @@ def test_a_second_try_leaves_each_step_told_once(ref: SplitRef) -> None:
 
 @pytest.mark.usefixtures("broken")
 def test_a_second_try_that_was_killed_ends_as_one_that_was_not(ref: SplitRef, tmp_path: Path) -> None:
-    class Killed(BaseException): ...
-
     def listen(record: Any) -> None:
         if isinstance(record, EpochRecord) and record.epoch == 4:
             raise Killed
@@ -166,6 +183,65 @@ def test_a_second_try_that_was_killed_ends_as_one_that_was_not(ref: SplitRef, tm
     again = trained(ref, RETRY, folder=tmp_path)
     for mine, theirs in zip(again.recommender.model.parameters(), whole.recommender.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+class Killed(BaseException): ...
+
+
+def killed_in_the_third_epoch(record: Any) -> None:
+    if isinstance(record, StepProgress) and record.epoch == 3 and record.fraction >= 0.4:
+        raise Killed
+
+
+def always_due(folder: Path) -> Keeper:
+    return Keeper(CheckpointFolder(folder), every_seconds=0.0, most_share=math.inf)
+
+
+@pytest.mark.usefixtures("broken_halfway")
+def test_a_second_try_of_an_epoch_that_was_left_within_begins_with_that_epoch(ref: SplitRef, tmp_path: Path) -> None:
+    whole = trained(ref, RETRY)
+    with pytest.raises(Killed):
+        train(
+            ref, RETRY, device=torch.device("cpu"), on_record=killed_in_the_third_epoch, keeper=always_due(tmp_path),
+            monitor=MonitorSettings(sample_every=8),
+        )  # fmt: skip
+    found = CheckpointFolder(tmp_path).newest()
+    assert found is not None
+    assert found["training"]["fitting"]["within"] is not None
+    records: list[Any] = []
+    again = trained(ref, RETRY, folder=tmp_path, on_record=records.append)
+    for mine, theirs in zip(again.recommender.model.parameters(), whole.recommender.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert epochs_of(records, StepBlock) == epochs_of(records, EpochRecord) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("broken_halfway")
+def test_no_state_with_a_number_that_is_not_finite_is_written(ref: SplitRef, tmp_path: Path) -> None:
+    keeper = always_due(tmp_path)
+    with pytest.raises(DivergedError, match="the state after epoch 2 is restored"):
+        train(ref, SETTINGS, device=torch.device("cpu"), monitor=MonitorSettings(sample_every=8), keeper=keeper)
+    newest = CheckpointFolder(tmp_path).newest()
+    assert newest is not None
+    assert (newest["training"]["fitting"]["epoch"], newest["training"]["fitting"]["within"]) == (2, None)
+    kept = sorted(tmp_path.glob("*.safetensors"))
+    assert len(kept) == 3
+    within = 0
+    for path in kept:
+        tensors = safetensors.torch.load_file(path)
+        within += any("/within/" in name for name in tensors)
+        assert all(tensor.isfinite().all() for tensor in tensors.values())
+    assert within == 2
+
+
+@pytest.mark.usefixtures("broken_halfway")
+def test_the_state_within_an_epoch_that_was_gone_on_from_is_what_is_left(ref: SplitRef, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(
+            ref, SETTINGS, device=torch.device("cpu"), on_record=killed_in_the_third_epoch,
+            keeper=always_due(tmp_path), monitor=MonitorSettings(sample_every=8),
+        )  # fmt: skip
+    with pytest.raises(DivergedError, match=r"the state after epoch 2 and 2[0-9] steps of the next is restored and"):
+        trained(ref, SETTINGS, folder=tmp_path)
 
 
 @pytest.mark.usefixtures("broken_for_good")

@@ -1,7 +1,5 @@
 """The readable engine, on any device: the loss as the textbook has it, differentiated by autograd."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,10 +7,11 @@ from torch import Tensor
 from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.gradients.monitor import Monitor
+from cfmodel.gradients.scalars import StepScalars
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches, DeviceRatings
-from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState
-from cfmodel.training.log import StepLog
+from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress
+from cfmodel.training.log import NO_STEPS, StepLog
 from cfmodel.training.records import TABLES
 from cfmodel.training.schedule import learning_rates
 from cfmodel.training.step import GradNorms, Loss, update
@@ -44,18 +43,27 @@ class AutogradEngine:
         self._settings, self._batches, self._regularization = settings, batches, regularization
         self._ratings = DeviceRatings.of(train, model.global_mean.device)[torch.from_numpy(batches.order())]
         self.optimizer = adam_of(model, settings)
+        self._after, self._log = NO_STEPS, _DeviceLog(0, model.global_mean.device)
+        self._monitor: Monitor | None = None
 
-    def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
+    def run_epoch(
+        self,
+        epoch: int,
+        *,
+        on_progress: OnProgress,
+        monitor: Monitor | None = None,
+        after: StepLog = NO_STEPS,
+    ) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
         order = [torch.from_numpy(batch).to(self._ratings.rating.device) for batch in self._batches.of(epoch)]
-        ordered = self._ratings[torch.cat(order)]
-        sizes = [len(batch) for batch in order]
-        steps = len(sizes)
-        log = _DeviceLog(steps, ordered.rating.device)
+        steps, done = len(order), len(after)
+        ordered = self._ratings[torch.cat(order[done:])]
+        sizes = [len(batch) for batch in order[done:]]
+        self._after, self._log, self._monitor = after, _DeviceLog(len(sizes), ordered.rating.device), monitor
         if monitor is not None:
-            monitor.begin_epoch(epoch, steps, {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
-        rates = learning_rates(epoch, steps, self._settings)
-        for step, (batch, self.learning_rate) in enumerate(zip(ordered.split(sizes), rates, strict=True)):
+            monitor.begin_epoch(epoch, len(sizes), {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
+        rates = learning_rates(epoch, steps, self._settings)[done:]
+        for step, (batch, self.learning_rate) in enumerate(zip(ordered.split(sizes), rates, strict=True), done):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate
             loss, norms = update(
@@ -66,15 +74,20 @@ class AutogradEngine:
                 max_grad_norm=self._settings.max_grad_norm,
                 probe=monitor.probe(self.learning_rate) if monitor is not None else None,
             )
-            log.add(len(batch), loss, norms)
+            self._log.add(len(batch), loss, norms)
             if monitor is not None:
                 monitor.add(loss.error.detach())
             if (step + 1) * REPORTS_PER_EPOCH // steps > step * REPORTS_PER_EPOCH // steps:
                 on_progress((step + 1) / steps)
-        read = log.read()
+        log = self.log()
         if monitor is not None:
-            monitor.end_steps(**read.columns())
-        return read
+            monitor.end_steps(**log.columns())
+        return log
+
+    def log(self) -> StepLog:
+        """Return what the epoch's steps saw so far."""
+        scalars = None if self._monitor is None else self._monitor.scalars()
+        return self._log.read(scalars).after(self._after)
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are the engine's own."""
@@ -114,13 +127,13 @@ def _weight(model: CollaborativeFiltering, name: str) -> Tensor:
 
 
 class _DeviceLog:
-    """What the steps of an epoch saw, kept on the device until the epoch is over.
+    """What the steps of an epoch saw, kept on the device until it is asked for.
 
     In one tensor for the whole epoch: small ones that outlive their step would lie between the large
     ones that each step allocates and frees, and keep that memory from being used again.
 
     Args:
-        steps: Steps in the epoch, S.
+        steps: Most steps, S.
         device: Where they are done.
     """
 
@@ -134,8 +147,8 @@ class _DeviceLog:
         torch.cat([*(scalar.view(1) for scalar in scalars), norms.tables], out=self._rows[len(self._sizes)])
         self._sizes.append(size)
 
-    def read(self) -> StepLog:
-        """Read everything back at once."""
-        columns = self._rows.cpu().numpy().astype(np.float64)
+    def read(self, scalars: StepScalars | None) -> StepLog:
+        """Read the steps so far back at once; `scalars` are what the monitor makes of them."""
+        columns = self._rows[: len(self._sizes)].cpu().numpy().astype(np.float64)
         loss, squared_error, total, coefficient = columns[:, :4].T
-        return StepLog(np.array(self._sizes), loss, squared_error, total, coefficient, columns[:, 4:])
+        return StepLog(np.array(self._sizes), loss, squared_error, total, coefficient, columns[:, 4:], scalars)

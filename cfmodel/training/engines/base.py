@@ -9,10 +9,12 @@ from torch import Tensor
 
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.log import StepLog
+from cfmodel.training.log import NO_STEPS, StepLog
 
 #: Times an epoch that progress is reported.
 REPORTS_PER_EPOCH = 20
+#: Takes the share of an epoch's steps that are done.
+OnProgress = Callable[[float], None]
 #: Adam's own numbers, as torch has them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -41,8 +43,9 @@ class AdamState:
 class Engine(Protocol):
     """Trains a model in place.
 
-    Its whole state between two epochs is the model's tables and `adam`: an engine given both, by
-    `resume`, goes on as if it had never stopped.
+    Its whole state between two steps is the model's tables, `adam` and how many steps of the epoch are
+    done, since the order of an epoch is a function of seed and epoch alone: an engine given all three, by
+    `resume` and `run_epoch`, goes on as if it had never stopped.
 
     Attributes:
         name: What `train.engine` calls it.
@@ -54,14 +57,26 @@ class Engine(Protocol):
     model: CollaborativeFiltering
     learning_rate: float
 
-    def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
+    def run_epoch(
+        self,
+        epoch: int,
+        *,
+        on_progress: OnProgress,
+        monitor: Monitor | None = None,
+        after: StepLog = NO_STEPS,
+    ) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw.
 
         Args:
             epoch: Number of this epoch, from 1.
-            on_progress: Takes the share of this epoch's steps done.
+            on_progress: Takes the share of this epoch's steps done; it is called between two steps.
             monitor: Watches; None: nobody does.
+            after: What the first steps of the epoch saw, which are done already: all but one at most.
         """
+        ...
+
+    def log(self) -> StepLog:
+        """Return what the epoch's steps saw so far; for `on_progress`."""
         ...
 
     def adam(self) -> AdamState:

@@ -53,8 +53,15 @@ class DeviceEpoch:
         self._places = torch.zeros(steps, 3, dtype=torch.int64, device=device)
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
 
-    def begin(self, places: Tensor, sizes: list[int], rates: list[float]) -> None:
-        """Lay out an epoch: the ratings in its order, the size of each step and what Adam multiplies by in it."""
+    def begin(self, places: Tensor, sizes: list[int], rates: list[float], *, done: int = 0) -> None:
+        """Lay out an epoch, some of whose steps may be done.
+
+        Args:
+            places: Its ratings in its order, shape (N,).
+            sizes: Ratings of each step.
+            rates: What Adam multiplies by in each step.
+            done: Steps not to be done again.
+        """
         places = places.to(self._rating.device, non_blocking=True)
         torch.index_select(self._ratings.user_idx, 0, places, out=self._rows[0])
         torch.index_select(self._ratings.movie_idx, 0, places, out=self._rows[1])
@@ -64,7 +71,7 @@ class DeviceEpoch:
         self._sizes[steps] = torch.tensor(sizes)
         self._starts[steps] = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
         self._rates[steps] = torch.tensor(rates, dtype=self._rates.dtype)
-        self.at.zero_()
+        self.at.fill_(done)
 
     def batch(self, column: Tensor) -> Batch:
         """Return the ratings of the step under way; `column` counts from 0 to L - 1."""
@@ -87,14 +94,14 @@ class DeviceEpoch:
         """Return all tensors that a step changes."""
         return [self.at, self._seen, self._places]
 
-    def read(self, sizes: list[int]) -> tuple[StepLog, StepScalars]:
-        """Wait for the epoch's steps and bring what they saw to the host."""
-        seen = self._seen[: len(sizes)].cpu().numpy().astype(np.float64)
-        places = self._places[: len(sizes)]
+    def read(self, sizes: list[int], *, first: int = 0) -> StepLog:
+        """Wait for the steps from one on, of these sizes, and bring what they saw to the host."""
+        steps = slice(first, first + len(sizes))
+        seen, places = self._seen[steps].cpu().numpy().astype(np.float64), self._places[steps]
         user, movie = (self._rows[:, places[:, 0]]).long().cpu().numpy()
         loss, squared_error, total, coefficient, largest = seen[:, :5].T
         # Copied: on the CPU they would be views of what the next epoch overwrites.
         users_touched, movies_touched = places[:, 1:].T.cpu().numpy().copy()
-        log = StepLog(np.array(sizes), loss, squared_error, total, coefficient, seen[:, 5:])
         touched = {"user": users_touched, "movie": movies_touched}
-        return log, StepScalars(largest, user, movie - self._num_users, touched)
+        scalars = StepScalars(largest, user, movie - self._num_users, touched)
+        return StepLog(np.array(sizes), loss, squared_error, total, coefficient, seen[:, 5:], scalars)

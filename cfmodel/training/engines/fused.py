@@ -1,6 +1,6 @@
 """The engine for the CPU: every step compiled, tables and Adam's moments in rows of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches
 from cfmodel.training.engines import kernels
-from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_EPOCH, AdamState, unpack
+from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
 from cfmodel.training.engines.crew import Crew, available_cores
 from cfmodel.training.engines.grouping import (
     FIELDS,
@@ -30,7 +30,7 @@ from cfmodel.training.engines.grouping import (
 )
 from cfmodel.training.engines.kernels import Constants, run_steps
 from cfmodel.training.engines.layout import padded_side, table_view
-from cfmodel.training.log import Floats, StepLog
+from cfmodel.training.log import NO_STEPS, Floats, StepLog
 from cfmodel.training.records import TABLES
 from cfmodel.training.schedule import learning_rates
 
@@ -96,36 +96,54 @@ class FusedEngine:
                 Grouped.empty(groups, room.visit, np.int32),
             )
         self._parts = np.empty((0, batches.lanes, FIELDS), np.int64)
+        self._after, self._done, self._seen = NO_STEPS, 0, np.empty((0, kernels.COLUMNS))
 
-    def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
+    def run_epoch(
+        self,
+        epoch: int,
+        *,
+        on_progress: OnProgress,
+        monitor: Monitor | None = None,
+        after: StepLog = NO_STEPS,
+    ) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
         visits = self._visits(epoch)
         total = sum(batches for _, batches in visits)
-        rates = self._rates(epoch, total)
-        seen = np.empty((total, kernels.COLUMNS))
+        rates = self._rates(epoch, total, steps_before=self._step - len(after))
+        self._after, self._done = after, len(after)
+        self._seen = seen = np.empty((total, kernels.COLUMNS))
         if monitor is not None:
-            monitor.begin_epoch(epoch, total)
-        done = 0
+            monitor.begin_epoch(epoch, total - len(after))
+        last = 0
         for visit, batches in visits:
+            steps = slice(last, last + batches)
+            last = steps.stop
+            if last <= self._done:
+                continue
             self._deal(epoch, visit, batches)
-            steps = slice(done, done + batches)
-            for stretch in self._stretches(batches, monitor):
+            for stretch in self._stretches(self._done - steps.start, batches, monitor):
                 if monitor is not None and not monitor.free_steps(1):
                     self._run_watched(stretch, rates[steps], seen[steps], monitor)
                 else:
                     self._run(stretch, 0, rates[steps], seen[steps])
                     if monitor is not None:
                         monitor.passed(stretch.stop - stretch.start)
-                on_progress((done + stretch.stop) / total)
-            done = steps.stop
-        self._step += total
+                self._step += stretch.stop - stretch.start
+                self._done = steps.start + stretch.stop
+                on_progress(self._done / total)
         self.learning_rate = float(rates[-1, 2])
+        log = self.log()
+        if monitor is not None:
+            monitor.end_steps(**log.columns())
+        return log
+
+    def log(self) -> StepLog:
+        """Return what the epoch's steps saw so far."""
+        seen = self._seen[len(self._after) : self._done]
         loss, squared_error, norm, coefficient = seen[:, : kernels.NORMS].T
         norms = seen[:, kernels.NORMS : kernels.NORMS + len(TABLES)]
-        log = StepLog(seen[:, kernels.SIZE].astype(np.int64), loss, squared_error, norm, coefficient, norms)
-        if monitor is not None:
-            monitor.end_steps(**log.columns(), scalars=_scalars(seen))
-        return log
+        sizes = seen[:, kernels.SIZE].astype(np.int64)
+        return StepLog(sizes, loss, squared_error, norm, coefficient, norms, _scalars(seen)).after(self._after)
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are views of the engine's own."""
@@ -149,10 +167,9 @@ class FusedEngine:
         torch.set_num_threads(self._torch_threads)
         unpack(self.model)
 
-    def _stretches(self, steps: int, monitor: Monitor | None) -> Iterator[slice]:
-        """Divide steps into stretches done in one go: up to the next report, or look of the monitor."""
+    def _stretches(self, at: int, steps: int, monitor: Monitor | None) -> Iterator[slice]:
+        """Divide a visit's steps from one on into stretches done in one go: up to a report, or look of the monitor."""
         stride = max(self._batches.steps // REPORTS_PER_EPOCH, _STRETCH // self._batches.batch_size, 1)
-        at = 0
         while at < steps:
             free = stride if monitor is None else max(1, monitor.free_steps(stride))
             yield slice(at, min(at + free, steps))
@@ -243,10 +260,10 @@ class FusedEngine:
         errors = np.concatenate([own[: part[LAST] - part[FIRST]] for own, part in zip(self._error, parts, strict=True)])
         return {"user": users, "movie": torch.from_numpy(movies)}, torch.from_numpy(errors), touched, gradients
 
-    def _rates(self, epoch: int, steps: int) -> Floats:
+    def _rates(self, epoch: int, steps: int, *, steps_before: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
         rate = np.array(learning_rates(epoch, steps, self._settings))
-        number = self._step + 1 + np.arange(steps)
+        number = steps_before + 1 + np.arange(steps)
         first, second = 1 - BETA_1**number, np.sqrt(1 - BETA_2**number)
         # The two differ in what epsilon is added to, as torch's Adam and SparseAdam do.
         step, root = (rate / first, 1 / second) if self._constants.all_rows else (rate / first * second, 1 + 0 * rate)

@@ -1,7 +1,5 @@
 """The engine for CUDA: closed-form steps, recorded once as a CUDA graph and replayed without a word from the host."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -12,14 +10,14 @@ from cfmodel.gradients.sampling import Probe
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches, DeviceRatings
-from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, unpack
+from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
 from cfmodel.training.engines.closed_form import ClosedFormStep, Differentiated
 from cfmodel.training.engines.dealt_ahead import DealtAhead
 from cfmodel.training.engines.device_epoch import DeviceEpoch
 from cfmodel.training.engines.packed_adam import AdamOnAllRows, AdamOnTouchedRows, PackedAdam
 from cfmodel.training.engines.packed_tables import PackedTables
 from cfmodel.training.engines.step_graph import StepGraph
-from cfmodel.training.log import StepLog
+from cfmodel.training.log import NO_STEPS, StepLog
 from cfmodel.training.records import TABLES
 from cfmodel.training.schedule import learning_rates
 
@@ -71,23 +69,38 @@ class CudaEngine:
             max_grad_norm=settings.max_grad_norm,
         )
         self._graph = StepGraph(self._step.run, device)
+        self._after, self._done = NO_STEPS, 0
+        self._sizes: list[int] = []
         self._dealt = DealtAhead(batches, epochs=settings.epochs, pinned=device.type == "cuda")
 
-    def run_epoch(self, epoch: int, *, on_progress: Callable[[float], None], monitor: Monitor | None = None) -> StepLog:
+    def run_epoch(
+        self,
+        epoch: int,
+        *,
+        on_progress: OnProgress,
+        monitor: Monitor | None = None,
+        after: StepLog = NO_STEPS,
+    ) -> StepLog:
         """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
         places, sizes = self._dealt.take(epoch)
         rates = learning_rates(epoch, len(sizes), self._settings)
-        self._epoch.begin(places, sizes, self._adam.rates(rates, steps_before=self._steps))
+        done = len(after)
+        self._epoch.begin(places, sizes, self._adam.rates(rates, steps_before=self._steps - done), done=done)
         self._make_room(max(sizes))
         if monitor is not None:
-            monitor.begin_epoch(epoch, len(sizes))
+            monitor.begin_epoch(epoch, len(sizes) - done)
+        self._after, self._sizes, self._done = after, sizes, done
         self._run(sizes, rates, on_progress, monitor)
-        self._steps += len(sizes)
         self.learning_rate = rates[-1]
-        log, scalars = self._epoch.read(sizes)
+        log = self.log()
         if monitor is not None:
-            monitor.end_steps(**log.columns(), scalars=scalars)
+            monitor.end_steps(**log.columns())
         return log
+
+    def log(self) -> StepLog:
+        """Return what the epoch's steps saw so far; this waits for the device."""
+        first = len(self._after)
+        return self._epoch.read(self._sizes[first : self._done], first=first).after(self._after)
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are views of the engine's own."""
@@ -112,23 +125,24 @@ class CudaEngine:
         self,
         sizes: list[int],
         learning_rates: list[float],
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
         monitor: Monitor | None,
     ) -> None:
         """Do an epoch's steps, in stretches up to the next report or look of the monitor."""
-        stride, done = max(1, len(sizes) // REPORTS_PER_EPOCH), 0
-        while done < len(sizes):
-            most = min(stride, len(sizes) - done)
+        stride = max(1, len(sizes) // REPORTS_PER_EPOCH)
+        while self._done < len(sizes):
+            most = min(stride, len(sizes) - self._done)
             free = most if monitor is None else self._free_steps(monitor, most)
             if monitor is not None and not free:
-                self._run_watched(sizes[done], learning_rates[done], monitor)
+                self._run_watched(sizes[self._done], learning_rates[self._done], monitor)
             else:
                 for _ in range(free):
                     self._graph.run()
                 if monitor is not None:
                     monitor.passed(free)
-            done += max(1, free)
-            on_progress(done / len(sizes))
+            self._done += max(1, free)
+            self._steps += max(1, free)
+            on_progress(self._done / len(sizes))
 
     def _free_steps(self, monitor: Monitor, most: int) -> int:
         if monitor.is_calibrating:

@@ -1,0 +1,66 @@
+"""Flows called from Python with a secret in an address: nothing of it is stored, and nothing is begun."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from cfmodel.addresses import secret_among
+from cfmodel.errors import ConfigError
+from flows.comparison import comparison
+from flows.pipeline import pipeline
+from flows.scoring import scoring
+
+WORD = "secret-word"
+SOURCE = f"s3://key:{WORD}@bucket/x.csv"
+REFUSED: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "source": (pipeline, {"source": SOURCE}),
+    "overrides.split.test_source": (pipeline, {"overrides": {"split.test_source": f"s3://bucket/x.csv?sig={WORD}"}}),
+    "tracking.uri": (pipeline, {"tracking": {"uri": f"http://me:{WORD}@host:5000"}}),
+    "overrides.tracking.uri": (scoring, {"overrides": {"tracking.uri": f"postgresql://me:{WORD}@host/mlflow"}}),
+    "runs.1": (comparison, {"runs": ["one", f"https://host/x?token={WORD}"]}),
+}
+
+
+def runs() -> int:
+    with get_client(sync_client=True) as client:
+        return len(client.read_flow_runs())
+
+
+@pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("kept_state", [False, True])
+def test_a_secret_in_an_address_is_refused_and_neither_stored_nor_logged(
+    name: str, kept_state: bool, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flow, parameters = REFUSED[name]
+    before = runs()
+    with caplog.at_level(logging.DEBUG), pytest.raises(ConfigError) as refused:
+        flow(**parameters, return_state=kept_state)
+    assert str(refused.value).startswith(f"{name} holds a password or key, and Prefect stores")
+    said = capfd.readouterr()
+    assert WORD not in str(refused.value) + caplog.text + said.out + said.err
+    assert runs() == before
+    files = [path for path in Path(os.environ["PREFECT_HOME"]).rglob("*") if path.is_file()]
+    assert any(path.name == "prefect.db" for path in files)
+    assert not [path for path in files if WORD.encode() in path.read_bytes()]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_flow_with_other_options_refuses_it_too() -> None:
+    with pytest.raises(ConfigError, match="source holds a password or key"):
+        pipeline.with_options(name="renamed")(SOURCE)
+
+
+def test_what_holds_no_secret_is_a_parameter() -> None:
+    parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": pipeline.fn.__defaults__[3]}
+    assert pipeline.serialize_parameters(parameters)["train"]["epochs"] == 15
+
+
+def test_a_secret_in_the_name_of_a_setting_is_found_and_not_repeated() -> None:
+    assert secret_among({"overrides": {f"http://me:{WORD}@host": 1}}) == "overrides.http://***@host"
+    assert secret_among({"runs": ["a", {"b": None}]}) is None
