@@ -16,6 +16,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -41,7 +42,7 @@ class Scale(NamedTuple):
         ratings_per_second: Training ratings times epochs, over those.
         rmse: Test RMSE.
         peak_bytes: Most memory in use while the first training ran, beyond what the process held
-            once everything was imported and compiled. The ratings count.
+            once everything was imported and compiled. The ratings it learns from count.
         times: Number of trainings.
     """
 
@@ -73,22 +74,26 @@ def save(ratings: RatingSet, path: Path) -> None:
         np.savez(file, sizes=sizes, name=np.array(ratings.name), **columns)
 
 
-def read(path: Path) -> RatingSet:
-    """Read what `save` wrote."""
+def read(path: Path, parts: Collection[str] = _PARTS) -> RatingSet:
+    """Read what `save` wrote; parts that are not asked for are empty."""
     with np.load(path) as file:
-        train, test = (RatingArrays(*(file[f"{part}.{name}"] for name in _COLUMNS)) for part in _PARTS)
+        train, test = (
+            RatingArrays(*(file[f"{part}.{name}"] if part in parts else np.empty(0) for name in _COLUMNS))
+            for part in _PARTS
+        )
         return RatingSet(str(file["name"]), train, test, *file["sizes"].tolist())
 
 
 def _train(path: Path, line: TrainSettings, repeats: int) -> Scale:
     _compile(line)
     held = _resident_bytes()
-    ratings = read(path)
+    ratings = read(path, ["train"])
     taken, peak = [], 0
     for _ in range(repeats):
         result, seconds, records = train(ratings, line)
         taken.append(seconds)
-        peak = peak or peak_bytes() - held
+        if not peak:
+            peak, ratings = peak_bytes() - held, read(path)
         rmse = ratings.rmse(predict_of(result))
         del result, records
     rated = len(ratings.train) * line.epochs

@@ -162,9 +162,10 @@ class FusedEngine:
         self._step = state.step
 
     def close(self) -> None:
-        """Let the threads end and give the model tables of its own."""
+        """Let the threads end, let go of the ratings and give the model tables of its own."""
         self._crew.close()
         torch.set_num_threads(self._torch_threads)
+        del self._cells, self._grouped, self._error
         unpack(self.model)
 
     def _stretches(self, at: int, steps: int, monitor: Monitor | None) -> Iterator[slice]:

@@ -79,13 +79,23 @@ def cells_of(train: RatingArrays, batches: Batches) -> Cells:
     )
 
 
-def _runs(rows: Rows, cells: Parts) -> tuple[Rows, Rows, Parts]:
+@compiled()
+def _runs(rows: Any, cells: Any) -> tuple[Rows, Rows, Parts]:
     """Find runs of equal rows that do not cross cells: each one's row, where it begins, and each cell's first."""
-    new = np.empty(len(rows), bool)
-    np.not_equal(rows[1:], rows[:-1], out=new[1:])
-    new[cells[:-1][np.diff(cells) > 0]] = True
-    starts = np.flatnonzero(new).astype(np.int32)
-    return rows[starts], np.append(starts, np.int32(len(rows))), np.searchsorted(starts, cells)
+    number = 0
+    for cell in range(len(cells) - 1):
+        for at in range(cells[cell], cells[cell + 1]):
+            number += at == cells[cell] or rows[at] != rows[at - 1]
+    of_run, starts = np.empty(number, np.int32), np.empty(number + 1, np.int32)
+    first, run = np.empty(len(cells), np.int64), 0
+    for cell in range(len(cells) - 1):
+        first[cell] = run
+        for at in range(cells[cell], cells[cell + 1]):
+            if at == cells[cell] or rows[at] != rows[at - 1]:
+                of_run[run], starts[run] = rows[at], at
+                run += 1
+    first[-1], starts[-1] = number, len(rows)
+    return of_run, starts, first
 
 
 @compiled()
