@@ -48,6 +48,7 @@ import pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
 print(json.dumps([float(value) for value in model.predict(pd.DataFrame(json.loads(sys.argv[3])))]))
+assert "torch._dynamo" not in sys.modules  # torch's compiler, which takes longer to import than all of this
 """
 
 
