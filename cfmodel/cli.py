@@ -249,7 +249,6 @@ def _prepare_environment() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     # Prefect takes yes, 1 and true for true; MLflow the word alone.
     quiet = os.environ["DO_NOT_TRACK"].lower() not in {"false", "0", "no", ""}
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(quiet).lower())

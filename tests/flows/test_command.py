@@ -1,5 +1,6 @@
 """`cfmodel run` as a person runs it: a process of its own, an empty home, nothing else started."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -191,11 +192,13 @@ def test_help_comes_quickly_because_nothing_heavy_is_imported() -> None:
 
 
 def test_usage_reporting_is_off_unless_the_environment_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import flows
     from cfmodel.cli import _prepare_environment
 
     names = ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "MLFLOW_DISABLE_TELEMETRY")
     for name in names:
         monkeypatch.delenv(name, raising=False)
+    importlib.reload(flows)
     _prepare_environment()
     assert [os.environ[name] for name in names] == ["true", "false", "true"]
     monkeypatch.setenv("DO_NOT_TRACK", "false")
