@@ -2,18 +2,14 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import pytest
+from mlflow_servers import Server
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
@@ -64,37 +60,9 @@ def run_ids(site: Site, flow_runs: list[FlowRun], experiment: str) -> list[str]:
 @pytest.fixture(scope="module")
 def mlflow_pages(site: Site, run_ids: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's own server on the site's store."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = f"sqlite:///{site.folder}/mlflow.db"
-    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *options],
-            cwd=folder,
-            env={**site.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _await_answer(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _await_answer(address: str) -> None:
-    for _ in range(300):
-        try:
-            urlopen(address, timeout=2).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"{address} does not answer")
+    server = Server(tmp_path_factory.mktemp("mlflow-server"), store=f"sqlite:///{site.folder}/mlflow.db")
+    with server.running():
+        yield server.uri
 
 
 @contextmanager
