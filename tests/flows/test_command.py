@@ -156,9 +156,10 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: 
     assert refused.stdout == ""
 
 
-def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path) -> None:
+def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path, prefect_api: str) -> None:
     (home / "untimed.csv").write_text("user_id,movie_id,rating\n" + "\n".join(f"{n},{n},3" for n in range(30)))
-    refused = command("run", "untimed.csv", "--set", "split.strategy=temporal", home=home)
+    by_time = ["--set", "split.strategy=temporal"]
+    refused = command("run", "untimed.csv", *by_time, home=home, PREFECT_API_URL=prefect_api)
     assert refused.returncode == 1
     assert "split.strategy" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
