@@ -25,6 +25,12 @@ MANY_ROWS = 50_000
 Address = Annotated[str, Field(json_schema_extra={"pattern": WITHOUT_SECRETS})]
 
 
+def _power_of_two(number: int | None) -> int | None:
+    if number is not None and number & (number - 1):
+        raise ValueError("must be a power of two")
+    return number
+
+
 class Settings(BaseModel):
     """A frozen section that refuses names it does not know."""
 
@@ -210,11 +216,7 @@ class TrainSettings(Settings):
     refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
 
-    @model_validator(mode="after")
-    def _blocks_halve(self) -> Self:
-        if self.blocks is not None and self.blocks & (self.blocks - 1):
-            raise ValueError(f"blocks must be a power of two, not {self.blocks}")
-        return self
+    _blocks_halve = field_validator("blocks")(_power_of_two)
 
     def for_rows(self, number: int) -> "TrainSettings":
         """Return the settings for so many rows of users and movies together: with `adam` decided."""
@@ -249,11 +251,7 @@ class MonitorSettings(Settings):
         0.05, gt=0, description="Seconds a run that recording may take, below a million ratings."
     )
 
-    @model_validator(mode="after")
-    def _intervals_nest(self) -> Self:
-        if self.sample_every is not None and self.sample_every & (self.sample_every - 1):
-            raise ValueError(f"sample_every must be a power of two, not {self.sample_every}")
-        return self
+    _intervals_nest = field_validator("sample_every")(_power_of_two)
 
 
 class HealthSettings(Settings):

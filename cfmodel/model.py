@@ -27,8 +27,9 @@ class CollaborativeFiltering(nn.Module):
         num_movies: Rows of the movie tables, M.
         embedding_dim: Numbers in a taste vector, K.
         global_mean: Mean of the training ratings, in rating units; a buffer, not trained.
-        init_std: Standard deviation of the initial embeddings. Biases start at zero. PyTorch's
-            default of 1 gives initial predictions a spread of sqrt(K), some 7 stars at K = 50.
+        init_std: Standard deviation of the initial embeddings; None: none are drawn, for tables that are
+            read. Biases start at zero. PyTorch's default of 1 gives initial predictions a spread of
+            sqrt(K), some 7 stars at K = 50.
         generator: Stream the initial embeddings are drawn from; torch's own if None.
 
     Raises:
@@ -46,7 +47,7 @@ class CollaborativeFiltering(nn.Module):
         embedding_dim: int = 50,
         *,
         global_mean: float = 0.0,
-        init_std: float = 0.01,
+        init_std: float | None = 0.01,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -55,10 +56,10 @@ class CollaborativeFiltering(nn.Module):
                 f"a model needs at least one user, one movie and one dimension, "
                 f"not {num_users} users, {num_movies} movies, {embedding_dim} dimensions"
             )
-        user, movie = (
-            torch.empty(rows, embedding_dim).normal_(0.0, init_std, generator=generator)
-            for rows in (num_users, num_movies)
-        )
+        user, movie = (torch.empty(rows, embedding_dim) for rows in (num_users, num_movies))
+        if init_std is not None:
+            for table in (user, movie):
+                table.normal_(0.0, init_std, generator=generator)
         self.user_embeddings = _table(user)
         self.user_biases = _table(torch.zeros(num_users, 1))
         self.movie_embeddings = _table(movie)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,6 +126,15 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     axes.set_ylim(low - 0.1 * (high - low), high + 0.6 * (high - low))
     axes.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
+
+
+def png(figure: "Figure") -> bytes:
+    """Return a figure as a PNG file; `savefig` would draw it twice where its layout is found by drawing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
 def new_figure(width: float, height: float) -> "Figure":

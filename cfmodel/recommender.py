@@ -229,9 +229,10 @@ def _check(folder: Path, name: str, manifest: dict[str, Any]) -> None:
 def _model_of(weights: dict[str, torch.Tensor]) -> CollaborativeFiltering:
     num_users, embedding_dim = weights["user_embeddings.weight"].shape
     num_movies = len(weights["movie_embeddings.weight"])
-    # On the meta device nothing is drawn or allocated; `assign` puts the tables read in place.
+    # On the meta device nothing is allocated; `assign` puts the tables read in place. To draw there would import
+    # torch's compiler, which takes longer than all the rest.
     with torch.device("meta"):
-        model = CollaborativeFiltering(num_users, num_movies, embedding_dim)
+        model = CollaborativeFiltering(num_users, num_movies, embedding_dim, init_std=None)
     model.load_state_dict(weights, assign=True)
     return model.requires_grad_(False).eval()
 

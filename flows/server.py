@@ -108,7 +108,6 @@ def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
     switch = str(scheduling).lower()
     return {f"PREFECT_SERVER_SERVICES_{service}_ENABLED": switch for service in services} | {
         "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
         "PREFECT_SERVER_UI_ENABLED": "false",
     }
 

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,9 +87,25 @@ def prefect_api() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of an MLflow store in a file; creating its tables takes seconds, so there is one."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+def make_mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Make an empty MLflow store in a folder, and return its address: a copy, as to create its tables takes seconds."""
+    from mlflow import MlflowClient
+
+    tables = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    MlflowClient(f"sqlite:///{tables}").search_experiments()
+
+    def made(folder: Path) -> str:
+        with closing(sqlite3.connect(tables)) as original, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+            original.backup(copy)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(make_mlflow_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of an MLflow store in a file, for the whole session."""
+    return make_mlflow_store(tmp_path_factory.mktemp("mlflow"))
 
 
 # Nothing a browser does in the background may reach beyond this machine.

@@ -1,4 +1,4 @@
-"""A real MLflow server that a test starts, stops and starts again, and one that takes calls and never answers."""
+"""Servers that tests start: a real MLflow server that can go and come back, any other, one that never answers."""
 
 import os
 import signal
@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
+from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,10 +20,16 @@ _START_SECONDS = 120.0
 
 
 class Server:
-    """An MLflow server over a SQLite store in a folder, always at the same address."""
+    """An MLflow server, always at the same address.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it keeps its log, the artifacts it serves and, unless another is named, its SQLite store.
+        store: Address of a store that is there already.
+    """
+
+    def __init__(self, folder: Path, *, store: str | None = None) -> None:
         self._folder = folder
+        self._store = store or f"sqlite:///{folder}/mlflow.db"
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -36,36 +43,33 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        store = ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db"]
+        store = ["--backend-store-uri", self._store]
         artifacts = ["--artifacts-destination", str(self._folder / "artifacts"), "--serve-artifacts"]
         where = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *store, *artifacts, *where],
-                env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # its workers are stopped with it
-            )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self.answers():
-            assert time.monotonic() < deadline, (self._folder / "server.log").read_text()
-            assert self._process.poll() is None, (self._folder / "server.log").read_text()
-            time.sleep(0.2)
+        self._process = _started(
+            [sys.executable, "-m", "mlflow", "server", *store, *artifacts, *where],
+            self._health,
+            folder=self._folder,
+            environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )
 
     def answers(self) -> bool:
-        try:
-            with urlopen(f"{self.uri}/health", timeout=2):
-                return True
-        except (URLError, OSError):
-            return False
+        return _answers(self._health)
 
     def stop(self) -> None:
         """Kill it, as a power failure would."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            _kill(self._process)
             self._process = None
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Have it for the length of a block."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -76,8 +80,30 @@ class Server:
         finally:
             self.start()
 
+    @property
+    def _health(self) -> str:
+        return f"{self.uri}/health"
+
+
+@contextmanager
+def serving(command: Sequence[str], address: str, *, folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Have a command that serves for the length of a block.
+
+    Args:
+        command: Program and arguments.
+        address: What answers once it is up.
+        folder: Where it runs and writes `server.log`.
+        environment: What it finds in its environment beside what is in this one.
+    """
+    process = _started(command, address, folder=folder, environment=environment)
+    try:
+        yield
+    finally:
+        _kill(process)
+
 
 def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -105,3 +131,39 @@ def hung_server() -> Iterator[str]:
         thread.join(10)
     for call in calls:
         call.close()
+
+
+def _started(
+    command: Sequence[str], address: str, *, folder: Path, environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    path = folder / "server.log"
+    with path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # what it starts is stopped with it
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while not _answers(address):
+        if time.monotonic() > deadline or process.poll() is not None:
+            _kill(process)
+            raise AssertionError(f"{address} does not answer: {path.read_text()[-4000:]}")
+        time.sleep(0.2)
+    return process
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=2):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -34,10 +34,14 @@ def errors() -> ErrorByPopularity:
     return error_by_popularity(test, np.array([3, 4, 5, 3, 3], np.float32), counts=np.arange(20))
 
 
-def png(figure: Figure) -> bytes:
+def saved(figure: Figure) -> bytes:
     target = BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
+
+
+def test_a_picture_is_what_matplotlib_itself_would_save() -> None:
+    assert plots.png(plots.learning_curves(CURVES)) == saved(plots.learning_curves(CURVES))
 
 
 def labels(axes: Axes) -> list[str]:
@@ -66,7 +70,7 @@ def test_a_gradient_of_zero_is_drawn_on_a_plain_scale() -> None:
 
 @pytest.mark.parametrize("curves", [{}, {"train/rmse": [(1, 1.0)]}], ids=["nothing", "one epoch"])
 def test_learning_curves_of_short_runs_can_be_drawn(curves: dict[str, Curve]) -> None:
-    assert len(png(plots.learning_curves(curves))) > 5_000
+    assert len(plots.png(plots.learning_curves(curves))) > 5_000
 
 
 def test_predictions_are_shown_at_each_true_rating_with_its_count(predictions: PredictedAgainstTrue) -> None:
@@ -75,7 +79,7 @@ def test_predictions_are_shown_at_each_true_rating_with_its_count(predictions: P
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1\n2", "2\n1", "4\n1", "5\n1"]
     medians = next(line for line in axes.get_lines() if line.get_label() == "median")
     np.testing.assert_allclose(medians.get_ydata(), [2.5, 2, 4, 5])
-    assert len(png(figure)) > 10_000
+    assert len(plots.png(figure)) > 10_000
 
 
 def test_errors_are_shown_per_tenth_of_the_catalogue_and_cold_only_where_some_are(errors: ErrorByPopularity) -> None:
@@ -86,11 +90,11 @@ def test_errors_are_shown_per_tenth_of_the_catalogue_and_cold_only_where_some_ar
     rmse = np.asarray(top.get_lines()[0].get_ydata())
     np.testing.assert_allclose(rmse[[0, 1, 9]], [np.sqrt(0.5), 2, 0])
     assert np.isnan(rmse[2])
-    assert len(png(figure)) > 10_000
+    assert len(plots.png(figure)) > 10_000
 
 
 def test_drawing_needs_no_display_and_leaves_no_figure_behind(predictions: PredictedAgainstTrue) -> None:
     import matplotlib.pyplot as plt
 
-    png(plots.predicted_against_true(predictions))
+    plots.png(plots.predicted_against_true(predictions))
     assert plt.get_fignums() == []

@@ -33,7 +33,8 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, console: Cons
     found = _test(made, settings, console=console)
     picture = settings.runtime.data_dir / "find-lr" / f"{made.digest[:12]}-seed{settings.train.seed}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    plots.learning_rate_range(found, title=f"Learning-rate range test: {source}").savefig(picture)
+    drawn = plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")
+    picture.write_bytes(plots.png(drawn))
     show(found, source, settings.train.learning_rate, picture, console=console)
     return found
 

@@ -2,13 +2,12 @@
 
 from rich.console import Console
 
-from cfmodel import terminal, tracking
+from cfmodel import tracking
 from cfmodel.commands.ui import opening_command
 from cfmodel.config import PipelineSettings
 from cfmodel.data.sources import check
 from cfmodel.errors import ConfigError
 from cfmodel.refs import RunRef
-from cfmodel.training.devices import resolve_device
 
 
 def run(source: str | None, settings: PipelineSettings, *, console: Console, resume: str | None = None) -> None:
@@ -26,9 +25,12 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     if resume is not None:
         source, settings = _order(resume, source, settings)
     source = source or "synthetic"
-    # A typo is told at once, not after the servers are up.
+    # A typo is told at once, not after the servers are up, nor after torch is imported.
     for named in filter(None, (source, settings.split.test_source)):
         check(named)
+    from cfmodel import terminal
+    from cfmodel.training.devices import resolve_device
+
     resolve_device(settings.runtime.device)
     screen = terminal.Screen(console)
     screen.begin(source, settings)

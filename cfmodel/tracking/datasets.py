@@ -1,7 +1,6 @@
 """What came of a source's rows, in the store: counts as metrics, the profile and its picture as artifacts."""
 
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +51,15 @@ def dataset_metrics(data: DatasetRef) -> dict[str, float]:
 def dataset_files(data: DatasetRef) -> dict[str, Path | str | bytes]:
     """Return artifacts by their paths: files as they are, text, and a picture's bytes."""
     from cfmodel.data.profile import read_profile
+    from cfmodel.plots import png
     from cfmodel.profile_plot import data_profile
 
-    profile, buffer = read_profile(data.path), BytesIO()
-    data_profile(profile, data).savefig(buffer, format="png")
+    profile = read_profile(data.path)
     drift = None if data.drift is None else data.drift.model_dump(mode="json")
     told: dict[str, Any] = {**profile.model_dump(mode="json"), "drift": drift}
     files: dict[str, Path | str | bytes] = {
         "data/profile.json": json.dumps(told, indent=1) + "\n",
-        "data/profile.png": buffer.getvalue(),
+        "data/profile.png": png(data_profile(profile, data)),
         "data/manifest.json": data.path / "manifest.json",
     }
     aside = data.path / "quarantine.parquet"

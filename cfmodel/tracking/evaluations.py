@@ -1,6 +1,5 @@
 """What an evaluation found, in the store: metrics, the metric card and plots."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +25,11 @@ def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
     Raises:
         TrackingError: The store does not take them.
     """
+    from cfmodel.plots import png
+
     log_metrics(run, evaluation.metrics)
     files: dict[str, Path | str | bytes] = {"metric_card.md": evaluation.metric_card}
-    files |= {f"plots/{name}.png": _png(figure) for name, figure in _figures(run, evaluation).items()}
+    files |= {f"plots/{name}.png": png(figure) for name, figure in _figures(run, evaluation).items()}
     tell_files(run, files)
 
 
@@ -41,12 +42,6 @@ def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
         "predicted_against_true": plots.predicted_against_true(evaluation.predicted_against_true),
         "error_by_popularity": plots.error_by_popularity(evaluation.error_by_popularity),
     }
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def curve_of(run: TrackedRun, key: str) -> "Curve":

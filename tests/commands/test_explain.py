@@ -46,7 +46,7 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(make_mlflow_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Home:
     folder = tmp_path_factory.mktemp("home")
     settings = PipelineSettings.of(
         overrides={
@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             "train.embedding_dim": 4,
             "train.schedule": "cosine",
             "runtime.data_dir": folder / "data",
-            "tracking.uri": f"sqlite:///{folder}/mlflow.db",
+            "tracking.uri": make_mlflow_store(folder),
         }
     )
     data_dir = settings.runtime.data_dir

@@ -1,5 +1,6 @@
 """`cfmodel runs`: which runs it lists, and what it says of each."""
 
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cfmodel.errors import TrackingError
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> TrackingSettings:
+def settings(make_mlflow_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> TrackingSettings:
     """A store with a finished run that is champion, a failed one, a comparison and one of another experiment."""
     folder = tmp_path_factory.mktemp("runs")
     defaults = PipelineSettings()
@@ -25,7 +26,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> TrackingSettings:
         defaults.split,
         folder=folder,
     )
-    settings = TrackingSettings(uri=f"sqlite:///{folder}/mlflow.db")
+    settings = TrackingSettings(uri=make_mlflow_store(folder))
 
     def begun(name: str, experiment: str = "cfmodel") -> tracking.Run:
         run = tracking.start_run(settings.model_copy(update={"experiment": experiment}), name=name)
@@ -99,8 +100,10 @@ def test_the_last_completed_run_is_the_one_that_finished(settings: TrackingSetti
     assert last.tags[tracking.INPUTS_DIGEST] == "abc"
 
 
-def test_a_run_is_held_against_the_champion_and_the_champion_against_the_one_before(tmp_path: Path) -> None:
-    settings = TrackingSettings(uri=f"sqlite:///{tmp_path}/mlflow.db")
+def test_a_run_is_held_against_the_champion_and_the_champion_against_the_one_before(
+    make_mlflow_store: Callable[[Path], str], tmp_path: Path
+) -> None:
+    settings = TrackingSettings(uri=make_mlflow_store(tmp_path))
     runs = [tracking.start_run(settings, name=name) for name in ("before", "champion", "new")]
     assert tracking.champion_besides(settings, runs[2].run_id, model_name="cfmodel") is None
     client = MlflowClient(settings.uri)

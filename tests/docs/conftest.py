@@ -2,20 +2,14 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow_servers import free_port
 from shell import Shell
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def shell(root: Path, tmp_path: Path) -> Iterator[Shell]:
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "DO_NOT"))
     }
-    prefect, mlflow, model = free_port(), free_port(), free_port()
+    prefect, mlflow, model = (str(free_port()) for _ in range(3))
     ours = {
         "PATH": f"{shim.parent}:{clean['PATH']}",
         "HOME": str(tmp_path),

@@ -1,5 +1,6 @@
 """`cfmodel run` as a person runs it: a process of its own, an empty home, nothing else started."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -155,9 +156,10 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: 
     assert refused.stdout == ""
 
 
-def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path) -> None:
+def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path, prefect_api: str) -> None:
     (home / "untimed.csv").write_text("user_id,movie_id,rating\n" + "\n".join(f"{n},{n},3" for n in range(30)))
-    refused = command("run", "untimed.csv", "--set", "split.strategy=temporal", home=home)
+    by_time = ["--set", "split.strategy=temporal"]
+    refused = command("run", "untimed.csv", *by_time, home=home, PREFECT_API_URL=prefect_api)
     assert refused.returncode == 1
     assert "split.strategy" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
@@ -191,11 +193,13 @@ def test_help_comes_quickly_because_nothing_heavy_is_imported() -> None:
 
 
 def test_usage_reporting_is_off_unless_the_environment_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import flows
     from cfmodel.cli import _prepare_environment
 
     names = ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "MLFLOW_DISABLE_TELEMETRY")
     for name in names:
         monkeypatch.delenv(name, raising=False)
+    importlib.reload(flows)
     _prepare_environment()
     assert [os.environ[name] for name in names] == ["true", "false", "true"]
     monkeypatch.setenv("DO_NOT_TRACK", "false")

@@ -15,11 +15,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry, Cancelling
 
 from cfmodel.tracking.leases import Heartbeat
-from flows.server import prefect_server
 
 SOURCE = "synthetic:users=300,movies=150,ratings=20000"
 #: Long enough to be met in the middle: a second or so an epoch.
@@ -83,35 +81,34 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def worked(root: Path, mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
-    """A server and a worker; makes deployments of the pipeline with an experiment and a folder of their own."""
-    home = tmp_path_factory.mktemp("prefect")
-    with (
-        prefect_server(home) as api,
-        temporary_settings({PREFECT_API_URL: api}),
-        get_client(sync_client=True) as client,
-    ):
+def worked(
+    root: Path, prefect_api: str, mlflow_store: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Site]]:
+    """A worker; makes deployments of the pipeline with an experiment and a folder of their own."""
+    home = tmp_path_factory.mktemp("worker")
+    with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="kills", type="process"))
         flow_id = client.create_flow_from_name("pipeline")
         log = home / "worker.log"
+        here = {"PREFECT_API_URL": prefect_api, "PREFECT_WORKER_QUERY_SECONDS": "1", "OMP_NUM_THREADS": "1"}
         with log.open("wb") as output:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "worker", "start", "--pool", "kills", "--type", "process"],
                 cwd=home,
-                env=os.environ | {"PREFECT_API_URL": api, "PREFECT_WORKER_QUERY_SECONDS": "1", "OMP_NUM_THREADS": "1"},
+                env=os.environ | here,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
 
         def deployed(name: str) -> Site:
             folder = tmp_path_factory.mktemp(name)
-            here = {"tracking.uri": mlflow_store, "tracking.experiment": folder.name, "runtime.data_dir": str(folder)}
+            own = {"tracking.uri": mlflow_store, "tracking.experiment": folder.name, "runtime.data_dir": str(folder)}
             deployment = client.create_deployment(
                 flow_id,
                 name,
                 entrypoint="flows/pipeline.py:pipeline",
                 work_pool_name="kills",
-                parameters={"source": SOURCE, "overrides": SETTINGS | here},
+                parameters={"source": SOURCE, "overrides": SETTINGS | own},
                 pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}],
             )
             return Site(client, deployment, folder, MlflowClient(mlflow_store), folder.name, log)

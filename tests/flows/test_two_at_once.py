@@ -13,21 +13,21 @@ SOURCE = "synthetic:users=300,movies=100,ratings=8000"
 SMALL = ["--set", "train.epochs=3", "--set", "train.embedding_dim=4", "--set", "runtime.device=cpu"]
 
 
-def start(home: Path, number: int) -> subprocess.Popen[str]:
+def start(home: Path, number: int, prefect_api: str) -> subprocess.Popen[str]:
     """Start cfmodel with the folder for data and the store of the other, and a home of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "cfmodel", "run", SOURCE, *SMALL],
         cwd=home,
-        env=clean | {"HOME": str(home), "PREFECT_HOME": f"{home}/prefect-{number}"},
+        env=clean | {"HOME": str(home), "PREFECT_HOME": f"{home}/prefect-{number}", "PREFECT_API_URL": prefect_api},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
-    processes = [start(tmp_path, number) for number in (1, 2)]
+def test_two_runs_at_once_do_not_disturb_each_other(prefect_api: str, tmp_path: Path) -> None:
+    processes = [start(tmp_path, number, prefect_api) for number in (1, 2)]
     said = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")

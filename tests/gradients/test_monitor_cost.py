@@ -223,7 +223,7 @@ def test_recording_a_small_training_costs_little() -> None:
 
 
 def test_an_interval_that_is_no_power_of_two_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"monitor: sample_every must be a power of two, not 50"):
+    with pytest.raises(ConfigError, match=r"monitor.sample_every: must be a power of two \(given: 50\)"):
         PipelineSettings.of(overrides={"monitor.sample_every": 50})
 
 

@@ -1,16 +1,11 @@
 """The report in MLflow's own UI, in a real Chromium."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
 
 import pytest
+from mlflow_servers import Server
 from viewer import Viewer, drawing, move
 
 from cfmodel.tracking import Run
@@ -22,37 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def mlflow_ui(watched_runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's own server on the store."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", watched_runs[0].tracking_uri]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    folder = tmp_path_factory.mktemp("server")
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        await_answer(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def await_answer(address: str) -> None:
-    for _ in range(300):
-        try:
-            urlopen(address, timeout=2).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"{address} does not answer")
+    server = Server(tmp_path_factory.mktemp("server"), store=watched_runs[0].tracking_uri)
+    with server.running():
+        yield server.uri
 
 
 def test_the_report_works_inside_mlflow(

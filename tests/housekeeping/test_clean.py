@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -68,8 +69,8 @@ class Place:
 
 
 @pytest.fixture
-def place(prefect_api: str, tmp_path: Path) -> Place:
-    overrides = {"runtime.data_dir": str(tmp_path / "data"), "tracking.uri": f"sqlite:///{tmp_path}/mlflow.db"}
+def place(prefect_api: str, make_mlflow_store: Callable[[Path], str], tmp_path: Path) -> Place:
+    overrides = {"runtime.data_dir": str(tmp_path / "data"), "tracking.uri": make_mlflow_store(tmp_path)}
     return Place(overrides, MlflowClient(overrides["tracking.uri"]), tmp_path / "data")
 
 

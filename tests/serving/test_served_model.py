@@ -5,11 +5,8 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from mlflow_servers import free_port, serving
 from teams import Team
 
 from cfmodel import tracking
 from cfmodel.recommender import Recommender
 from cfmodel.serving import RecommenderService
-
-START_SECONDS = 120
 
 #: MLflow starts its server by name: it is found where this Python is.
 ON_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -53,41 +49,15 @@ def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.T
     team = Team.new(mlflow_store, promotion_folder)
     version = team.put_forward(epochs=6)
     assert tracking.promote(team.settings).is_promotion
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("serving")
+    address = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host", "127.0.0.1"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--model-uri", f"models:/{team.name}@champion"],
-            env=os.environ
-            | ON_PATH
-            | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _await(process, f"http://127.0.0.1:{port}/ping", folder / "log")
-        saved = promotion_folder / "models" / version.run_id
-        yield Served(f"http://127.0.0.1:{port}", Recommender.load(saved))
-    finally:
-        # The server is a child of the command: both are of the session started here.
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(url, timeout=2).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.2)
-    pytest.fail(f"the model is not served: {log.read_text()[-2000:]}")
+    with serving(
+        [*command, "--port", str(port), "--model-uri", f"models:/{team.name}@champion"],
+        f"{address}/ping",
+        folder=tmp_path_factory.mktemp("serving"),
+        environment=ON_PATH | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+    ):
+        yield Served(address, Recommender.load(promotion_folder / "models" / version.run_id))
 
 
 def test_ratings_over_http_are_those_in_process(served: Served) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,13 +14,12 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from mlflow_servers import free_port
 
 import cfmodel
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.data.parts import RatingArrays
-from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import TrackingError
 from cfmodel.evaluation.evaluate import Evaluation
 from cfmodel.evaluation.slices import error_by_popularity, predicted_against_true
@@ -48,6 +46,7 @@ import pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
 print(json.dumps([float(value) for value in model.predict(pd.DataFrame(json.loads(sys.argv[3])))]))
+assert "torch._dynamo" not in sys.modules  # torch's compiler, which takes longer to import than all of this
 """
 
 
@@ -89,35 +88,6 @@ def _nothing_is_written_to_the_working_folder(tmp_path: Path, monkeypatch: pytes
 @pytest.fixture
 def run(store: Store) -> Run:
     return tracking.start_run(TrackingSettings(uri=store.uri), tags={"device": "cpu"})
-
-
-@pytest.fixture
-def split(tmp_path: Path) -> SplitRef:
-    return SplitRef(
-        path=tmp_path / "split",
-        digest="5" * 64,
-        data_digest="d" * 64,
-        source="synthetic",
-        strategy="random",
-        train_rows=80,
-        val_rows=10,
-        test_rows=20,
-        dropped_rows=0,
-        users=3,
-        movies=4,
-        global_mean=3.5,
-        rating_min=0.5,
-        rating_max=5.0,
-        seconds=0.1,
-    )
-
-
-@pytest.fixture(scope="module")
-def recommender() -> Recommender:
-    generator = torch.Generator().manual_seed(1)
-    model = CollaborativeFiltering(3, 4, 8, global_mean=3.5, init_std=0.5, generator=generator)
-    torch.nn.init.normal_(model.user_biases.weight, generator=generator)
-    return Recommender(model, Vocabulary.of(["007", "7", "ann"]), Vocabulary.of(["1", "2", "3", "4"]), 0.5, 5.0)
 
 
 @pytest.fixture(scope="module")
@@ -432,9 +402,7 @@ def test_importing_tracking_imports_neither_mlflow_nor_torch() -> None:
 
 
 def _nobody_listens() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def _ask_in_a_fresh_process(uri: str, model: str, pairs: dict[str, list[str]], folder: Path) -> list[float]:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.touched import side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.engines.kernels import Side
+from cfmodel.training.engines.packed_tables import bias_column, table_part
 
 #: Bytes of a cache line, where rows begin.
 _ALIGNMENT = 64
@@ -24,7 +24,7 @@ def padded_side(model: CollaborativeFiltering, name: str, groups: int, lanes: in
     rows, dim = embeddings.shape
     width = -(-(dim + 2) // _LANES) * _LANES
     weights, first, second = (_zeros(rows, width, dtype) for _ in range(3))
-    bias = _bias_column(name, dim)
+    bias = bias_column(name, dim)
     weights[:, :dim], weights[:, bias] = embeddings.numpy(force=True), biases.numpy(force=True)[:, 0]
     weights[:, 2 * dim + 1 - bias] = 1
     embeddings.data, biases.data = (table_view(weights, f"{name}_{kind}", dim) for kind in ("embeddings", "biases"))
@@ -32,16 +32,9 @@ def padded_side(model: CollaborativeFiltering, name: str, groups: int, lanes: in
     return Side(weights, first, second, gradient, np.arange(lanes) * groups, np.full(rows, -1, np.int32))
 
 
-def _bias_column(name: str, dim: int) -> int:
-    return dim if side_of(name) == "user" else dim + 1
-
-
 def table_view(rows: Any, name: str, dim: int) -> Tensor:
     """Return a table's part of padded rows, shape (rows, K) or (rows, 1), sharing their memory."""
-    bias = _bias_column(name, dim)
-    return (
-        torch.from_numpy(rows)[:, :dim] if name.endswith("embeddings") else torch.from_numpy(rows)[:, bias : bias + 1]
-    )
+    return table_part(torch.from_numpy(rows), name, dim)
 
 
 def _zeros(rows: int, width: int, dtype: Any) -> Any:

@@ -11,6 +11,17 @@ from cfmodel.training.records import TABLES
 _LANES = 4
 
 
+def bias_column(name: str, dim: int) -> int:
+    """Return the column of the bias in the rows of a side, or of a table's side; in a movie's it is one further."""
+    return dim if side_of(name) == "user" else dim + 1
+
+
+def table_part(rows: Tensor, name: str, dim: int) -> Tensor:
+    """Return a table's part of its side's rows, shape (rows, K) or (rows, 1), sharing their memory."""
+    bias = bias_column(name, dim)
+    return rows[:, :dim] if name.endswith("embeddings") else rows[:, bias : bias + 1]
+
+
 class PackedTables:
     """A model's tables packed into one, of which the model's own become views.
 
@@ -43,10 +54,7 @@ class PackedTables:
     def view(self, packed: Tensor, name: str) -> Tensor:
         """Return one table's part of a tensor packed like `weight`, (rows, K) or (rows, 1), sharing its memory."""
         rows = packed[: self.num_users] if side_of(name) == "user" else packed[self.num_users :]
-        if name.endswith("embeddings"):
-            return rows[:, : self.dim]
-        bias = self.dim if side_of(name) == "user" else self.dim + 1
-        return rows[:, bias : bias + 1]
+        return table_part(rows, name, self.dim)
 
     def embeddings(self, packed: Tensor) -> Tensor:
         """Return the embeddings of users and movies alike, shape (U + M, K), sharing the tensor's memory."""

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from mlflow_servers import free_port
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from sites import BIN, Done, Site
+from sites import BIN, MODEL, TWO_RUNS, Done, Site, begun
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +26,7 @@ def bare_site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         if (root / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, folder / name)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     home = tmp_path_factory.mktemp("prefect")
     ours = {
         "PREFECT_HOME": str(home),
@@ -112,3 +110,30 @@ def awaited(site: Site) -> Callable[..., FlowRun]:
         pytest.fail(f"no flow run got there within {seconds:.0f} s; the worker said:\n{site.worker_log.read_text()}")
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def two_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun]) -> list[FlowRun]:
+    """Two runs in an experiment of their own: the model of the first is promoted, that of the second is not."""
+    done = []
+    for seed, epochs in ((1, 6), (2, 1)):
+        learning = {"train.epochs": epochs, "train.seed": seed, "train.embedding_dim": 4, "train.learning_rate": 0.02}
+        overrides = learning | {"promotion.model_name": MODEL, "tracking.experiment": TWO_RUNS}
+        run = begun(client, "pipeline/cpu", source="synthetic:users=200,movies=80,ratings=8000", overrides=overrides)
+        done.append(awaited(lambda run=run: client.read_flow_run(run.id), state="Completed"))
+    return done
+
+
+@pytest.fixture(scope="session")
+def experiment(worker: Site, two_runs: list[FlowRun]) -> str:
+    """The id of the MLflow experiment that holds these alone."""
+    found = worker.store.get_experiment_by_name(TWO_RUNS)
+    assert found is not None
+    return str(found.experiment_id)
+
+
+@pytest.fixture(scope="session")
+def run_ids(worker: Site, two_runs: list[FlowRun], experiment: str) -> list[str]:
+    """The MLflow runs of these."""
+    found = [worker.store.search_runs([experiment], f"tags.prefect_flow_run_id = '{run.id}'") for run in two_runs]
+    return [run.info.run_id for (run,) in found]

@@ -16,6 +16,9 @@ from prefect.client.schemas.objects import FlowRun
 BIN = Path(sys.executable).parent
 Done = subprocess.CompletedProcess[str]
 
+#: Experiment of the two runs that several tests look at, and the registered model that theirs compete for.
+TWO_RUNS, MODEL = "two-runs", "movies"
+
 
 @dataclass(frozen=True)
 class Site:

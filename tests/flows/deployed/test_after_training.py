@@ -1,4 +1,4 @@
-"""What a worker does once models are there: recommend by the champion, and hold runs against each other."""
+"""What a worker does once a champion is there: recommend by it."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 import torch
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from sites import BIN, Site, begun
+from sites import BIN, MODEL, Site, begun
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
@@ -18,27 +18,7 @@ from cfmodel.recommender import Recommender
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
-SOURCE = "synthetic:users=200,movies=80,ratings=8000"
-MODEL = "after-training"
 Awaited = Callable[..., FlowRun]
-
-
-@pytest.fixture(scope="module")
-def trained(client: SyncPrefectClient, worker: Site, awaited: Awaited) -> list[FlowRun]:
-    """Two runs of the pipeline: the first one's model is promoted, the second one's, hardly trained, is not."""
-    done = []
-    for epochs in (6, 1):
-        learning = {"train.epochs": epochs, "train.embedding_dim": 4, "train.learning_rate": 0.02}
-        overrides = learning | {"promotion.model_name": MODEL}
-        run = begun(client, "pipeline/cpu", source=SOURCE, overrides=overrides)
-        done.append(awaited(lambda run=run: client.read_flow_run(run.id), state="Completed"))
-    return done
-
-
-@pytest.fixture(scope="module")
-def run_ids(worker: Site, trained: list[FlowRun]) -> list[str]:
-    found = [worker.store.search_runs(["1"], f"tags.prefect_flow_run_id = '{run.id}'") for run in trained]
-    return [run.info.run_id for (run,) in found]
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +82,3 @@ def test_a_list_is_what_the_command_says_of_that_user(worker: Site, lists: pd.Da
     assert [(int(rank), movie) for rank, movie, _ in shown] == list(zip(mine["rank"], mine["movie_id"], strict=True))
     for (_, _, rating), score in zip(shown, mine["score"], strict=True):
         assert float(rating) == pytest.approx(min(score, 5.0), abs=0.00501)
-
-
-def test_the_worker_holds_the_newest_runs_against_each_other(
-    client: SyncPrefectClient, worker: Site, awaited: Awaited, run_ids: list[str]
-) -> None:
-    compared = begun(client, "comparison/weekly")
-    done = awaited(lambda: client.read_flow_run(compared.id))
-    assert done.state_name == "Completed", worker.worker_log.read_text()
-    (recorded, *_) = worker.store.search_runs(["1"], "tags.kind = 'comparison'")
-    assert recorded.info.status == "FINISHED"
-    named = recorded.data.tags["compared_runs"].split(",")
-    assert named[-2:] == run_ids  # oldest first, and never more than a week's
-    assert len(named) <= 7
-    assert {each.path for each in worker.store.list_artifacts(recorded.info.run_id)} == {
-        "comparison.html",
-        "comparison.json",
-    }

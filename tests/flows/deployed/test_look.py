@@ -2,22 +2,18 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import pytest
+from mlflow_servers import Server
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun
-from sites import Site, begun
+from sites import MODEL, Site
 
 from cfmodel.gradients.records import TABLES
 
@@ -26,75 +22,15 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
-SOURCE = "synthetic:users=120,movies=60,ratings=3000"
 WAIT = 60_000
-
-
-@pytest.fixture(scope="module")
-def flow_runs(client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun]) -> list[FlowRun]:
-    """Two runs that differ in one setting."""
-    done = []
-    for seed in (1, 2):
-        overrides = {
-            "train.seed": seed,
-            "train.epochs": 3,
-            "train.embedding_dim": 4,
-            "tracking.experiment": "look",  # away from other tests' runs
-        }
-        run = begun(client, "pipeline/cpu", source=SOURCE, overrides=overrides)
-        done.append(awaited(lambda run=run: client.read_flow_run(run.id), state="Completed"))
-    return done
-
-
-@pytest.fixture(scope="module")
-def experiment(site: Site, flow_runs: list[FlowRun]) -> str:
-    """The id of the MLflow experiment that holds these alone."""
-    found = site.store.get_experiment_by_name("look")
-    assert found is not None
-    return str(found.experiment_id)
-
-
-@pytest.fixture(scope="module")
-def run_ids(site: Site, flow_runs: list[FlowRun], experiment: str) -> list[str]:
-    """The MLflow runs of these."""
-    found = [site.store.search_runs([experiment], f"tags.prefect_flow_run_id = '{run.id}'") for run in flow_runs]
-    return [run.info.run_id for (run,) in found]
 
 
 @pytest.fixture(scope="module")
 def mlflow_pages(site: Site, run_ids: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's own server on the site's store."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = f"sqlite:///{site.folder}/mlflow.db"
-    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    folder = tmp_path_factory.mktemp("mlflow-server")
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *options],
-            cwd=folder,
-            env={**site.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _await_answer(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _await_answer(address: str) -> None:
-    for _ in range(300):
-        try:
-            urlopen(address, timeout=2).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"{address} does not answer")
+    server = Server(tmp_path_factory.mktemp("mlflow-server"), store=f"sqlite:///{site.folder}/mlflow.db")
+    with server.running():
+        yield server.uri
 
 
 @contextmanager
@@ -109,10 +45,10 @@ def opened(browser: "Browser", address: str) -> "Iterator[Page]":
 
 
 def test_prefects_page_of_the_run_shows_the_result(
-    browser: "Browser", site: Site, flow_runs: list[FlowRun], run_ids: list[str], screenshots: Path
+    browser: "Browser", site: Site, two_runs: list[FlowRun], run_ids: list[str], screenshots: Path
 ) -> None:
     metrics = site.store.get_run(run_ids[1]).data.metrics
-    with opened(browser, f"http://127.0.0.1:{site.port}/runs/flow-run/{flow_runs[1].id}") as page:
+    with opened(browser, f"http://127.0.0.1:{site.port}/runs/flow-run/{two_runs[1].id}") as page:
         page.get_by_text("Completed").first.wait_for()
         page.get_by_text("Artifacts", exact=True).first.click()
         page.get_by_text("What came of this run").first.wait_for()
@@ -130,15 +66,15 @@ def test_prefects_page_of_the_run_shows_the_result(
 
 
 def test_the_artifact_and_the_mlflow_description_say_the_same(
-    site: Site, client: SyncPrefectClient, flow_runs: list[FlowRun], run_ids: list[str]
+    site: Site, client: SyncPrefectClient, two_runs: list[FlowRun], run_ids: list[str]
 ) -> None:
-    of_run = ArtifactFilterFlowRunId(any_=[flow_runs[1].id])
+    of_run = ArtifactFilterFlowRunId(any_=[two_runs[1].id])
     (artifact,) = client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=of_run, key=ArtifactFilterKey(any_=["result"]))
     )
     tags = site.store.get_run(run_ids[1]).data.tags
     assert artifact.data == tags["mlflow.note.content"]
-    assert f"Promotion: **{tags['promotion.verdict']}**: version 2 of cfmodel" in str(artifact.data)
+    assert f"Promotion: **{tags['promotion.verdict']}**: version 2 of {MODEL}" in str(artifact.data)
     assert f"/runs/{run_ids[1]}" in str(artifact.data)
     assert f"http://127.0.0.1:{site.port}/" in str(artifact.data)
 

@@ -1,0 +1,25 @@
+"""What a worker does once a week: hold the newest runs against each other."""
+
+from collections.abc import Callable
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from sites import TWO_RUNS, Site, begun
+
+pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
+
+
+def test_the_worker_holds_the_newest_runs_against_each_other(
+    client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun], experiment: str, run_ids: list[str]
+) -> None:
+    compared = begun(client, "comparison/weekly", tracking={"experiment": TWO_RUNS})
+    done = awaited(lambda: client.read_flow_run(compared.id))
+    assert done.state_name == "Completed", worker.worker_log.read_text()
+    (recorded,) = worker.store.search_runs([experiment], "tags.kind = 'comparison'")
+    assert recorded.info.status == "FINISHED"
+    assert recorded.data.tags["compared_runs"].split(",") == run_ids  # oldest first
+    assert {each.path for each in worker.store.list_artifacts(recorded.info.run_id)} == {
+        "comparison.html",
+        "comparison.json",
+    }
