@@ -65,6 +65,20 @@ def test_a_webhook_is_told_of_a_run_that_failed(
     assert received.empty()
 
 
+def test_a_webhook_is_told_of_a_run_that_no_worker_takes(
+    client: SyncPrefectClient, site: Site, calls: tuple[str, "Queue[dict[str, str]]"]
+) -> None:
+    address, received = calls
+    made = site.make("notify", f"WEBHOOK={address}")
+    assert made.returncode == 0, made.stdout + made.stderr
+    deployment = client.read_deployment_by_name("pipeline/gpu")  # whose pool nobody serves here
+    waiting = client.create_flow_run_from_deployment(deployment.id)
+    told = received.get(timeout=120)
+    client.delete_flow_run(waiting.id)
+    address = f"http://127.0.0.1:{site.port}/runs/flow-run/{waiting.id}"
+    assert told == {"text": f"pipeline/gpu: run {waiting.name} is Late. {address}"}
+
+
 def test_a_run_whose_process_died_without_a_word_is_ended(
     client: SyncPrefectClient, site: Site, awaited: Callable[..., FlowRun]
 ) -> None:
