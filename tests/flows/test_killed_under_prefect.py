@@ -98,6 +98,7 @@ def worked(
                 env=os.environ | here,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
         def deployed(name: str) -> Site:
@@ -114,12 +115,8 @@ def worked(
             return Site(client, deployment, folder, MlflowClient(mlflow_store), folder.name, log)
 
         yield deployed
-        worker.terminate()
-        try:
-            worker.wait(20)  # it waits for runs that are under way
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+        os.killpg(worker.pid, signal.SIGKILL)  # with what it started; asked to end, it waits for that
+        worker.wait()
 
 
 def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(worked: Callable[[str], Site]) -> None:

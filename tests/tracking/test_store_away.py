@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -98,7 +99,9 @@ def test_down_during_training_it_goes_on_and_says_so_once_and_says_when_it_is_ba
         with server.away():
             for number in (3, 4, 5):
                 record(epoch(number))
-        _await(lambda: len(steps(server, run.run_id, "train/loss")) == 5)
+        # Not merely until the points are there: while the thread that tries is at it, the next one is left to it.
+        _await(lambda: "cfmodel-courier" not in {thread.name for thread in threading.enumerate()})
+        assert len(steps(server, run.run_id, "train/loss")) == 5
         record(epoch(6))
     assert steps(server, run.run_id, "train/loss") == [(number, 1 / number) for number in range(1, 7)]
     said = [line.message for line in caplog.records if line.name.startswith("cfmodel")]
