@@ -28,7 +28,7 @@ from cfmodel.gradients.records import (
     StepSample,
 )
 from cfmodel.gradients.row_pass import compile_row_pass
-from cfmodel.gradients.rows import WatchedOnHost, compile_looks
+from cfmodel.gradients.rows import WatchedOnHost, compile_looks, is_on_host
 from cfmodel.gradients.sampling import Position, Probe
 from cfmodel.gradients.scalars import StepReducer, StepScalars
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
@@ -73,7 +73,7 @@ class Monitor:
         self._clock = clock_of(ratings.rating.device)
         self._recording = Stopwatch(self._clock)
         watched = Watched
-        if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values()):
+        if is_on_host(*tables.values()):
             compile_looks()
             compile_row_pass()
             compile_spreads()

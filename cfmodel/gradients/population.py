@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cfmodel.compiled import compiled
 from cfmodel.gradients.records import EMBEDDINGS, TABLES, Floats
-from cfmodel.gradients.rows import FAST, Rows
+from cfmodel.gradients.rows import FAST, Rows, is_on_host
 from cfmodel.gradients.touched import DECILES, SIDES, popularity_deciles, side_of
 
 #: Training ratings whose predictions' spread is looked at.
@@ -53,7 +53,7 @@ class Population:
     @torch.no_grad()
     def spreads(self, tables: Mapping[str, Tensor]) -> tuple[float, float]:
         """Return the standard deviations of the predictions and of their dot products, in rating units."""
-        if all(table.device.type == "cpu" and table.dtype == torch.float32 for table in tables.values()):
+        if is_on_host(*tables.values()):
             return _compiled_spreads(tables, self._pairs)
         rows = {name: table[self._pairs[side_of(name)]] for name, table in tables.items()}
         dot = (rows["user_embeddings"] * rows["movie_embeddings"]).sum(dim=1)

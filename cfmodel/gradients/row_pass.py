@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.compiled import compiled
-from cfmodel.gradients.rows import FAST, Rows, fits
+from cfmodel.gradients.rows import FAST, Rows, fits, is_on_host
 
 
 class RowPass(NamedTuple):
@@ -38,7 +38,7 @@ def row_pass(table: Tensor, second_moment: Tensor | None = None) -> RowPass:
         second_moment: Adam's running mean of squared gradients, shape (R, K); None: there is none.
     """
     moment = table[:0] if second_moment is None else second_moment
-    if all(each.device.type == "cpu" and each.dtype == torch.float32 for each in (table, moment)):
+    if is_on_host(table, moment):
         return _compiled_pass(table, moment)
     # A row of zeros begins with one; few rows do.
     silent = (moment[:, 0] == 0).nonzero().squeeze(1)

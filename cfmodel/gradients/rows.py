@@ -63,6 +63,11 @@ class _Sums(NamedTuple):
     weight_norms: npt.NDArray[np.float32]
 
 
+def is_on_host(*tensors: Tensor) -> bool:
+    """Return whether all are float32 tensors of the CPU, which is what is compiled for."""
+    return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
+
+
 class WatchedOnHost(Watched):
     """A float32 table of the CPU as every sampled step of a phase has it."""
 
