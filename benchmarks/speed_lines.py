@@ -70,7 +70,7 @@ LINES: dict[str, dict[str, TrainSettings]] = {
     },
     "ml-100k": {
         "libmf": line(1_024, 0.04, 3, blocks=16),
-        "cornac": line(1_024, 0.04, 3, blocks=16),
+        "cornac": line(1_024, 0.02, 4, blocks=16),
         "surprise": line(1_024, 0.04, 2),
         "lenskit": line(2_048, 0.04, 2),
         "textbook": line(1_024, 0.04, 3),
