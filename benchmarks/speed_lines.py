@@ -64,7 +64,7 @@ LINES: dict[str, dict[str, TrainSettings]] = {
     ML_1M: {
         "libmf": line(16_384, 0.02, 4, blocks=16),
         "cornac": line(4_096, 0.01, 7, blocks=32, schedule="cosine"),
-        "surprise": line(8_192, 0.01, 6),
+        "surprise": line(4_096, 0.01, 6, blocks=32, schedule="cosine"),
         "lenskit": line(16_384, 0.04, 2),
         "textbook": line(8_192, 0.01, 6),
     },
