@@ -41,5 +41,10 @@ def is_whole(ref: DatasetRef | SplitRef) -> bool:
 
 def digest_of_parts(folder: Path) -> str:
     """Return the SHA-256 over the digests of a split's parts and vocabularies, hexadecimal."""
-    names = ("train", "val", "test", "users", "movies")
-    return sha256_of_text(*(sha256_of_file(folder / f"{name}.parquet") for name in names))
+    return sha256_of_text(*digests_of_parts(folder).values())
+
+
+def digests_of_parts(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each of a split's parts and vocabularies, hexadecimal, by the file's name."""
+    names = (f"{name}.parquet" for name in ("train", "val", "test", "users", "movies"))
+    return {name: sha256_of_file(folder / name) for name in names}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from cfmodel.config import SplitSettings
 from cfmodel.data.assign import TEST, TRAIN, VAL, assign
 from cfmodel.data.table import Ratings
 from cfmodel.data.vocabulary import Vocabulary
-from cfmodel.digests import code_digest, digest_of_parts, is_whole, sha256_of_file, sha256_of_text
+from cfmodel.digests import code_digest, digests_of_parts, is_whole, sha256_of_text
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.refs import DatasetRef, SplitRef
 
@@ -89,9 +89,10 @@ def split(
         users.write(temporary / "users.parquet")
         movies.write(temporary / "movies.parquet")
         counts = np.bincount(parts, minlength=3).tolist()
+        digests = digests_of_parts(temporary)
         ref = SplitRef(
             path=final,
-            digest=digest_of_parts(temporary),
+            digest=sha256_of_text(*digests.values()),
             data_digest=data.digest,
             source=data.source,
             strategy=settings.strategy,
@@ -109,7 +110,7 @@ def split(
             seconds=time.perf_counter() - start,
         )
         # Last: a folder without a manifest is no split.
-        (temporary / "manifest.json").write_text(_manifest(ref, settings, temporary), encoding="utf-8")
+        (temporary / "manifest.json").write_text(_manifest(ref, settings, digests), encoding="utf-8")
     return ref
 
 
@@ -211,14 +212,13 @@ def _existing(final: Path, data: DatasetRef) -> SplitRef | None:
     return ref if is_whole(ref) else None
 
 
-def _manifest(ref: SplitRef, settings: SplitSettings, folder: Path) -> str:
-    files = [f"{name}.parquet" for name in (*_PARTS, "users", "movies")]
+def _manifest(ref: SplitRef, settings: SplitSettings, digests: Mapping[str, str]) -> str:
     manifest = {
         "format_version": FORMAT_VERSION,
         "cfmodel_version": cfmodel.__version__,
         "pyarrow_version": pa.__version__,
         "split": ref.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json"),
-        "sha256": {name: sha256_of_file(folder / name) for name in files},
+        "sha256": dict(digests),
     }
     return json.dumps(manifest, indent=2) + "\n"

@@ -18,6 +18,11 @@ def on_grid(position: int, every: int | None) -> bool:
     return every is not None and position % every == 0
 
 
+def is_mark(epoch: int) -> bool:
+    """Say whether an epoch is one of 1, 2, 4, 8, ...: every run looks at their last steps, and shows them."""
+    return epoch & (epoch - 1) == 0
+
+
 def next_sampled(position: int, every: int | None, *, end: int | None = None) -> int | None:
     """Return the first step after this one that is looked at closely; None: there is none.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cfmodel.gradients.grid import is_mark
 from cfmodel.gradients.pictures import OctaveAxis
 from cfmodel.gradients.records import StepSample, TableSample
 
@@ -36,7 +37,7 @@ def shown_epochs(epochs: Sequence[int]) -> list[int]:
     """Return the epochs worth a picture: all if they are few, else the powers of two and the last."""
     if len(epochs) <= FEW_EPOCHS:
         return sorted(epochs)
-    return sorted({epoch for epoch in epochs if epoch & (epoch - 1) == 0} | set(epochs[-1:]))
+    return sorted(set(filter(is_mark, epochs)) | set(epochs[-1:]))
 
 
 def epoch_images(samples: Sequence[StepSample]) -> Iterator[tuple[str, int, Image]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, next_sampled, on_grid
+from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, is_mark, next_sampled, on_grid
 
 #: Ratings from which a share of the training time is the budget, and below which a fixed time is.
 LARGE = 1_000_000
@@ -92,7 +92,7 @@ class Pace:
 
         Runs of any batch size, and so of any interval, have those in common.
         """
-        return epoch & (epoch - 1) == 0 or epoch == self._plan.epochs
+        return is_mark(epoch) or epoch == self._plan.epochs
 
     def looks_after(self, epoch: int) -> bool:
         """Say whether the tables are looked at, and rows counted, in an epoch."""

@@ -157,7 +157,7 @@ class Fitting:
         It goes on as this one would. The tensors are copies, which the next call overwrites. Before the first
         epoch there are none of the model: it is drawn anew.
         """
-        return self._state(now=self._copied(self._tables()) if self.epoch else None, within=None)
+        return self._state(now=self._now(copies=True) if self.epoch else None, within=None)
 
     def state_within(self) -> dict[str, Any] | None:
         """Return the same between two steps of an epoch; None where there is nothing good to go on from.
@@ -174,7 +174,7 @@ class Fitting:
             "log": {name: torch.from_numpy(array) for name, array in log.arrays().items()},
             "seconds": time.perf_counter() - self._began,
         }
-        return self._state(now=self._tables(), within=within)
+        return self._state(now=self._now(copies=False), within=within)
 
     def leave_out(self, seconds: float) -> None:
         """Do not count these as the epoch's."""
@@ -225,24 +225,23 @@ class Fitting:
             "best": self._best_memory and {"weights": self._best_weights, "memory": vars(self._best_memory)},
         }
 
-    def _tables(self) -> dict[str, Any]:
+    def _now(self, *, copies: bool) -> dict[str, Any]:
         adam = self.engine.adam()
-        return {
+        tables = {
             "weights": self.engine.model.state_dict(),
             "first_moments": adam.first_moments,
             "second_moments": adam.second_moments,
-            "adam_step": adam.step,
         }
+        return {**(self._copied(tables) if copies else tables), "adam_step": adam.step}
 
-    def _copied(self, now: Mapping[str, Any]) -> dict[str, Any]:
-        tables = {kind: each for kind, each in now.items() if kind != "adam_step"}
+    def _copied(self, tables: Mapping[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
         if self._kept is None:
             self._kept = {kind: copied(each) for kind, each in tables.items()}
         else:  # into memory that is there already, which takes a third of the time
             for kind, each in tables.items():
                 for name, table in each.items():
                     self._kept[kind][name].copy_(table)
-        return {**now, **self._kept}
+        return self._kept
 
     def _memory(self, epoch: int) -> AdamMemory:
         return AdamMemory.of(
