@@ -1,6 +1,5 @@
 """A training that was stopped anywhere and begun again ends as one that was not: same bits, same records."""
 
-import hashlib
 import json
 import math
 import os
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from outcomes import digest_of_tables, without_the_clock
 
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest import ingest
 from cfmodel.data.split import split
 from cfmodel.errors import CheckpointError
-from cfmodel.gradients.notation import to_plain
-from cfmodel.gradients.records import MonitorCost
 from cfmodel.refs import SplitRef
 from cfmodel.training.checkpoints import CheckpointFolder
 from cfmodel.training.keeper import Keeper
@@ -33,6 +30,8 @@ from cfmodel.training.records import EpochRecord, StepProgress
 from cfmodel.training.train import TrainingResult, train
 
 CPU = torch.device("cpu")
+#: Where a process of its own finds this file, and what it imports.
+PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))
 SETTINGS = TrainSettings(epochs=4, embedding_dim=4, patience=2)
 #: How often to look closely is else chosen by the clock.
 MONITOR = MonitorSettings(sample_every=8)
@@ -83,25 +82,8 @@ def trained(
 
 def digest_of(result: TrainingResult) -> str:
     """Return the SHA-256 of the weights, and of what Adam remembers beside them."""
-    digest = hashlib.sha256()
-    weights = {name: table.detach() for name, table in result.recommender.model.named_parameters()}
-    for tables in (weights, result.memory.first_moments, result.memory.second_moments):
-        for name in sorted(tables):
-            digest.update(tables[name].contiguous().numpy().tobytes())
-    digest.update(repr(sorted(result.summary().items())).encode())
-    return digest.hexdigest()
-
-
-def without_the_clock(records: list[Any]) -> list[Any]:
-    kept = []
-    for record in records:
-        if isinstance(record, EpochRecord):
-            record = replace(record, seconds=0, ratings_per_second=0)
-        if isinstance(record, MonitorCost):
-            record = replace(record, seconds=0, training_seconds=0, overhead_fraction=0)
-        if not isinstance(record, StepProgress):
-            kept.append((type(record).__name__, to_plain(record)))
-    return kept
+    weights, memory = dict(result.recommender.model.named_parameters()), result.memory
+    return digest_of_tables(weights, memory.first_moments, memory.second_moments, said=sorted(result.summary().items()))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +163,7 @@ def test_a_damaged_newest_checkpoint_costs_time_and_nothing_else(ref: SplitRef, 
 
 def run(ref: SplitRef, folder: Path, *, last: int, every: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", DRIVER, ref.model_dump_json(), str(folder), str(last), str(every)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 

@@ -1,6 +1,5 @@
 """An engine, a fit and a process left between any two steps of an epoch go on to the same bits and the same records."""
 
-import hashlib
 import math
 import os
 import signal
@@ -8,18 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from outcomes import digest_of_tables, without_the_clock
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.notation import to_plain
 from cfmodel.gradients.records import EpochGradients, MonitorCost, StepBlock, StepSample
 from cfmodel.training.batches import Batches
 from cfmodel.training.checkpoints import CheckpointFolder
@@ -35,6 +35,8 @@ from cfmodel.training.memory import copied
 from cfmodel.training.records import EpochRecord, StepProgress
 
 CPU = torch.device("cpu")
+#: Where a process of its own finds this file, and what it imports.
+PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))
 USERS, MOVIES, RATINGS = 60, 35, 640
 ENGINES: dict[str, Any] = {"autograd": AutogradEngine, "fused": FusedEngine, "fused for cuda": CudaEngine}
 
@@ -172,23 +174,9 @@ def fitted(
 
 def digest_of(result: FitResult) -> str:
     """Return the SHA-256 of what was learned, and of what Adam remembers beside it."""
-    digest = hashlib.sha256(repr((result.best_val_rmse, result.best_epoch)).encode())
-    for tables in (result.model.state_dict(), result.memory.first_moments, result.memory.second_moments):
-        for name in sorted(tables):
-            digest.update(tables[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def without_the_clock(records: list[Any]) -> list[Any]:
-    kept = []
-    for record in records:
-        if isinstance(record, EpochRecord):
-            record = replace(record, seconds=0, ratings_per_second=0)
-        if isinstance(record, MonitorCost):
-            record = replace(record, seconds=0, training_seconds=0, overhead_fraction=0)
-        if not isinstance(record, StepProgress):
-            kept.append((type(record).__name__, to_plain(record)))
-    return kept
+    weights, memory = result.model.state_dict(), result.memory
+    said = result.best_val_rmse, result.best_epoch
+    return digest_of_tables(weights, memory.first_moments, memory.second_moments, said=said)
 
 
 def killed_at(epoch: int, fraction: float) -> Callable[[Any], None]:
@@ -199,6 +187,12 @@ def killed_at(epoch: int, fraction: float) -> Callable[[Any], None]:
             raise Killed
 
     return listen
+
+
+def at_asking(number: int) -> Callable[[], bool]:
+    """Return what says to stop when it is asked for the so-many-th time."""
+    asked = count(1)
+    return lambda: next(asked) == number
 
 
 def position(folder: Path) -> tuple[int, int]:
@@ -230,27 +224,15 @@ def test_a_fit_killed_within_epochs_goes_on_from_the_very_step(
 
 
 def test_a_fit_told_to_stop_leaves_the_very_step(tmp_path: Path) -> None:
-    asked: list[None] = []
-
-    def should_stop() -> bool:
-        asked.append(None)
-        return len(asked) == 29
-
     with pytest.raises(Interrupted):
-        fitted(tmp_path, lambda _: None, every=3600, should_stop=should_stop, engine="autograd")
+        fitted(tmp_path, lambda _: None, every=3600, should_stop=at_asking(29), engine="autograd")
     assert position(tmp_path) == (1, 9)  # an epoch is asked about 19 times within and once at its end
     assert len(list(tmp_path.glob("*.safetensors"))) == 2  # the first was written before the first step
 
 
 def test_told_to_stop_at_the_end_of_an_epoch_it_leaves_that(tmp_path: Path) -> None:
-    asked: list[None] = []
-
-    def should_stop() -> bool:
-        asked.append(None)
-        return len(asked) == 60
-
     with pytest.raises(Interrupted):
-        fitted(tmp_path, lambda _: None, every=3600, should_stop=should_stop, engine="autograd")
+        fitted(tmp_path, lambda _: None, every=3600, should_stop=at_asking(60), engine="autograd")
     assert position(tmp_path) == (3, 0)
     whole = fitted(None, lambda _: None, engine="autograd")
     assert digest_of(fitted(tmp_path, lambda _: None, engine="autograd")) == digest_of(whole)
@@ -279,7 +261,7 @@ def test_while_the_monitor_times_the_first_steps_there_is_nothing_to_go_on_from(
 def test_a_process_that_a_signal_ends_within_an_epoch_goes_on_from_there(
     number: signal.Signals, every: float, tmp_path: Path
 ) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
     command = [sys.executable, "-c", DRIVER, str(tmp_path), str(int(number)), str(every)]
     assert subprocess.run(command, env=environment, timeout=120, check=False).returncode == -number
     # A kill finds the step before its own on disk; what is told to stop writes its own.
