@@ -7,8 +7,9 @@ from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, is_mark, nex
 
 #: Ratings from which a share of the training time is the budget, and below which a fixed time is.
 LARGE = 1_000_000
-#: Share of the budget that is planned for; the rest is for what the first steps did not show.
-PLANNED = 0.75
+#: Share of the budget that is planned for when the first steps are done, and when the first epochs are; the rest
+#: is for what those did not show.
+PLANNED, PLANNED_LATER = 0.75, 0.9
 #: Epochs whose tables are looked at whatever the interval; the last of them says what a look costs, for the
 #: first pays for what is done for the first time.
 FIRST_EPOCHS = 2
@@ -108,7 +109,7 @@ class Pace:
         Args:
             spent: Seconds spent on recording so far.
         """
-        left = self._left(spent, steps=self.planned_steps)
+        left = PLANNED * self._budget() - spent - self.planned_steps * self.costs.step
         self.sample_every = choose_every(
             self.planned_steps,
             cost=self.costs.sample,
@@ -125,14 +126,11 @@ class Pace:
         """
         steps = self.planned_steps - step
         samples = self._ends_after(FIRST_EPOCHS) + (steps // self.sample_every if self.sample_every else 0)
-        left = self._left(spent, steps=steps) - samples * self.costs.sample
-        self.epoch_every = choose_every(self._plan.epochs, cost=self.costs.epoch, budget=left)
+        left = PLANNED_LATER * self._budget() - spent - steps * self.costs.step - samples * self.costs.sample
+        self.epoch_every = choose_every(self._plan.epochs - FIRST_EPOCHS, cost=self.costs.epoch, budget=left)
 
     def _ends_after(self, epoch: int) -> int:
         return sum(self.ends(later) for later in range(epoch + 1, self._plan.epochs + 1))
-
-    def _left(self, spent: float, *, steps: int) -> float:
-        return PLANNED * self._budget() - spent - steps * self.costs.step
 
     def _budget(self) -> float:
         """Return the seconds that recording this phase may take."""

@@ -35,45 +35,73 @@ class Population:
         counts: Ratings of each row, int64, shape (rows,).
         deciles: Part of each row by popularity, int64, shape (rows,).
         shares: Share of the ratings in each of those parts, shape (10,).
+        rating_std: Standard deviation of the ratings.
+        rating_min: The lowest rating.
+        rating_max: The highest rating.
 
     Args:
         ratings: The N training ratings.
-        num_rows: Rows of each side's tables.
+        tables: The tables that are learned from them, by name, each of shape (rows, K).
     """
 
-    def __init__(self, ratings: Ratings, num_rows: Mapping[str, int]) -> None:
+    def __init__(self, ratings: Ratings, tables: Mapping[str, Tensor]) -> None:
         index = {"user": ratings.user_idx, "movie": ratings.movie_idx}
+        num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
         self.counts = {side: torch.bincount(index[side], minlength=num_rows[side]) for side in SIDES}
         self.deciles = {side: popularity_deciles(self.counts[side]) for side in SIDES}
         self.shares = {side: _shares(self.counts[side], self.deciles[side]) for side in SIDES}
+        self.rating_std = _spread(ratings.rating)
+        self.rating_min, self.rating_max = float(ratings.rating.min()), float(ratings.rating.max())
         number = min(PREDICTIONS, len(ratings.rating))
         spaced = torch.arange(number, device=ratings.rating.device) * (len(ratings.rating) - 1) // max(number - 1, 1)
-        self._pairs = {side: index[side][spaced] for side in SIDES}
+        pairs = {side: index[side][spaced] for side in SIDES}
+        self._spreads = (_CompiledSpreads if is_on_host(*tables.values()) else _TensorSpreads)(tables, pairs)
+
+    def spreads(self) -> tuple[float, float]:
+        """Return the standard deviations of the predictions and of their dot products, in rating units.
+
+        The global mean is left out: it shifts all predictions alike.
+        """
+        return self._spreads.find()
+
+
+class _TensorSpreads:
+    """By tensor operations, on any device."""
+
+    def __init__(self, tables: Mapping[str, Tensor], pairs: Mapping[str, Tensor]) -> None:
+        self._tables, self._pairs = tables, pairs
 
     @torch.no_grad()
-    def spreads(self, tables: Mapping[str, Tensor]) -> tuple[float, float]:
-        """Return the standard deviations of the predictions and of their dot products, in rating units."""
-        if is_on_host(*tables.values()):
-            return _compiled_spreads(tables, self._pairs)
-        rows = {name: table[self._pairs[side_of(name)]] for name, table in tables.items()}
+    def find(self) -> tuple[float, float]:
+        rows = {name: table[self._pairs[side_of(name)]] for name, table in self._tables.items()}
         dot = (rows["user_embeddings"] * rows["movie_embeddings"]).sum(dim=1)
-        # The global mean is left out: it shifts all predictions alike.
         predictions = dot + (rows["user_biases"] + rows["movie_biases"]).squeeze(1)
         return float(predictions.std(correction=0)), float(dot.std(correction=0))
 
 
-def _compiled_spreads(tables: Mapping[str, Tensor], pairs: Mapping[str, Tensor]) -> tuple[float, float]:
-    found: tuple[float, float] = _spreads(
-        *(Rows.of(tables[name].detach()) for name in TABLES), *(pairs[side].numpy() for side in SIDES)
-    )
-    return found
+class _CompiledSpreads:
+    """Compiled, of float32 tables of the CPU."""
+
+    def __init__(self, tables: Mapping[str, Tensor], pairs: Mapping[str, Tensor]) -> None:
+        self._rows = [Rows.of(tables[name].detach()) for name in TABLES]
+        self._pairs = [pairs[side].numpy() for side in SIDES]
+
+    def find(self) -> tuple[float, float]:
+        found: tuple[float, float] = _spreads(*self._rows, *self._pairs)
+        return found
+
+
+def _spread(rating: Tensor) -> float:
+    """Return the standard deviation."""
+    return float(_std(rating.numpy()) if is_on_host(rating) else rating.std(correction=0))
 
 
 @cache
 def compile_spreads() -> None:
-    """Have it compiled, or read back, before a clock runs."""
+    """Have everything compiled, or read back, before a clock runs."""
+    _spread(torch.ones(1))
     tables = {name: torch.zeros(1, 2 if name in EMBEDDINGS else 1) for name in TABLES}
-    _compiled_spreads(tables, dict.fromkeys(SIDES, torch.zeros(1, dtype=torch.int32)))
+    _CompiledSpreads(tables, dict.fromkeys(SIDES, torch.zeros(1, dtype=torch.int32))).find()
 
 
 @compiled(fastmath=FAST)
@@ -89,6 +117,16 @@ def _spreads(
         bias = user_biases.values[user * user_biases.stride] + movie_biases.values[movie * movie_biases.stride]
         predictions[at] = dot + bias
     return predictions.std(), dots.std()
+
+
+@compiled(fastmath=FAST)
+def _std(values: Any) -> float:
+    # Less the first, so that what all have in common does not drown how they differ.
+    first, total, squares = np.float64(values[0]), 0.0, 0.0
+    for at in range(len(values)):
+        away = np.float64(values[at]) - first
+        total, squares = total + away, squares + away * away
+    return np.sqrt(max(squares / len(values) - (total / len(values)) ** 2, 0.0))  # type: ignore[no-any-return]
 
 
 def _shares(counts: Tensor, deciles: Tensor) -> Floats:

@@ -102,9 +102,10 @@ class CompiledLook:
             np.zeros(2),
             np.empty(number, np.float32),
         )
-        copy = self._table.copied
+        if self._table.copy is not None:
+            self._table.copy.copy_(self._table.weights)
         # Of a table of which only rows looked up move these alone are kept, in their order.
-        self._copy = Rows.of(torch.empty(number, gradient.shape[1])) if copy is None else copy
+        kept = torch.empty(number if self._table.copy is None else 0, gradient.shape[1])
         _before(
             Rows.of(gradient),
             self._table.rows,
@@ -112,11 +113,10 @@ class CompiledLook:
             touched.counts.numpy(),
             np.float32(2 * self._table.regularization / batch_size),
             self._table.deciles.numpy(),
-            self._copy,
-            copy is not None,
-            self._size,
+            kept.numpy(),
             self._sums,
         )
+        self._copy = self._table.copied or Rows.of(kept)
 
     def squares(self, index: Tensor) -> Tensor:
         """Return the squared norm of the row that each rating looks up."""
@@ -176,12 +176,10 @@ def _before(
     lookups: Any,
     pull: Any,
     deciles: Any,
-    copy: Any,
-    whole: bool,
-    num_rows: int,
+    kept: Any,
     sums: Any,
 ) -> None:
-    """Sum up R rows and their gradients, and copy their weights, or those of the whole table.
+    """Sum up R rows and their gradients, and copy their weights if there is room for them, shape (R, K).
 
     `pull` times a row's lookups and weights is the penalty's part of its gradient.
     """
@@ -212,10 +210,10 @@ def _before(
         sums.squares[1] += rest
     count_bits(gradient.values.view(np.uint32), gradient.stride, len(rows), dim, sums.counts[0], sums.special[0])
     count_bits(norms.view(np.uint32), 1, len(rows), 1, sums.counts[1], sums.special[1])
-    for at in range(num_rows if whole else len(rows)):
-        row = at if whole else rows[at]
-        kept = copy.values[at * copy.stride : at * copy.stride + dim]
-        kept[:] = weights.values[row * weights.stride : row * weights.stride + dim]
+    for at in range(len(kept)):
+        weight = weights.values[rows[at] * weights.stride : rows[at] * weights.stride + dim]
+        for k in range(dim):
+            kept[at, k] = weight[k]
 
 
 @compiled(fastmath=FAST)

@@ -108,7 +108,7 @@ class Probe:
             batch_size=size,
             learning_rate=self.at.learning_rate,
             tables=tables,
-            per_sample_norm=quantiles(self._per_sample),
+            per_sample_norm=quantiles(self._per_sample.cpu().numpy()),
             per_sample_norm_max=float(self._per_sample.max()),
             noise_trace=trace,
             signal_square=signal,

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from cfmodel.gradients.population import Population
 from cfmodel.gradients.quantiles import quantiles
+from cfmodel.gradients.rank import effective_rank
 from cfmodel.gradients.records import QUANTILES, TableHealth
-from cfmodel.gradients.row_pass import row_pass
 from cfmodel.gradients.scalars import StepReducer
-from cfmodel.gradients.tables import TableWatch, effective_rank
+from cfmodel.gradients.table_pass import CompiledPass, TensorPass
+from cfmodel.gradients.tables import TableWatch
 from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
 from cfmodel.training.batches import DeviceRatings
 
@@ -102,27 +103,53 @@ def test_the_mean_leak_is_the_share_of_the_squared_norm_in_the_mean_row() -> Non
     assert look(watch(torch.ones(5, 3), [1] * 5)).mean_leak == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("dim", [1, 3, 50])
+@pytest.mark.parametrize("dim", [1, 3, 50, 200])
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e25])
 def test_a_compiled_pass_finds_what_tensor_operations_find(dim: int, size: float) -> None:
     rng = torch.Generator().manual_seed(0)
     # Rows with room behind them, as the compiled engine has them.
-    table, moment = (torch.randn(40, 64, generator=rng)[:, :dim] * size for _ in range(2))
-    moment[7], moment[9, 0] = 0.0, 0.0
-    seen, expected = row_pass(table, moment), row_pass(table.double(), moment.double())
-    torch.testing.assert_close(seen.norms.double(), expected.norms, rtol=1e-6, atol=0.0)
-    assert seen.mean_leak == pytest.approx(expected.mean_leak, rel=1e-5)
-    assert seen.silent.tolist() == expected.silent.tolist()
-    assert seen.silent.tolist() == ([7, 9] if dim == 1 else [7])
+    table, moment, start = (torch.randn(1001, 216, generator=rng)[:, :dim] * size for _ in range(3))
+    table *= torch.rand(dim, generator=rng)
+    counts, cold = torch.arange(1001) % 9, torch.arange(0, 1001, 9)
+    moment[7::9], moment[8, 0], moment[4::9] = 0.0, 0.0, 0.0
+    seen = CompiledPass(table, counts, cold, start[cold], with_rank=True)
+    plain = TensorPass(table.double(), counts, cold, start[cold].double(), with_rank=True)
+    found, expected = seen.find(moment, epochs=1), plain.find(moment.double(), epochs=1)
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-6)
+    np.testing.assert_allclose(found.quantiles, np.quantile(expected.norms, QUANTILES), rtol=1e-6)
+    assert found.mean_leak == pytest.approx(expected.mean_leak, rel=1e-5)
+    assert found.dead_rows == expected.dead_rows == 111 + (dim == 1)
+    assert (
+        found.dead_row_examples
+        == expected.dead_row_examples
+        == ((7, 8, 16, 25, 34) if dim == 1 else (7, 16, 25, 34, 43))
+    )
+    assert (found.cold_moved, found.cold_norm) == pytest.approx((expected.cold_moved, expected.cold_norm), rel=1e-6)
+    if size == 1:  # the products of others are not within the range of float32
+        assert found.effective_rank == pytest.approx(expected.effective_rank, rel=1e-4)
+        assert found.effective_rank == pytest.approx(effective_rank(table), rel=1e-4)
+    assert (found.norms == seen.norms()).all()
+    assert seen.find(None, epochs=99).dead_rows == plain.find(None, epochs=99).dead_rows == 0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 31, 33, 130, 1700])
+def test_the_products_of_columns_are_added_up_over_evenly_spaced_rows(rows: int) -> None:
+    table = torch.randn(rows, 24, generator=torch.Generator().manual_seed(0))[:, :13]
+    seen = CompiledPass(table, torch.ones(rows, dtype=torch.int64), torch.arange(0), table[:0], with_rank=True)
+    assert seen.find(None, epochs=1).effective_rank == pytest.approx(effective_rank(table), rel=1e-3)
 
 
 def test_a_pass_over_rows_that_are_not_finite_says_so() -> None:
     table = torch.tensor([[1.0, math.nan], [math.inf, 0.0], [3.0, 4.0]])
-    seen = row_pass(table)
-    assert seen.norms.tolist()[1:] == [math.inf, 5.0]
-    assert math.isnan(seen.norms[0])
-    assert math.isnan(seen.mean_leak)
-    assert seen.silent.tolist() == []
+    none = torch.arange(0)
+    found = CompiledPass(table, torch.ones(3, dtype=torch.int64), none, table[none], with_rank=True).find(
+        None, epochs=1
+    )
+    assert found.norms.tolist()[1:] == [math.inf, 5.0]
+    assert math.isnan(found.norms[0])
+    assert math.isnan(found.mean_leak)
+    assert math.isnan(found.effective_rank)
+    assert found.quantiles[0] == math.inf or math.isnan(found.quantiles[0])
 
 
 def test_biases_have_neither_rank_nor_leak() -> None:
@@ -130,11 +157,33 @@ def test_biases_have_neither_rank_nor_leak() -> None:
     assert (found.effective_rank, found.mean_leak) == (None, None)
 
 
+sizes = st.floats(0, width=32, allow_infinity=True) | st.sampled_from([0.0, 1.0, 1.5])
+
+
 @settings(deadline=None)
-@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=50))
+@given(st.lists(sizes, min_size=1, max_size=300))
 def test_quantiles_are_those_of_numpy(values: list[float]) -> None:
-    expected = np.quantile(np.array(values, dtype=np.float64), QUANTILES)
-    np.testing.assert_allclose(quantiles(torch.tensor(values)), expected, rtol=1e-6, atol=1e-6)
+    given = np.array(values, np.float32)
+    ordered = np.sort(given).astype(np.float64)
+    position = np.array(QUANTILES) * (len(given) - 1)
+    low, high = (ordered[edge(position).astype(int)] for edge in (np.floor, np.ceil))
+    with np.errstate(invalid="ignore"):  # numpy's own say NaN between two infinities
+        expected = np.where(low == high, low, low + (high - low) * (position % 1))
+    np.testing.assert_allclose(quantiles(given), expected, rtol=1e-12)
+    if np.isfinite(given).all():
+        np.testing.assert_allclose(quantiles(given), np.quantile(ordered, QUANTILES), rtol=1e-6)
+
+
+@pytest.mark.parametrize("nan", [np.nan, -np.nan])
+@pytest.mark.parametrize("number", [5, 5001])
+def test_what_is_not_a_number_is_the_largest(number: int, nan: float) -> None:
+    given = np.random.default_rng(0).random(number).astype(np.float32)
+    given[3] = nan
+    found = quantiles(given)
+    assert found[3] == np.sort(given)[3 * number // 4]
+    assert np.isnan(found[4]) == (number == 5)
+    given[1:] = nan
+    assert np.isnan(quantiles(given)[1:]).all()
 
 
 @settings(deadline=None)
@@ -177,10 +226,10 @@ def test_the_spread_of_the_predictions_is_that_of_the_training_ratings() -> None
         "movie_embeddings": torch.randn(4, 3, generator=rng),
         "movie_biases": torch.randn(4, 1, generator=rng),
     }
-    population = Population(DeviceRatings(users, movies, torch.ones(20)), {"user": 5, "movie": 4})
+    population = Population(DeviceRatings(users, movies, torch.ones(20)), tables)
     dot = tables["user_embeddings"] @ tables["movie_embeddings"].T
     whole = dot + tables["user_biases"] + tables["movie_biases"].T
-    assert population.spreads(tables) == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
+    assert population.spreads() == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
 
 
 @pytest.mark.parametrize("users", [20, 100_000])

@@ -11,7 +11,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.gradients.sampling import Probe
 from cfmodel.gradients.scalars import StepScalars
-from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
+from cfmodel.gradients.touched import SIDES, side_of
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Batches
 from cfmodel.training.engines import kernels
@@ -19,8 +19,6 @@ from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_E
 from cfmodel.training.engines.crew import Crew, available_cores
 from cfmodel.training.engines.grouping import (
     FIELDS,
-    FIRST,
-    LAST,
     MOVIE_FIRST,
     USER_FIRST,
     Cells,
@@ -30,6 +28,7 @@ from cfmodel.training.engines.grouping import (
 )
 from cfmodel.training.engines.kernels import Constants, run_steps
 from cfmodel.training.engines.layout import padded_side, table_view
+from cfmodel.training.engines.shown import Shown, shown
 from cfmodel.training.log import NO_STEPS, Floats, StepLog
 from cfmodel.training.records import TABLES
 from cfmodel.training.schedule import learning_rates
@@ -81,8 +80,12 @@ class FusedEngine:
             name: padded_side(model, name, groups, batches.lanes, self._dtype)
             for name, groups in zip(SIDES, room.groups, strict=True)
         }
-        numbers = float(model.global_mean), regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         dim = model.user_embeddings.embedding_dim
+        self._moments = [
+            {name: table_view(getattr(self._sides[side_of(name)], moment), name, dim) for name in TABLES}
+            for moment in ("first", "second")
+        ]
+        numbers = float(model.global_mean), regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
         self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
         self._error = np.empty((batches.lanes, room.ratings), self._dtype)
@@ -147,14 +150,7 @@ class FusedEngine:
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are views of the engine's own."""
-        first, second = (
-            {
-                name: table_view(getattr(self._sides[side_of(name)], moment), name, self._constants.dim)
-                for name in TABLES
-            }
-            for moment in ("first", "second")
-        )
-        return AdamState(self._step, first, second)
+        return AdamState(self._step, *self._moments)
 
     def resume(self, state: AdamState) -> None:
         """Go on from a state that `adam` returned; the model's tables are set already."""
@@ -225,41 +221,11 @@ class FusedEngine:
 
     def _show(self, probe: Probe, step: int) -> None:
         with probe.timed():
-            looked_up, errors, touched, gradients = self._gathered(step)
-        probe.before(looked_up, errors, touched=touched, gradients=gradients)
+            seen = self._shown(step)
+        probe.before(seen.looked_up, seen.error, touched=seen.touched, gradients=seen.gradients)
 
-    def _gathered(
-        self, step: int
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str, TouchedRows], dict[str, torch.Tensor]]:
-        """Return what a step saw as a probe takes it: rows and error of each rating, distinct rows, gradients."""
-        parts, (by_user, by_movie) = self._parts[step], self._grouped
-        size = int((parts[:, LAST] - parts[:, FIRST]).sum())
-        touched: dict[str, TouchedRows] = {}
-        gradients: dict[str, torch.Tensor] = {}
-        for name, grouped, field in (("user", by_user, USER_FIRST), ("movie", by_movie, MOVIE_FIRST)):
-            side, ranges = self._sides[name], [slice(part[field], part[field + 1]) for part in parts]
-            rows = np.concatenate([grouped.rows[each] for each in ranges])
-            lookups = np.concatenate([np.diff(grouped.starts[each.start : each.stop + 1]) for each in ranges])
-            touched[name] = TouchedRows(
-                torch.from_numpy(rows).long(),
-                torch.from_numpy(lookups.astype(np.float32)),
-                None,
-                torch.tensor(len(rows)),
-            )
-            found = np.empty((len(rows), side.gradient.shape[1]), self._dtype)
-            at = 0
-            for first, each in zip(side.first_gradient, ranges, strict=True):
-                number = each.stop - each.start
-                np.multiply(side.gradient[first : first + number], 2 / size, out=found[at : at + number])
-                at += number
-            gradients |= {
-                table: table_view(found, table, self._constants.dim) for table in TABLES if side_of(table) == name
-            }
-        # Errors lie in the users' order; so must the rows that are looked up with them.
-        users = touched["user"].rows.repeat_interleave(touched["user"].counts.long())
-        movies = np.concatenate([by_user.others[part[FIRST] : part[LAST]] for part in parts])
-        errors = np.concatenate([own[: part[LAST] - part[FIRST]] for own, part in zip(self._error, parts, strict=True)])
-        return {"user": users, "movie": torch.from_numpy(movies)}, torch.from_numpy(errors), touched, gradients
+    def _shown(self, step: int) -> Shown:
+        return shown(self._parts[step], self._grouped, self._sides, self._error, dim=self._constants.dim)
 
     def _rates(self, epoch: int, steps: int, *, steps_before: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
@@ -308,4 +274,5 @@ def _compile(dtype: Any) -> None:
     model = CollaborativeFiltering(2, 2, 1).to(torch.from_numpy(np.empty(0, dtype)).dtype)
     engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
     engine.run_epoch(1, on_progress=lambda _: None)
+    engine._shown(0)
     engine.close()
