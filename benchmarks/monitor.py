@@ -6,7 +6,8 @@ A run is a fit, with a refit where the size says so. One on and two off are meas
 and compared with each other, so that a machine that is busy for a while slows all of them: `on` is on
 over off, `noise` off over off, how far apart two equal trainings are, as a range of the middle half.
 Both are of the training thread's processor time, which leaves out what other programs took of the
-machine; seconds are on the wall. `own` is what the monitor says of itself, over all phases.
+machine; with more threads than one, where that thread waits for others, of the time on the wall.
+Seconds are on the wall. `own` is what the monitor says of itself, over all phases.
 """
 
 import argparse
@@ -53,10 +54,10 @@ COLUMNS = ("user_idx", "movie_idx", "rating")
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds that one run took, and what its monitor said of each phase."""
+    """Seconds that one run took, on the wall and to be compared, and what its monitor said of each phase."""
 
     wall: float
-    cpu: float
+    compared: float
     costs: tuple[MonitorCost, ...]
 
     @property
@@ -79,7 +80,8 @@ def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
     settings = TrainSettings(epochs=size.epochs, refit=size.refit)
     records: list[object] = []
     gc.collect()
-    wall, cpu = time.perf_counter(), time.thread_time()
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    wall, began = time.perf_counter(), clock()
     for phase in phases:
         fit(
             ratings,
@@ -93,7 +95,7 @@ def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
             monitor=MonitorSettings(enabled=watched),
         )
     costs = tuple(record for record in records if isinstance(record, MonitorCost))
-    return Run(time.perf_counter() - wall, time.thread_time() - cpu, costs)
+    return Run(time.perf_counter() - wall, clock() - began, costs)
 
 
 def round_of(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run, Run]:
@@ -110,8 +112,8 @@ def measure(name: str) -> str:
     # The first training of a process pays for its memory; it is not one of those compared.
     run(replace(ratings, **{column: getattr(ratings, column)[:WARM_UP] for column in COLUMNS}), size, watched=True)
     on, off, again = zip(*(round_of(ratings, size, number) for number in range(size.rounds)), strict=True)
-    ratios = [2 * a.cpu / (b.cpu + c.cpu) - 1 for a, b, c in zip(on, off, again, strict=True)]
-    low, high = np.quantile([c.cpu / b.cpu - 1 for b, c in zip(off, again, strict=True)], (0.25, 0.75))
+    ratios = [2 * a.compared / (b.compared + c.compared) - 1 for a, b, c in zip(on, off, again, strict=True)]
+    low, high = np.quantile([c.compared / b.compared - 1 for b, c in zip(off, again, strict=True)], (0.25, 0.75))
     fraction = median(each.own / sum(cost.training_seconds for cost in each.costs) for each in on)
     fitted = [each.costs[0] for each in on]
     return (
@@ -131,7 +133,7 @@ def main() -> None:
     """Print a line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", metavar="SIZE", help=f"any of {', '.join(SIZES)}; none: all")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads torch may use")
+    parser.add_argument("--threads", type=int, default=1, help="threads to train with")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(describe_machine())

@@ -28,7 +28,7 @@ from cfmodel.gradients.records import (
     StepSample,
 )
 from cfmodel.gradients.rows import WatchedOnHost, compile_looks, is_on_host
-from cfmodel.gradients.sampling import Position, Probe
+from cfmodel.gradients.sampling import Position, Probe, compile_norms
 from cfmodel.gradients.scalars import StepReducer, StepScalars
 from cfmodel.gradients.stopwatch import Stopwatch, clock_of
 from cfmodel.gradients.table_pass import compile_pass
@@ -75,6 +75,7 @@ class Monitor:
         watched = Watched
         if is_on_host(*tables.values()):
             compile_looks()
+            compile_norms()
             compile_pass()
             compile_spreads()
             watched = WatchedOnHost

@@ -154,7 +154,7 @@ class CompiledLook:
 @cache
 def compile_looks() -> None:
     """Have everything compiled, or read back, before a clock runs: by looking at a table of one row."""
-    table, row = torch.zeros(1, 2), TouchedRows(torch.zeros(1, dtype=torch.int64), torch.ones(1), None, torch.tensor(1))
+    table, row = torch.zeros(1, 2), TouchedRows(torch.zeros(1, dtype=torch.int64), torch.ones(1), None, 1)
     look = CompiledLook(WatchedOnHost(table, torch.zeros(1, dtype=torch.int64), 0.0, None))
     look.before(row, table, batch_size=1)
     for kind in (torch.int32, torch.int64):

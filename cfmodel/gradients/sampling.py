@@ -4,13 +4,18 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from cfmodel.compiled import compiled
 from cfmodel.gradients.look import Watched, ratio
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import StepSample
+from cfmodel.gradients.rows import FAST, is_on_host
 from cfmodel.gradients.stopwatch import Stopwatch
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 
@@ -94,7 +99,8 @@ class Probe:
     def read(self) -> StepSample:
         """Bring it all to the host."""
         found = {name: look.read() for name, look in self._looks.items()}
-        size, mean_square = len(self._per_sample), float(self._per_sample.double().square().mean())
+        norms = self._per_sample.cpu().numpy()
+        size, mean_square = len(norms), float(np.square(norms, dtype=np.float64).mean())
         batch_square = sum(table.data_norm**2 for table in found.values())
         trace, signal = noise_and_signal(mean_square, batch_square, size)
         tables = {}
@@ -108,8 +114,8 @@ class Probe:
             batch_size=size,
             learning_rate=self.at.learning_rate,
             tables=tables,
-            per_sample_norm=quantiles(self._per_sample.cpu().numpy()),
-            per_sample_norm_max=float(self._per_sample.max()),
+            per_sample_norm=quantiles(norms),
+            per_sample_norm_max=float(norms.max()),
             noise_trace=trace,
             signal_square=signal,
             noise_scale=ratio(trace, signal),
@@ -139,7 +145,24 @@ def per_sample_norms(error: Tensor, user_squares: Tensor, movie_squares: Tensor)
     Returns:
         Norms, shape (B,).
     """
+    if is_on_host(error, user_squares, movie_squares):
+        found = np.empty(len(error), np.float32)
+        _per_sample_norms(error.numpy(), user_squares.numpy(), movie_squares.numpy(), found)
+        return torch.from_numpy(found)
     return 2 * error.abs() * (user_squares + movie_squares + 2).sqrt()
+
+
+@cache
+def compile_norms() -> None:
+    """Have it compiled, or read back, before a clock runs."""
+    one = torch.ones(1)
+    per_sample_norms(one, one, one)
+
+
+@compiled(fastmath=FAST)
+def _per_sample_norms(error: Any, user_squares: Any, movie_squares: Any, found: Any) -> None:
+    for at in range(len(found)):
+        found[at] = 2 * abs(error[at]) * np.sqrt(user_squares[at] + movie_squares[at] + np.float32(2))
 
 
 def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:

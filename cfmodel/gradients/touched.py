@@ -29,13 +29,13 @@ class TouchedRows:
         rows: Row numbers, int64, shape (R,).
         counts: How often the batch looks each of them up, float32, shape (R,).
         kept: False where a row is a repeat that does not count, bool, shape (R,); None: there is none.
-        number: How many distinct rows there are, a scalar.
+        number: How many distinct rows there are; a scalar of the device where that is not known without waiting.
     """
 
     rows: Tensor
     counts: Tensor
     kept: Tensor | None
-    number: Tensor
+    number: Tensor | int
 
     @classmethod
     def of(cls, index: Tensor, num_rows: int) -> "TouchedRows":
@@ -57,7 +57,7 @@ class TouchedRows:
         """Find the rows where reading a number back costs nothing."""
         counts = _occurrences(index, num_rows)
         rows = counts.nonzero().squeeze(1)
-        return cls(rows, counts[rows], None, torch.tensor(len(rows)))
+        return cls(rows, counts[rows], None, len(rows))
 
     @classmethod
     def padded(cls, index: Tensor, num_rows: int) -> "TouchedRows":

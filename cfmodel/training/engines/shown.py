@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cfmodel.compiled import compiled
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
-from cfmodel.training.engines.grouping import FIRST, LAST, MOVIE_FIRST, USER_FIRST, Grouped, Parts
+from cfmodel.training.engines.grouping import FIRST, MOVIE_FIRST, USER_FIRST, Grouped, Parts
 from cfmodel.training.engines.kernels import Side
 from cfmodel.training.engines.layout import table_view
 from cfmodel.training.records import TABLES
@@ -30,23 +30,28 @@ class Shown(NamedTuple):
     gradients: dict[str, Tensor]
 
 
-def shown(
-    parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[str, Side], error: Any, *, dim: int
-) -> Shown:  # fmt: skip
-    """Gather a step whose lanes' parts are given, shape (L, 6); they share no row."""
-    size = int((parts[:, LAST] - parts[:, FIRST]).sum())
+def shown(parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[str, Side], error: Any, *, dim: int) -> Shown:
+    """Gather a step.
+
+    Args:
+        parts: The step's parts by lane, which share no row, shape (L, 6).
+        grouped: Ratings that the parts are of, grouped by user and by movie.
+        sides: The tables of either side, and gradients of the step.
+        error: Errors of each lane's part, in its order, shape (L, most ratings).
+        dim: K.
+    """
+    # Of each of users, movies and ratings: where it ends less where it begins.
+    *groups_of, size = (parts[:, 1::2] - parts[:, ::2]).sum(axis=0).tolist()
     touched: dict[str, TouchedRows] = {}
     gradients: dict[str, Tensor] = {}
-    for name, groups, field in zip(SIDES, grouped, (USER_FIRST, MOVIE_FIRST), strict=True):
-        side, number = sides[name], int((parts[:, field + 1] - parts[:, field]).sum())
+    for name, groups, field, number in zip(SIDES, grouped, (USER_FIRST, MOVIE_FIRST), groups_of, strict=True):
+        side = sides[name]
         rows, lookups = np.empty(number, np.int64), np.empty(number, np.float32)
         found = np.empty((number, side.gradient.shape[1]), side.gradient.dtype)
         scale = side.gradient.dtype.type(2 / size)
         _gather(parts, field, groups.rows, groups.starts, side.gradient, side.first_gradient, scale,
                 rows, lookups, found)  # fmt: skip
-        touched[name] = TouchedRows(
-            torch.from_numpy(rows), torch.from_numpy(lookups), None, torch.tensor(number)
-        )  # fmt: skip
+        touched[name] = TouchedRows(torch.from_numpy(rows), torch.from_numpy(lookups), None, number)
         gradients |= {table: table_view(found, table, dim) for table in TABLES if side_of(table) == name}
     users, movies, errors = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, error.dtype)
     _line_up(parts, grouped[0], error, users, movies, errors)
