@@ -233,9 +233,13 @@ class Monitor:
             return
         before = self._recording.seconds
         self._look()
-        if self._pace.epoch_every is None and self._epoch >= FIRST_EPOCHS:
-            self._pace.costs.epoch = self._recording.seconds - before + rows_cost
-            self._pace.choose_epochs(spent=self._recording.seconds, step=self._step)
+        if self._pace.epoch_every is None:
+            costs, look = self._pace.costs, self._recording.seconds - before + rows_cost
+            # The first may pay for what is done for the first time, any for what the machine does beside it.
+            costs.epoch = min(costs.epoch or look, look)
+            if self._epoch >= FIRST_EPOCHS:
+                costs.training = self._training_seconds() / self._step
+                self._pace.choose_epochs(spent=self._recording.seconds, step=self._step)
 
     def finish(self) -> None:
         """End the phase: look at the tables as they are left, and hand on what watching cost."""

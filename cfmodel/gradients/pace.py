@@ -10,8 +10,7 @@ LARGE = 1_000_000
 #: Share of the budget that is planned for when the first steps are done, and when the first epochs are; the rest
 #: is for what those did not show.
 PLANNED, PLANNED_LATER = 0.75, 0.9
-#: Epochs whose tables are looked at whatever the interval; the last of them says what a look costs, for the
-#: first pays for what is done for the first time.
+#: Epochs whose tables are looked at whatever the interval; they say what a look costs.
 FIRST_EPOCHS = 2
 #: The fit's share of a fixed budget where a refit, over the same ground, takes the rest.
 FIT_SHARE = 0.6
