@@ -14,13 +14,10 @@ from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.rank import effective_rank
 from cfmodel.gradients.records import QUANTILES, TableHealth
 from cfmodel.gradients.scalars import StepReducer
-from cfmodel.gradients.table_pass import CompiledPass, TensorPass, compile_pass
+from cfmodel.gradients.table_pass import CompiledPass, TensorPass
 from cfmodel.gradients.tables import TableWatch
 from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
 from cfmodel.training.batches import DeviceRatings
-
-# Compiling inside a property test is taken for a draw of random numbers.
-compile_pass()
 
 rows = st.lists(st.integers(0, 19), min_size=1, max_size=40)
 
