@@ -41,8 +41,8 @@ class Size:
 
 
 SIZES = {
-    "100k": Size(100_000, 943, 1_682, epochs=15, rounds=7, refit=True),
-    "1m": Size(1_000_000, 6_040, 3_706, epochs=15, rounds=5, refit=False),
+    "100k": Size(100_000, 943, 1_682, epochs=15, rounds=21, refit=True),
+    "1m": Size(1_000_000, 6_040, 3_706, epochs=15, rounds=21, refit=False),
     "25m": Size(25_000_000, 162_541, 59_047, epochs=15, rounds=3, refit=False),
 }
 

@@ -17,6 +17,7 @@ from cfmodel.gradients.grid import CALIBRATION_STEPS
 from cfmodel.gradients.look import Watched
 from cfmodel.gradients.pace import FIRST_EPOCHS, Costs, Pace, Plan
 from cfmodel.gradients.population import Population, Ratings, compile_spreads
+from cfmodel.gradients.quantiles import compile_quantiles
 from cfmodel.gradients.records import (
     EMBEDDINGS,
     EpochGradients,
@@ -72,6 +73,7 @@ class Monitor:
         self._second_moments = second_moments
         self._clock = clock_of(ratings.rating.device)
         self._recording = Stopwatch(self._clock)
+        compile_quantiles()
         watched = Watched
         if is_on_host(*tables.values()):
             compile_looks()

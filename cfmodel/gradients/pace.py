@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.grid import CALIBRATION_STEPS, choose_every, is_mark, next_sampled, on_grid
 
-#: Ratings from which a share of the training time is the budget, and below which a fixed time is.
-LARGE = 1_000_000
+#: Ratings to learn from, those of a set of a million less what is held out, from which a share of the training
+#: time is the budget, and below which a fixed time is.
+LARGE = 800_000
 #: Share of the budget that is planned for when the first steps are done, and when the first epochs are; the rest
 #: is for what those did not show.
-PLANNED, PLANNED_LATER = 0.75, 0.9
+PLANNED, PLANNED_LATER = 0.75, 0.85
 #: Epochs whose tables are looked at whatever the interval; they say what a look costs.
 FIRST_EPOCHS = 2
 #: The fit's share of a fixed budget where a refit, over the same ground, takes the rest.
