@@ -29,7 +29,7 @@ LAYERS = [
     {"cfmodel.baselines", "cfmodel.history"},
     {"cfmodel.data", "cfmodel.model", "cfmodel.gradients"},
     {"cfmodel.atomic", "cfmodel.digests", "cfmodel.config", "cfmodel.refs", "cfmodel.schema"},
-    {"cfmodel.addresses", "cfmodel.errors", "cfmodel.outcome", "cfmodel.summary"},
+    {"cfmodel.addresses", "cfmodel.columns", "cfmodel.errors", "cfmodel.outcome", "cfmodel.summary"},
     {"cfmodel"},
 ]
 WITHIN = {

@@ -53,6 +53,7 @@ class Monitor:
     Args:
         tables: The tables that are learned, by name, each of shape (rows, K), with gradients in `.grad`.
         ratings: The N training ratings, rows in range.
+        counts: How many of them each row of a side has, by `user` and `movie`, int64, shape (rows,).
         plan: What the phase is about to do.
         settings: How closely to look.
         emit: Takes each record as it is made.
@@ -63,6 +64,7 @@ class Monitor:
         self,
         tables: Mapping[str, Tensor],
         ratings: Ratings,
+        counts: Mapping[str, Tensor],
         *,
         plan: Plan,
         settings: MonitorSettings,
@@ -84,7 +86,7 @@ class Monitor:
         self._pace = Pace(len(ratings.rating), plan, settings)
         with self._recording:
             num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
-            self._population = population = Population(ratings, tables)
+            self._population = population = Population(ratings, tables, counts)
             self._watches = {
                 name: TableWatch(name, table, population.counts[side_of(name)]) for name, table in tables.items()
             }

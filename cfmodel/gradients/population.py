@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cfmodel.columns import standard_deviation
 from cfmodel.compiled import compiled
 from cfmodel.gradients.records import EMBEDDINGS, TABLES, Floats
 from cfmodel.gradients.rows import FAST, Rows, is_on_host
@@ -42,15 +43,17 @@ class Population:
     Args:
         ratings: The N training ratings.
         tables: The tables that are learned from them, by name, each of shape (rows, K).
+        counts: How many of them each row of a side has, by `user` and `movie`, int64, shape (rows,).
     """
 
-    def __init__(self, ratings: Ratings, tables: Mapping[str, Tensor]) -> None:
-        index = {"user": ratings.user_idx, "movie": ratings.movie_idx}
-        num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
-        self.counts = {side: torch.bincount(index[side], minlength=num_rows[side]) for side in SIDES}
+    def __init__(self, ratings: Ratings, tables: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> None:
+        index, self.counts = {"user": ratings.user_idx, "movie": ratings.movie_idx}, counts
         self.deciles = {side: popularity_deciles(self.counts[side]) for side in SIDES}
         self.shares = {side: _shares(self.counts[side], self.deciles[side]) for side in SIDES}
-        self.rating_std = _spread(ratings.rating)
+        on_host = is_on_host(ratings.rating)
+        self.rating_std = (
+            standard_deviation(ratings.rating.numpy()) if on_host else float(ratings.rating.std(correction=0))
+        )
         self.rating_min, self.rating_max = float(ratings.rating.min()), float(ratings.rating.max())
         number = min(PREDICTIONS, len(ratings.rating))
         spaced = torch.arange(number, device=ratings.rating.device) * (len(ratings.rating) - 1) // max(number - 1, 1)
@@ -91,15 +94,9 @@ class _CompiledSpreads:
         return found
 
 
-def _spread(rating: Tensor) -> float:
-    """Return the standard deviation."""
-    return float(_std(rating.numpy()) if is_on_host(rating) else rating.std(correction=0))
-
-
 @cache
 def compile_spreads() -> None:
-    """Have everything compiled, or read back, before a clock runs."""
-    _spread(torch.ones(1))
+    """Have it compiled, or read back, before a clock runs."""
     tables = {name: torch.zeros(1, 2 if name in EMBEDDINGS else 1) for name in TABLES}
     _CompiledSpreads(tables, dict.fromkeys(SIDES, torch.zeros(1, dtype=torch.int32))).find()
 
@@ -117,16 +114,6 @@ def _spreads(
         bias = user_biases.values[user * user_biases.stride] + movie_biases.values[movie * movie_biases.stride]
         predictions[at] = dot + bias
     return predictions.std(), dots.std()
-
-
-@compiled(fastmath=FAST)
-def _std(values: Any) -> float:
-    # Less the first, so that what all have in common does not drown how they differ.
-    first, total, squares = np.float64(values[0]), 0.0, 0.0
-    for at in range(len(values)):
-        away = np.float64(values[at]) - first
-        total, squares = total + away, squares + away * away
-    return np.sqrt(max(squares / len(values) - (total / len(values)) ** 2, 0.0))  # type: ignore[no-any-return]
 
 
 def _shares(counts: Tensor, deciles: Tensor) -> Floats:

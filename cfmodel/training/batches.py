@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cfmodel.columns import Counts
+from cfmodel.compiled import compiled
 from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
+from cfmodel.training.counts import RowCounts
 from cfmodel.training.shuffle import counting_sort, dealt, keys_of, places, sort_cells
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 131_072
@@ -21,6 +24,8 @@ STEPS_PER_EPOCH = 256
 
 #: Most cells of a visit.
 LANES = 4
+#: Stretches of the ratings that are appended to their cells side by side.
+STRETCHES = 8
 #: Rows of a cell that stay near a core, and ratings below which no cell is made.
 CELL_ROWS, CELL_RATINGS = 4096, 8192
 
@@ -104,14 +109,18 @@ class Batches:
         batch_size: About how many ratings a step has.
         seed: The training's seed.
         blocks: Blocks on either side, a power of two; None: as many as suit the number of rows.
+        counts: How many ratings each row has; None: they are counted here.
 
     Attributes:
         batch_size: About how many ratings a step has.
+        counts: How many ratings each row has.
         blocks: Blocks on either side.
         lanes: Cells of a visit.
         users: How users are divided.
         movies: How movies are divided.
         starts: First place of each cell in `order`, and N, shape (blocks * blocks + 1,).
+        stretches: Place in each cell of the first rating of each stretch of them, shape (STRETCHES, blocks * blocks),
+            were the ratings of a cell left in the order they come in.
         per_visit: Batches of a visit; fewer where even the largest of its cells has fewer ratings.
         steps: Batches in an epoch, at most.
 
@@ -128,20 +137,21 @@ class Batches:
         batch_size: int,
         seed: int,
         blocks: int | None = None,
+        counts: RowCounts | None = None,
     ) -> None:
         self.batch_size = batch_size
+        self.counts = counts or RowCounts.of(ratings, num_users=num_users, num_movies=num_movies)
         self._seed, self.blocks = seed, blocks or default_blocks(len(ratings), num_users + num_movies)
         self.lanes = min(self.blocks, LANES)
         streams = (np.random.default_rng(_sequence(seed, Stream.BLOCKS, side)) for side in range(2))
         self.users, self.movies = (
-            Division.of(index, number, self.blocks, rng)
-            for index, number, rng in zip(
-                (ratings.user_idx, ratings.movie_idx), (num_users, num_movies), streams, strict=True
-            )
+            Division.of(of_side, self.blocks, rng) for of_side, rng in zip(self.counts, streams, strict=True)
         )
         self._ratings = ratings
-        cells = self.users.block[ratings.user_idx] * self.blocks + self.movies.block[ratings.movie_idx]
-        self.starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=self.blocks**2))])
+        in_cells = np.zeros((STRETCHES, self.blocks**2), np.int64)
+        _count_cells(ratings.user_idx, ratings.movie_idx, self.users, self.movies, in_cells)
+        self.starts = np.concatenate([[0], np.cumsum(in_cells.sum(axis=0))])
+        self.stretches = self.starts[:-1] + np.cumsum(in_cells, axis=0) - in_cells
         visits = self.blocks**2 // self.lanes
         self.per_visit = max(1, round(len(ratings) / visits / batch_size))
         self.steps = visits * self.per_visit
@@ -194,6 +204,7 @@ def batches_for(
     num_users: int,
     num_movies: int,
     batch_size: int | None = None,
+    counts: RowCounts | None = None,
 ) -> Batches:
     """Return the batches that settings ask for on a device.
 
@@ -204,47 +215,76 @@ def batches_for(
         num_users: Rows of the user tables.
         num_movies: Rows of the movie tables.
         batch_size: About how many ratings a step has; None: as the settings say.
+        counts: How many ratings each row has; None: they are counted here.
     """
     size, blocks = batch_size or settings.batch_size or default_batch_size(len(ratings)), settings.blocks
     if blocks is None and device.type == "cuda":
         blocks = blocks_for_whole_batches(len(ratings), num_users + num_movies, size)
     return Batches(
-        ratings, num_users=num_users, num_movies=num_movies, batch_size=size, seed=settings.seed, blocks=blocks
+        ratings,
+        num_users=num_users,
+        num_movies=num_movies,
+        batch_size=size,
+        seed=settings.seed,
+        blocks=blocks,
+        counts=counts,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Division:
+class Division(NamedTuple):
     """One side's rows divided into blocks.
 
     Attributes:
         block: Block of each row, int32, shape (rows,).
         place: Place of each row in its block, int32, shape (rows,).
         largest: Rows of the largest block.
+        blocks: How many blocks there are.
     """
 
     block: Rows
     place: Rows
     largest: int
+    blocks: int
 
     @classmethod
-    def of(cls, index: Rows, num_rows: int, blocks: int, rng: np.random.Generator) -> "Division":
+    def of(cls, counts: Counts, blocks: int, rng: np.random.Generator) -> "Division":
         """Divide rows at random into blocks with about as many ratings each.
 
         Args:
-            index: Row of each rating, shape (N,).
-            num_rows: How many rows there are.
+            counts: Ratings of each row.
             blocks: How many blocks.
             rng: What the division is drawn from.
         """
+        num_rows = len(counts)
         order = np.arange(num_rows) if blocks == 1 else rng.permutation(num_rows)
-        ends = np.cumsum(np.bincount(index, minlength=num_rows)[order])
-        cuts = np.searchsorted(ends, len(index) * np.arange(1, blocks) / blocks)
+        ends = np.cumsum(counts[order])
+        cuts = np.searchsorted(ends, counts.sum() * np.arange(1, blocks) / blocks)
         first = np.concatenate([[0], cuts])
         block, place = np.empty(num_rows, np.int32), np.empty(num_rows, np.int32)
         block[order] = np.searchsorted(cuts, np.arange(num_rows), side="right")
         place[order] = np.arange(num_rows) - first[block[order]]
-        return cls(block, place, int(np.bincount(block).max()))
+        return cls(block, place, int(np.bincount(block).max()), blocks)
+
+
+@compiled()
+def stretch_of(count: int, stretch: int) -> tuple[int, int]:
+    """Return the first rating of a stretch, and that of the next."""
+    return stretch * count // STRETCHES, (stretch + 1) * count // STRETCHES
+
+
+@compiled(forceinline=True)
+def cell_of(users: Division, movies: Division, user: int, movie: int) -> int:
+    """Return the cell of a rating."""
+    return np.int64(users.block[user]) * movies.blocks + movies.block[movie]  # type: ignore[no-any-return]
+
+
+@compiled()
+def _count_cells(user: Any, movie: Any, users: Division, movies: Division, counts: Any) -> None:
+    for stretch in range(STRETCHES):
+        of_stretch = counts[stretch]
+        first, last = stretch_of(len(user), stretch)
+        for at in range(first, last):
+            of_stretch[cell_of(users, movies, user[at], movie[at])] += 1
 
 
 def default_blocks(num_ratings: int, num_rows: int) -> int:

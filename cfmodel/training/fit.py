@@ -14,6 +14,7 @@ from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import Stream, default_batch_size, generator
+from cfmodel.training.counts import RowCounts
 from cfmodel.training.divergence import IdsOf, explained
 from cfmodel.training.fitting import Fitting
 from cfmodel.training.floors import val_outcome
@@ -108,16 +109,20 @@ def fit(
     if keeper is None:
         keeper = Keeper()
         keeper.begin(on_record or _ignore)
+    counts = RowCounts.of(train, num_users=num_users, num_movies=num_movies)
     training = _Training(
         train,
         val,
+        counts,
         sizes=(num_users, num_movies),
         settings=settings,
         device=device,
         phase=phase,
         epochs=min(epochs or settings.epochs, settings.epochs),
         batch_size=batch_size or settings.batch_size or default_batch_size(len(train)),
-        regularization=default_regularization(train) if settings.regularization is None else settings.regularization,
+        regularization=(
+            default_regularization(train, counts) if settings.regularization is None else settings.regularization
+        ),
         monitor=monitor if on_record is not None and monitor.enabled else None,
         keeper=keeper,
         should_stop=should_stop,
@@ -132,6 +137,7 @@ class _Training:
 
     train: RatingArrays
     val: RatingArrays | None
+    counts: RowCounts
     sizes: tuple[int, int]
     settings: TrainSettings
     device: torch.device
@@ -245,6 +251,7 @@ class _Training:
             settings=settings,
             batch_size=self.batch_size,
             regularization=self.regularization,
+            counts=self.counts,
         )
         state = None if kept is None else kept["fitting"]
         try:

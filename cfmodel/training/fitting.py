@@ -15,6 +15,7 @@ from cfmodel.errors import DivergedError
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batches import DeviceRatings, batches_for
+from cfmodel.training.counts import RowCounts
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
 from cfmodel.training.log import NO_STEPS, StepLog
@@ -48,6 +49,7 @@ class Fitting:
         settings: TrainSettings,
         batch_size: int,
         regularization: float,
+        counts: RowCounts | None = None,
     ) -> None:
         device = model.global_mean.device
         self.settings, self.regularization = settings, regularization
@@ -58,6 +60,7 @@ class Fitting:
             num_users=len(model.user_biases.weight),
             num_movies=len(model.movie_biases.weight),
             batch_size=batch_size,
+            counts=counts,
         )
         self.batch_size = batch_size
         self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
@@ -90,6 +93,7 @@ class Fitting:
         self.monitor = monitor_of(
             self.engine,
             self.train,
+            self.batches.counts,
             train_settings=self.settings,
             settings=settings,
             phase=phase,

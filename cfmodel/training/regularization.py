@@ -1,15 +1,18 @@
 """How strongly to hold embeddings back where no strength is set."""
 
-import numpy as np
-import numpy.typing as npt
+import math
 
+import numpy as np
+
+from cfmodel.columns import Counts, standard_deviation
 from cfmodel.data.parts import RatingArrays
+from cfmodel.training.counts import RowCounts
 
 #: Chosen on validation slices of three data sets; see docs/defaults.md.
 STRENGTH = 0.7
 
 
-def default_regularization(train: RatingArrays) -> float:
+def default_regularization(train: RatingArrays, counts: RowCounts | None = None) -> float:
     """Return the weight of the penalty on embeddings that suits the training ratings.
 
         0.7 * std(rating) * sqrt(1 / n_user + 1 / n_movie)
@@ -20,12 +23,12 @@ def default_regularization(train: RatingArrays) -> float:
 
     Args:
         train: The N training ratings, at least one.
+        counts: How many each row has; None: they are counted here.
     """
-    spread = float(np.std(train.rating, dtype=np.float64))
-    return STRENGTH * spread * float(np.sqrt(1 / _mean_count(train.user_idx) + 1 / _mean_count(train.movie_idx)))
+    of_users, of_movies = map(_mean_count, counts or RowCounts.of(train))
+    return STRENGTH * standard_deviation(train.rating) * math.sqrt(1 / of_users + 1 / of_movies)
 
 
-def _mean_count(rows: npt.NDArray[np.int32]) -> float:
+def _mean_count(counts: Counts) -> float:
     """Return the mean over ratings of how many ratings their row has."""
-    counts = np.bincount(rows).astype(np.float64)
-    return float((counts**2).sum() / counts.sum())
+    return float((counts.astype(np.float64) ** 2).sum() / counts.sum())

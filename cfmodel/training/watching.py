@@ -1,10 +1,13 @@
 """Where the monitor, which knows names and tensors alone, meets the model, its optimiser and its ratings."""
 
+import torch
+
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.parts import RatingArrays
 from cfmodel.gradients.monitor import Monitor
 from cfmodel.gradients.pace import Plan
 from cfmodel.training.batches import DeviceRatings
+from cfmodel.training.counts import RowCounts
 from cfmodel.training.engines.base import Engine
 from cfmodel.training.records import TABLES, OnRecord, Phase
 
@@ -12,6 +15,7 @@ from cfmodel.training.records import TABLES, OnRecord, Phase
 def monitor_of(
     engine: Engine,
     ratings: RatingArrays,
+    counts: RowCounts,
     *,
     train_settings: TrainSettings,
     settings: MonitorSettings,
@@ -27,6 +31,7 @@ def monitor_of(
     Args:
         engine: What trains it.
         ratings: What it will learn from.
+        counts: How many of them each row has.
         train_settings: How it will learn.
         settings: How closely to look.
         phase: What the records call this training.
@@ -37,10 +42,12 @@ def monitor_of(
         on_record: Takes each record as it is made.
     """
 
-    model = engine.model
+    model, device = engine.model, engine.model.global_mean.device
+    tables = {name: model.get_submodule(name).get_parameter("weight") for name in TABLES}
     return Monitor(
-        {name: model.get_submodule(name).get_parameter("weight") for name in TABLES},
-        DeviceRatings.sharing(ratings, model.global_mean.device),
+        tables,
+        DeviceRatings.sharing(ratings, device),
+        {side: torch.from_numpy(of_side).to(device) for side, of_side in counts._asdict().items()},
         plan=Plan(
             phase=phase,
             epochs=epochs,

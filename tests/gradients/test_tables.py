@@ -226,7 +226,8 @@ def test_the_spread_of_the_predictions_is_that_of_the_training_ratings() -> None
         "movie_embeddings": torch.randn(4, 3, generator=rng),
         "movie_biases": torch.randn(4, 1, generator=rng),
     }
-    population = Population(DeviceRatings(users, movies, torch.ones(20)), tables)
+    counts = {"user": torch.full((5,), 4), "movie": torch.full((4,), 5)}
+    population = Population(DeviceRatings(users, movies, torch.ones(20)), tables, counts)
     dot = tables["user_embeddings"] @ tables["movie_embeddings"].T
     whole = dot + tables["user_biases"] + tables["movie_biases"].T
     assert population.spreads() == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))

@@ -16,6 +16,7 @@ from cfmodel.gradients.look import Watched
 from cfmodel.gradients.records import StepBlock, StepSample
 from cfmodel.gradients.touched import TouchedRows
 from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.counts import RowCounts
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import AdamState, Engine
 from cfmodel.training.engines.closed_form import ClosedFormStep
@@ -137,7 +138,8 @@ def watched(kind: Any, how: TrainSettings, device: str = "cpu", **monitoring: An
     ratings, records = drawn(900), []
     engine = engine_of(kind, ratings, how, batch_size=64, dtype=torch.float32, device=device)
     monitor = monitor_of(
-        engine, ratings, train_settings=how, settings=MonitorSettings(**monitoring), phase="fit", epochs=2,
+        engine, ratings, RowCounts.of(ratings, num_users=USERS, num_movies=MOVIES), train_settings=how,
+        settings=MonitorSettings(**monitoring), phase="fit", epochs=2,
         batch_size=64, steps=14, regularization=0.05, on_record=records.append,
     )  # fmt: skip
     monitor.start()

@@ -74,7 +74,7 @@ class FusedEngine:
         self._torch_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         self._step = 0
-        self._cells = cells_of(train, batches)
+        self._cells = cells_of(train, batches, self._crew)
         room = _Room.of(self._cells, batches)
         self._sides = {
             name: padded_side(model, name, groups, batches.lanes, self._dtype)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from cfmodel.compiled import compiled
 from cfmodel.data.parts import RatingArrays
-from cfmodel.training.batches import Batches, Rows
-from cfmodel.training.engines.crew import Phases, end, is_last, take, wait
+from cfmodel.training.batches import Batches, Rows, cell_of, stretch_of
+from cfmodel.training.engines.crew import Crew, Phases, end, is_last, take, wait
 from cfmodel.training.shuffle import counting_sort
 
 #: What `parts` says of one lane's part of one batch: its groups of users and of movies, its ratings.
@@ -59,89 +59,128 @@ class Cells(NamedTuple):
     parts: Parts
 
 
-def cells_of(train: RatingArrays, batches: Batches) -> Cells:
+def cells_of(train: RatingArrays, batches: Batches, crew: Crew) -> Cells:
     """Group the N training ratings within each cell of their batches; as `Batches.order` sorts them."""
-    count, starts = len(train), batches.starts
-    user, movie = np.empty(count, np.int32), np.empty(count, np.int32)
-    rating = np.empty(count, train.rating.dtype)
-    _scatter(train.user_idx, train.movie_idx, train.rating, batches.users.block, batches.movies.block,
-             batches.blocks, starts[:-1].copy(), user, movie, rating)  # fmt: skip
-    sorted_movie, user_by_movie, slot = (np.empty(count, np.int32) for _ in range(3))
-    _sort(starts, user, movie, rating, batches.users.place, batches.users.largest, batches.movies.place,
-          batches.movies.largest, sorted_movie, user_by_movie, slot)  # fmt: skip
-    users, user_starts, user_cells = _runs(user, starts)
-    movies, movie_starts, movie_cells = _runs(sorted_movie, starts)
-    columns = user_cells[:-1], user_cells[1:], movie_cells[:-1], movie_cells[1:], starts[:-1], starts[1:]
-    return Cells(
-        Grouped(users, user_starts, movie, rating),
-        Grouped(movies, movie_starts, user_by_movie, slot),
-        np.stack(columns, axis=1),
+    count, cells = len(train), len(batches.starts) - 1
+    user_room, movie_room = (_room(batches.starts, side.largest) for side in (batches.users, batches.movies))
+    by_user = Grouped.empty(int(user_room[-1]), count, train.rating.dtype)
+    by_movie = Grouped.empty(int(movie_room[-1]), count, np.int32)
+    parts = np.empty((cells, FIELDS), np.int64)
+    # Rows and ratings lie here as they come; the cells, sorted, have their users apart until they are grouped.
+    given, user = (train.user_idx, train.movie_idx, train.rating), np.empty(count, np.int32)
+    crew.run(
+        _group,
+        2,
+        max(cells, len(batches.stretches)),
+        given,
+        batches.starts,
+        batches.stretches.copy(),
+        batches.users,
+        batches.movies,
+        user,
+        by_user,
+        by_movie,
+        user_room,
+        movie_room,
+        parts,
     )
+    return Cells(by_user, by_movie, parts)
+
+
+def _room(starts: Parts, largest: int) -> Parts:
+    """Return where each cell's groups may begin: as many as it has ratings, or a block rows, and one for the end."""
+    most = np.minimum(np.diff(starts), largest) + 1
+    return np.concatenate([[0], np.cumsum(most)])
 
 
 @compiled()
-def _runs(rows: Any, cells: Any) -> tuple[Rows, Rows, Parts]:
-    """Find runs of equal rows that do not cross cells: each one's row, where it begins, and each cell's first."""
-    number = 0
-    for cell in range(len(cells) - 1):
-        for at in range(cells[cell], cells[cell + 1]):
-            number += at == cells[cell] or rows[at] != rows[at - 1]
-    of_run, starts = np.empty(number, np.int32), np.empty(number + 1, np.int32)
-    first, run = np.empty(len(cells), np.int64), 0
-    for cell in range(len(cells) - 1):
-        first[cell] = run
-        for at in range(cells[cell], cells[cell + 1]):
-            if at == cells[cell] or rows[at] != rows[at - 1]:
-                of_run[run], starts[run] = rows[at], at
-                run += 1
-    first[-1], starts[-1] = number, len(rows)
-    return of_run, starts, first
-
-
-@compiled()
-def _scatter(
-    user: Any, movie: Any, rating: Any, user_block: Any, movie_block: Any, blocks: int, cursor: Any,
-    to_user: Any, to_movie: Any, to_rating: Any,
+def _group(
+    phases: Phases, thread: int, given: Any, starts: Any, stretches: Any, users: Any, movies: Any,
+    user: Any, by_user: Any, by_movie: Any, user_room: Any, movie_room: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Append each rating to its cell, which begins at the cell's cursor."""
-    for at in range(len(rating)):
-        cell = np.int64(user_block[user[at]]) * blocks + movie_block[movie[at]]
+    """Append each rating to its cell, a stretch after the other, then group each cell; for a crew, in two phases."""
+    number = len(stretches)
+    for turn in range(number):
+        stretch = (thread + turn) % number
+        if take(phases, 0, stretch):
+            _scatter(given, stretch, stretches[stretch], users, movies, user, by_user)
+            if is_last(phases, 0, number):
+                end(phases)
+    wait(phases, 0)
+    number, most = len(parts), np.max(np.diff(starts))
+    order, keys, room = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32)
+    ratings = np.empty(most, by_user.values.dtype)
+    user_cursor, movie_cursor = np.empty(users.largest + 1, np.int64), np.empty(movies.largest + 1, np.int64)
+    for turn in range(number):
+        cell = (turn + thread * number // 2) % number
+        if take(phases, 1, cell):
+            first, last, part = starts[cell], starts[cell + 1], parts[cell]
+            part[FIRST], part[LAST] = first, last
+            own = user[first:last]
+            _sort_by_user(own, by_user, first, users.place, user_cursor, order, keys, room, ratings)
+            _write_groups(own, user_cursor, first, by_user, user_room[cell], part, USER_FIRST)
+            _sort_by_movie(own, by_user, by_movie, first, movies.place, movie_cursor, keys, room)
+            _write_groups(room, movie_cursor, first, by_movie, movie_room[cell], part, MOVIE_FIRST)
+            if is_last(phases, 1, number):
+                end(phases)
+    wait(phases, 1)
+
+
+@compiled()
+def _scatter(given: Any, stretch: int, cursor: Any, users: Any, movies: Any, to_user: Any, by_user: Any) -> None:
+    """Append a stretch's ratings to their cells, in each of which it begins at the cursor."""
+    user, movie, rating = given
+    first, last = stretch_of(len(rating), stretch)
+    for at in range(first, last):
+        cell = cell_of(users, movies, user[at], movie[at])
         place = cursor[cell]
         cursor[cell] = place + 1
-        to_user[place], to_movie[place], to_rating[place] = user[at], movie[at], rating[at]
+        to_user[place], by_user.others[place], by_user.values[place] = user[at], movie[at], rating[at]
 
 
 @compiled()
-def _sort(
-    starts: Any, user: Any, movie: Any, rating: Any, user_place: Any, most_users: int, movie_place: Any,
-    most_movies: int, sorted_movie: Any, user_by_movie: Any, slot: Any,
-) -> None:  # fmt: skip
-    """Sort each cell by user, in place, and once more by movie, equals as they come."""
-    largest = np.max(np.diff(starts))
-    order, keys = np.empty(largest, np.int32), np.empty(largest, np.int32)
-    room, room_rating = np.empty(largest, np.int32), np.empty(largest, rating.dtype)
-    user_cursor, movie_cursor = np.empty(most_users + 1, np.int64), np.empty(most_movies + 1, np.int64)
-    for cell in range(len(starts) - 1):
-        first, size = starts[cell], starts[cell + 1] - starts[cell]
-        users, movies = user[first : first + size], movie[first : first + size]
+def _sort_by_user(
+    users: Any, by_user: Any, first: int, place: Any, cursor: Any, order: Any, keys: Any, room: Any, ratings: Any
+) -> None:
+    """Sort a cell by user, in place, equals as they come."""
+    size = len(users)
+    for at in range(size):
+        keys[at] = place[users[at]]
+    counting_sort(keys[:size], order, cursor)
+    for column in (users, by_user.others[first : first + size]):
+        room[:size] = column
         for at in range(size):
-            keys[at] = user_place[users[at]]
-        counting_sort(keys[:size], order, user_cursor)
-        for column in (users, movies):
-            room[:size] = column
-            for at in range(size):
-                column[at] = room[order[at]]
-        ratings = rating[first : first + size]
-        room_rating[:size] = ratings
-        for at in range(size):
-            ratings[at] = room_rating[order[at]]
-        for at in range(size):
-            keys[at] = movie_place[movies[at]]
-        own = slot[first : first + size]
-        counting_sort(keys[:size], own, movie_cursor)
-        for at in range(size):
-            sorted_movie[first + at] = movies[own[at]]
-            user_by_movie[first + at] = users[own[at]]
+            column[at] = room[order[at]]
+    values = by_user.values[first : first + size]
+    ratings[:size] = values
+    for at in range(size):
+        values[at] = ratings[order[at]]
+
+
+@compiled()
+def _sort_by_movie(
+    users: Any, by_user: Any, by_movie: Any, first: int, place: Any, cursor: Any, keys: Any, movies: Any
+) -> None:
+    """Sort a cell that is sorted by user once more by movie, equals as they come; `movies` takes the rows."""
+    size = len(users)
+    given, slot = by_user.others[first : first + size], by_movie.values[first : first + size]
+    for at in range(size):
+        keys[at] = place[given[at]]
+    counting_sort(keys[:size], slot, cursor)
+    others = by_movie.others[first : first + size]
+    for at in range(size):
+        others[at], movies[at] = users[slot[at]], given[slot[at]]
+
+
+@compiled()
+def _write_groups(rows: Any, cursor: Any, first: int, into: Any, group: int, part: Any, side: int) -> None:
+    """Write down each row of a sorted cell and where its ratings begin, and where the last one's end."""
+    part[side] = group
+    for place in range(len(cursor) - 1):
+        if cursor[place] < cursor[place + 1]:
+            into.rows[group], into.starts[group] = rows[cursor[place]], first + cursor[place]
+            group += 1
+    part[side + 1], into.starts[group] = group, first + cursor[-1]
 
 
 @compiled()
