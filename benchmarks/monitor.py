@@ -1,6 +1,6 @@
 """Measure what watching costs: training with and without the monitor, one after the other.
 
-    python benchmarks/monitor.py [SIZE ...] [--threads N]
+    python benchmarks/monitor.py [SIZE ...] [--threads N] [--rounds N]
 
 A run is a fit, with a refit where the size says so. One on and two off are measured in turning order
 and compared with each other, so that a machine that is busy for a while slows all of them: `on` is on
@@ -105,9 +105,8 @@ def round_of(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run, 
     return runs[0], runs[1], runs[2]
 
 
-def measure(name: str) -> str:
+def measure(name: str, size: Size) -> str:
     """Return one size's line."""
-    size = SIZES[name]
     ratings = generated(size)
     # The first training of a process pays for its memory; it is not one of those compared.
     run(replace(ratings, **{column: getattr(ratings, column)[:WARM_UP] for column in COLUMNS}), size, watched=True)
@@ -134,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", metavar="SIZE", help=f"any of {', '.join(SIZES)}; none: all")
     parser.add_argument("--threads", type=int, default=1, help="threads to train with")
+    parser.add_argument("--rounds", type=int, help="of three trainings each; none: as many as suit the size")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(describe_machine())
@@ -142,7 +142,8 @@ def main() -> None:
         f"{'own (ms)':>8} {'every':>11} {'epochs':>6} {'samples':>8}"
     )
     for name in given.sizes or SIZES:
-        print(measure(name), flush=True)
+        size = SIZES[name]
+        print(measure(name, replace(size, rounds=given.rounds or size.rounds)), flush=True)
 
 
 if __name__ == "__main__":
