@@ -3,9 +3,13 @@
 from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from cfmodel.columns import Counts, occurrences
 from cfmodel.data.parts import RatingArrays
+from cfmodel.errors import DataError
+
+Rows = npt.NDArray[np.int32]
 
 
 class RowCounts(NamedTuple):
@@ -15,11 +19,20 @@ class RowCounts(NamedTuple):
     movie: Counts
 
     @classmethod
-    def of(cls, ratings: RatingArrays, *, num_users: int = 0, num_movies: int = 0) -> Self:
-        """Count them, of so many rows at least."""
-        sides = (ratings.user_idx, num_users), (ratings.movie_idx, num_movies)
-        return cls(*(_padded(occurrences(rows), number) for rows, number in sides))
+    def of(cls, ratings: RatingArrays, *, num_users: int | None = None, num_movies: int | None = None) -> Self:
+        """Count them, of so many rows; None: of those up to the last that has any.
+
+        Raises:
+            DataError: There are rows beyond those; compiled code, which does not look, would write beyond the tables.
+        """
+        sides = ("user", ratings.user_idx, num_users), ("movie", ratings.movie_idx, num_movies)
+        return cls(*(_counted(*side) for side in sides))
 
 
-def _padded(counts: Counts, number: int) -> Counts:
-    return np.pad(counts, (0, max(0, number - len(counts))))
+def _counted(side: str, rows: Rows, number: int | None) -> Counts:
+    counts = occurrences(rows)
+    if number is None:
+        return counts
+    if len(counts) > number:
+        raise DataError(f"train: a rating has {side} row {len(counts) - 1:,}, of {number:,} counted from 0; split anew")
+    return np.pad(counts, (0, number - len(counts)))

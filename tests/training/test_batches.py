@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfmodel.data.parts import RatingArrays
+from cfmodel.errors import DataError
 from cfmodel.training.batches import (
     LARGEST_BATCH,
     SMALLEST_BATCH,
@@ -124,6 +125,11 @@ def test_every_pair_of_ratings_meets_in_a_batch_about_as_often_as_chance_has_it(
     met = together[np.triu_indices(count, 1)] / epochs
     # 4 of the 19 others; six standard deviations of a share of 2,000.
     assert np.abs(met - 4 / 19).max() < 6 * np.sqrt(4 / 19 * 15 / 19 / epochs)
+
+
+def test_rows_beyond_the_tables_are_refused() -> None:
+    with pytest.raises(DataError, match="train: a rating has movie row 4, of 4 counted from 0; split anew"):
+        Batches(made(50, 5, 5), num_users=5, num_movies=4, batch_size=5, seed=0)
 
 
 def test_streams_of_one_seed_differ() -> None:
