@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.compiled import compiled
+from cfmodel.compiled import FAST, compiled
 
+Rows = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
 
 
-def occurrences(rows: npt.NDArray[np.int32]) -> Counts:
+def occurrences(rows: Rows) -> Counts:
     """Count how often each row is there, from 0 to the largest; as `numpy.bincount`, in half its time.
 
     Args:
@@ -33,7 +34,7 @@ def _count(rows: Any, counts: Any) -> None:
             counts[rows[at]] += 1
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath=FAST)
 def _standard_deviation(values: Any) -> float:
     # Less the first, so that what all have in common does not drown how they differ.
     first, total, squares = np.float64(values[0]), 0.0, 0.0

@@ -15,6 +15,9 @@ from numba.core import config as numba_config
 
 _settings: Any = numba_config
 
+#: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
+FAST = {"reassoc", "contract", "nsz"}
+
 
 def compiled(*, fastmath: Any = False, forceinline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles without the interpreter, its lock, or checks of divisions.

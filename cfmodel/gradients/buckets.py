@@ -21,6 +21,8 @@ BUCKETS, HALF = 512, 256
 NOT_FINITE, TINY = (255, 511), (0, 256)
 #: Bits of a float32 below its exponent.
 MANTISSA_BITS = 23
+#: All of its bits but the sign: as integers they have the order of its size, those of NaN last.
+MAGNITUDE = 0x7FFF_FFFF
 
 
 def bucket_lower_bounds() -> npt.NDArray[np.float64]:

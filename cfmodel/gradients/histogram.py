@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cfmodel.compiled import compiled
-from cfmodel.gradients.buckets import BUCKETS, MANTISSA_BITS, NOT_FINITE, TINY
+from cfmodel.gradients.buckets import BUCKETS, MAGNITUDE, MANTISSA_BITS, NOT_FINITE, TINY
 
-_MAGNITUDE, _INFINITY = 0x7FFF_FFFF, 0x7F80_0000
+_INFINITY = 0x7F80_0000
 
 
 class Histogram(NamedTuple):
@@ -46,7 +46,7 @@ def _counted_on_host(values: Tensor) -> Histogram:
 def _counted_on_device(values: Tensor, kept: Tensor) -> Histogram:
     """Count in fixed shapes: neither `bincount` nor a mask that selects, which wait for a GPU."""
     bits = values.view(torch.int32)
-    magnitude = bits & _MAGNITUDE
+    magnitude = bits & MAGNITUDE
     buckets = torch.where(kept, (bits >> MANTISSA_BITS) & (BUCKETS - 1), BUCKETS).view(-1)
     ones = torch.ones((), dtype=torch.int64, device=values.device).expand(len(buckets))
     counts = torch.zeros(BUCKETS + 1, dtype=torch.int64, device=values.device).index_add_(0, buckets, ones)
@@ -77,6 +77,6 @@ def count_bits(bits: Any, stride: int, rows: int, dim: int, counts: Any, special
         for at in range(rows):
             row = bits[at * stride : at * stride + dim]
             for k in range(dim):
-                size = row[k] & np.uint32(_MAGNITUDE)
+                size = row[k] & np.uint32(MAGNITUDE)
                 special[0] += size == 0
                 special[1] += size == _INFINITY

@@ -87,9 +87,7 @@ class Monitor:
         with self._recording:
             num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
             self._population = population = Population(ratings, tables, counts)
-            self._watches = {
-                name: TableWatch(name, table, population.counts[side_of(name)]) for name, table in tables.items()
-            }
+            self._watches = {name: TableWatch(name, table, counts[side_of(name)]) for name, table in tables.items()}
             self._watched: dict[str, Watched] = {
                 name: watched(
                     table,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from cfmodel.columns import standard_deviation
-from cfmodel.compiled import compiled
+from cfmodel.compiled import FAST, compiled
 from cfmodel.gradients.records import EMBEDDINGS, TABLES, Floats
-from cfmodel.gradients.rows import FAST, Rows, is_on_host
+from cfmodel.gradients.rows import Rows, is_on_host
 from cfmodel.gradients.touched import DECILES, SIDES, popularity_deciles, side_of
 
 #: Training ratings whose predictions' spread is looked at.
@@ -33,7 +33,6 @@ class Population:
     """Who and what is rated, by side.
 
     Attributes:
-        counts: Ratings of each row, int64, shape (rows,).
         deciles: Part of each row by popularity, int64, shape (rows,).
         shares: Share of the ratings in each of those parts, shape (10,).
         rating_std: Standard deviation of the ratings.
@@ -47,9 +46,9 @@ class Population:
     """
 
     def __init__(self, ratings: Ratings, tables: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> None:
-        index, self.counts = {"user": ratings.user_idx, "movie": ratings.movie_idx}, counts
-        self.deciles = {side: popularity_deciles(self.counts[side]) for side in SIDES}
-        self.shares = {side: _shares(self.counts[side], self.deciles[side]) for side in SIDES}
+        index = {"user": ratings.user_idx, "movie": ratings.movie_idx}
+        self.deciles = {side: popularity_deciles(counts[side]) for side in SIDES}
+        self.shares = {side: _shares(counts[side], self.deciles[side]) for side in SIDES}
         on_host = is_on_host(ratings.rating)
         self.rating_std = (
             standard_deviation(ratings.rating.numpy()) if on_host else float(ratings.rating.std(correction=0))

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.compiled import compiled
+from cfmodel.gradients.buckets import MAGNITUDE
 from cfmodel.gradients.records import QUANTILES, Floats
 
 #: Parts that the values' range is divided into, so that few share one with those looked for.
 _PARTS = 2048
-_MAGNITUDE = 0x7FFF_FFFF
 
 
 class Places(NamedTuple):
@@ -63,18 +63,17 @@ def compile_quantiles() -> None:
 @compiled()
 def fill_quantiles(sizes: Any, where: Any, found: Any) -> None:
     """Fill in the quantiles of float32 sizes, given `places_among` so many, shape (5,)."""
-    # As integers the bits of sizes have the same order; those of NaN come last.
     bits, places = sizes.view(np.uint32), where.places
-    first, last = np.uint32(_MAGNITUDE), np.uint32(0)
+    first, last = np.uint32(MAGNITUDE), np.uint32(0)
     for at in range(len(bits)):
-        key = bits[at] & np.uint32(_MAGNITUDE)
+        key = bits[at] & np.uint32(MAGNITUDE)
         first, last = min(first, key), max(last, key)
     shift = np.uint32(0)
     while (last - first) >> shift >= _PARTS:
         shift += np.uint32(1)
     counts = np.zeros(_PARTS, np.int64)
     for at in range(len(bits)):
-        counts[((bits[at] & np.uint32(_MAGNITUDE)) - first) >> shift] += 1
+        counts[((bits[at] & np.uint32(MAGNITUDE)) - first) >> shift] += 1
     # Parts in which places lie get a slot each, with room for all that are in them; the rest share the first one.
     slot, slots, below = np.zeros(_PARTS, np.int64), 0, 0
     start, before = np.zeros(len(places) + 2, np.int64), np.zeros(len(places) + 1, np.int64)
@@ -90,7 +89,7 @@ def fill_quantiles(sizes: Any, where: Any, found: Any) -> None:
         below += counts[part]
     room, filled = np.empty(start[slots + 1], np.uint32), start.copy()
     for at in range(len(bits)):
-        key = bits[at] & np.uint32(_MAGNITUDE)
+        key = bits[at] & np.uint32(MAGNITUDE)
         into = slot[(key - first) >> shift]
         room[filled[into]] = key
         filled[into] += into != 0

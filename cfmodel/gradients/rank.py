@@ -8,8 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.compiled import compiled
-from cfmodel.gradients.rows import FAST
+from cfmodel.compiled import FAST, compiled
 
 #: Rows a column from which the rank of a table is told: of 64 columns all used alike so many say 63.5.
 RANK_ROWS = 16

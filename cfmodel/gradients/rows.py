@@ -9,14 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.compiled import compiled
+from cfmodel.compiled import FAST, compiled
 from cfmodel.gradients.buckets import BUCKETS
 from cfmodel.gradients.histogram import count_bits
 from cfmodel.gradients.look import Found, Look, Watched
 from cfmodel.gradients.touched import DECILES, TouchedRows
 
-#: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
-FAST = {"reassoc", "contract", "nsz"}
 #: Between these a sum of float32 squares is right to its last digits: none that counts fell below the
 #: smallest number, and none went beyond the largest.
 _SMALL, _LARGE = np.float32(1e-24), np.float32(1e36)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfmodel.compiled import compiled
+from cfmodel.compiled import FAST, compiled
 from cfmodel.gradients.look import Watched, ratio
 from cfmodel.gradients.quantiles import quantiles
 from cfmodel.gradients.records import StepSample
-from cfmodel.gradients.rows import FAST, is_on_host
+from cfmodel.gradients.rows import is_on_host
 from cfmodel.gradients.stopwatch import Stopwatch
 from cfmodel.gradients.touched import SIDES, TouchedRows, side_of
 

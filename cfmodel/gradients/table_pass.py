@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.compiled import compiled
+from cfmodel.compiled import FAST, compiled
 from cfmodel.gradients.quantiles import fill_quantiles, places_among, quantiles
 from cfmodel.gradients.rank import RANK_COLUMNS, add_products, effective_rank, rank_from, spacing
 from cfmodel.gradients.records import QUANTILES, Floats
-from cfmodel.gradients.rows import FAST, Rows, fits, is_on_host
+from cfmodel.gradients.rows import Rows, fits, is_on_host
 
 #: Touches after which a row that never had a gradient is called dead.
 TOUCHES = 5
@@ -38,7 +38,7 @@ class Found(NamedTuple):
         dead_row_examples: Up to `EXAMPLES` of them, lowest first.
         cold_moved: Norm of how far the cold rows have moved.
         cold_norm: Norm of the cold rows.
-        effective_rank: How many directions the table uses; NaN where that was not asked for.
+        effective_rank: How many directions the table uses; None where that was not asked for.
     """
 
     norms: Norms
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     dead_row_examples: tuple[int, ...]
     cold_moved: float
     cold_norm: float
-    effective_rank: float
+    effective_rank: float | None
 
 
 class TablePass(Protocol):
@@ -83,9 +83,7 @@ def pass_over(table: Tensor, counts: Tensor, cold: Tensor, cold_start: Tensor, *
 class TensorPass:
     """By tensor operations, on any device and in any precision; see `pass_over`."""
 
-    def __init__(
-        self, table: Tensor, counts: Tensor, cold: Tensor, cold_start: Tensor, *, with_rank: bool
-    ) -> None:  # fmt: skip
+    def __init__(self, table: Tensor, counts: Tensor, cold: Tensor, cold_start: Tensor, *, with_rank: bool) -> None:
         self._table, self._counts, self._cold, self._cold_start = table, counts, cold, cold_start
         self._with_rank = with_rank
 
@@ -108,7 +106,7 @@ class TensorPass:
             tuple(dead[:EXAMPLES].tolist()),
             float(torch.linalg.vector_norm(cold - self._cold_start)),
             float(torch.linalg.vector_norm(cold)),
-            effective_rank(self._table) if self._with_rank else math.nan,
+            effective_rank(self._table) if self._with_rank else None,
         )
 
     def _dead(self, moment: Tensor, epochs: int) -> Tensor:
@@ -122,9 +120,7 @@ class TensorPass:
 class CompiledPass:
     """Compiled, over a float32 table of the CPU; see `pass_over`."""
 
-    def __init__(
-        self, table: Tensor, counts: Tensor, cold: Tensor, cold_start: Tensor, *, with_rank: bool
-    ) -> None:  # fmt: skip
+    def __init__(self, table: Tensor, counts: Tensor, cold: Tensor, cold_start: Tensor, *, with_rank: bool) -> None:
         rows, columns = table.shape
         self._table, self._with_rank = table, with_rank
         self._rows, self._cold_start, self._none = Rows.of(table), Rows.of(cold_start), Rows.of(table[:0])
@@ -170,8 +166,13 @@ class CompiledPass:
             tuple(examples[:dead].tolist()),
             math.sqrt(moved),
             math.sqrt(size),
-            rank_from(gram) if self._columns else effective_rank(self._table) if self._with_rank else math.nan,
+            self._rank(gram),
         )
+
+    def _rank(self, gram: npt.NDArray[np.float64]) -> float | None:
+        if not self._with_rank:
+            return None
+        return rank_from(gram) if len(gram) else effective_rank(self._table)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -55,7 +55,7 @@ class TableWatch:
             cold_norm_ratio=self._from_start(now.cold_norm, unmoved=1.0),
             cold_row_examples=self._cold_row_examples,
             row_norm_quantiles=now.quantiles,
-            effective_rank=now.effective_rank if embeddings else None,
+            effective_rank=now.effective_rank,
             mean_leak=now.mean_leak if embeddings else None,
             id_coverage=1 - self.cold_rows / len(self._table),
         )

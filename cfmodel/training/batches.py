@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.columns import Counts
+from cfmodel.columns import Counts, Rows
 from cfmodel.compiled import compiled
 from cfmodel.config import TrainSettings
 from cfmodel.data.parts import RatingArrays
@@ -28,8 +28,6 @@ LANES = 4
 STRETCHES = 8
 #: Rows of a cell that stay near a core, and ratings below which no cell is made.
 CELL_ROWS, CELL_RATINGS = 4096, 8192
-
-Rows = npt.NDArray[np.int32]
 
 
 class Stream(IntEnum):

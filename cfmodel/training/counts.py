@@ -3,13 +3,10 @@
 from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from cfmodel.columns import Counts, occurrences
+from cfmodel.columns import Counts, Rows, occurrences
 from cfmodel.data.parts import RatingArrays
 from cfmodel.errors import DataError
-
-Rows = npt.NDArray[np.int32]
 
 
 class RowCounts(NamedTuple):

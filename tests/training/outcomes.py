@@ -1,8 +1,10 @@
 """What trainings are compared by: what they learned, to the bit, and what they told."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch import Tensor
 from cfmodel.gradients.notation import to_plain
 from cfmodel.gradients.records import MonitorCost
 from cfmodel.training.records import EpochRecord, StepProgress
+
+#: Where a process of its own finds what the tests of this folder import.
+PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))
 
 
 def digest_of_tables(*tables: Mapping[str, Tensor], said: object) -> str:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from outcomes import digest_of_tables, without_the_clock
+from outcomes import PATHS, digest_of_tables, without_the_clock
 
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest import ingest
@@ -30,8 +30,6 @@ from cfmodel.training.records import EpochRecord, StepProgress
 from cfmodel.training.train import TrainingResult, train
 
 CPU = torch.device("cpu")
-#: Where a process of its own finds this file, and what it imports.
-PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))
 SETTINGS = TrainSettings(epochs=4, embedding_dim=4, patience=2)
 #: How often to look closely is else chosen by the clock.
 MONITOR = MonitorSettings(sample_every=8)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from outcomes import digest_of_tables, without_the_clock
+from outcomes import PATHS, digest_of_tables, without_the_clock
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
@@ -35,8 +35,6 @@ from cfmodel.training.memory import copied
 from cfmodel.training.records import EpochRecord, StepProgress
 
 CPU = torch.device("cpu")
-#: Where a process of its own finds this file, and what it imports.
-PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))
 USERS, MOVIES, RATINGS = 60, 35, 640
 ENGINES: dict[str, Any] = {"autograd": AutogradEngine, "fused": FusedEngine, "fused for cuda": CudaEngine}
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from cfmodel.columns import Rows
 from cfmodel.compiled import compiled
 from cfmodel.data.parts import RatingArrays
-from cfmodel.training.batches import Batches, Rows, cell_of, stretch_of
+from cfmodel.training.batches import Batches, cell_of, stretch_of
 from cfmodel.training.engines.crew import Crew, Phases, end, is_last, take, wait
 from cfmodel.training.shuffle import counting_sort
 
@@ -66,13 +67,13 @@ def cells_of(train: RatingArrays, batches: Batches, crew: Crew) -> Cells:
     by_user = Grouped.empty(int(user_room[-1]), count, train.rating.dtype)
     by_movie = Grouped.empty(int(movie_room[-1]), count, np.int32)
     parts = np.empty((cells, FIELDS), np.int64)
-    # Rows and ratings lie here as they come; the cells, sorted, have their users apart until they are grouped.
-    given, user = (train.user_idx, train.movie_idx, train.rating), np.empty(count, np.int32)
+    # Each rating's user, cell by cell: wanted until the cells are grouped.
+    user = np.empty(count, np.int32)
     crew.run(
         _group,
         2,
         max(cells, len(batches.stretches)),
-        given,
+        (train.user_idx, train.movie_idx, train.rating),
         batches.starts,
         batches.stretches.copy(),
         batches.users,
