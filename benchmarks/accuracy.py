@@ -18,8 +18,8 @@ import torch
 from machine import describe_machine
 
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
 from cfmodel.evaluation.evaluate import evaluate
 from cfmodel.training.train import train
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.records import TABLES, TableSample
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.recording.gradient_records import TABLES, TableSample
 
 _BITS = np.arange(512)
 #: Middle of each bucket of sign and exponent.

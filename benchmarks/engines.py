@@ -23,7 +23,7 @@ from machine import describe_machine, use_cores
 from monitor import Size, generated
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import fit
 
 SIZES = (

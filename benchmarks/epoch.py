@@ -17,10 +17,10 @@ import torch
 from machine import describe_machine
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.training.batches import default_batch_size
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.training.batching.batches import default_batch_size
+from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
-from cfmodel.training.records import EpochRecord
 
 USERS, MOVIES, RATINGS = 6_040, 3_706, 1_000_000
 EPOCHS = 8

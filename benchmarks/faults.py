@@ -13,10 +13,10 @@ import torch
 from trainings import Training, observe, of_arrays
 
 from cfmodel.baselines import fit_damped_biases
-from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.records import TABLES
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.recording.gradient_records import TABLES
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import default_batch_size
+from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.regularization import default_regularization
 
 #: The grades that are clear.

@@ -24,8 +24,8 @@ from faults import CLEAR, FAULTS, HEALTHY
 from machine import describe_machine
 from trainings import DEVELOPMENT, REPORTING, Training, observe, training_on
 
-from cfmodel.gradients.health import THRESHOLDS, judge
-from cfmodel.gradients.rules.catalogue import RULES
+from cfmodel.gradients.health.judge import THRESHOLDS, judge
+from cfmodel.gradients.health.rules.catalogue import RULES
 
 SETS = {"development": (DEVELOPMENT, 100), "reporting": (REPORTING, 200)}
 

@@ -71,8 +71,8 @@ def measured(step: str, source: Path, folder: Path) -> dict[str, float]:
 def run_step(step: str, source: str, folder: Path) -> None:
     """Do one step and print what it took."""
     from cfmodel.config import IngestSettings, SplitSettings
-    from cfmodel.data.ingest import ingest
-    from cfmodel.data.split import split
+    from cfmodel.data.ingest.ingest import ingest
+    from cfmodel.data.splitting.split import split
     from cfmodel.refs import DatasetRef
 
     before, start, start_cpu = peak_bytes(), time.perf_counter(), time.process_time()

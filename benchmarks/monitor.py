@@ -22,10 +22,10 @@ import torch
 from machine import describe_machine
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.records import MonitorCost
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.recording.gradient_records import MonitorCost
+from cfmodel.training.epoch_records import Phase
 from cfmodel.training.fit import fit
-from cfmodel.training.records import Phase
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import torch
 from machine import describe_machine
 
 from cfmodel.config import IngestSettings, SplitSettings, TrainSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import RatingArrays, load_part, load_vocabularies
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabularies
+from cfmodel.data.splitting.split import split
 from cfmodel.training.fit import fit
 from cfmodel.training.range_test import RangeTest, judge, range_test
 

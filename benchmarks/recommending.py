@@ -29,15 +29,15 @@ from machine import describe_machine
 
 from cfmodel.baselines import popularity
 from cfmodel.config import ScoringSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.evaluation.metrics import ranking_metrics
 from cfmodel.evaluation.ranking import ranking_task
-from cfmodel.history import History
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
-from cfmodel.scoring.score import score
-from cfmodel.suggestions import suggest
+from cfmodel.recommending.rated import History
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.score import score
+from cfmodel.recommending.suggest import suggest
 
 USERS, MOVIES, DIMENSION = 162_541, 59_047, 50
 TRAIN, TEST = 22_500_000, 2_500_000

@@ -26,10 +26,10 @@ from machine import describe_machine
 from trainings import Training, of_arrays, training_on
 
 from cfmodel.config import TrainSettings
-from cfmodel.training.batches import DeviceRatings, default_batch_size
+from cfmodel.training.batching.batches import DeviceRatings, default_batch_size
+from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.records import EpochRecord
 
 SOURCE = "synthetic:users=162541,movies=59047,ratings=25000000"
 BATCH_SIZES = (32_768, 65_536, 131_072, 262_144, 524_288)

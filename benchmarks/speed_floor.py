@@ -16,8 +16,8 @@ import numpy.typing as npt
 from numba import njit, prange, set_num_threads
 
 from cfmodel.config import TrainSettings
-from cfmodel.gradients.records import InitialRecord, StepBlock
-from cfmodel.training.records import EpochRecord
+from cfmodel.gradients.recording.gradient_records import InitialRecord, StepBlock
+from cfmodel.training.epoch_records import EpochRecord
 
 #: Bytes of a float32, of a rating (two rows and its truth), and tables Adam keeps: weights, two moments.
 _FLOAT, _RATING, _TABLES = 4, 12, 3

@@ -27,7 +27,7 @@ from speed_race import predict_of, train, warm_up
 from speed_sets import RatingSet, load
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 
 _COLUMNS = ("user_idx", "movie_idx", "rating")
 _PARTS = ("train", "test")

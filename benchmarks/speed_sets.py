@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from trainings import ratings_of
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 
 #: Generated sets, with the settings of the generator written out, and those read from CFMODEL_DATA_DIR.
 ML_1M, ML_25M = "synthetic ML-1M", "synthetic ML-25M"

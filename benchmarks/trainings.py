@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.data.synthetic import SyntheticSource
+from cfmodel.data.sources.synthetic import SyntheticSource
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.history import GradientHistory
+from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training import step
+from cfmodel.training.engines import step
 from cfmodel.training.fit import fit
 
 #: Ratings at hand: what development may see, and what is kept for the report.
@@ -90,7 +90,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Updates that are planned."""
-        from cfmodel.training.batches import default_batch_size
+        from cfmodel.training.batching.batches import default_batch_size
 
         size = self.settings.batch_size or default_batch_size(len(self.train))
         return max(1, round(len(self.train) / size)) * self.settings.epochs

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError, DataError
 
 #: Pull of the biases to zero, in ratings. Of 0, 2, 5, 10, 15 for users and 0, 2, 5, 10, 25 for movies, these are

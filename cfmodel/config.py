@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cfmodel.addresses import WITHOUT_SECRETS, holds_password, holds_secret, shown
 from cfmodel.errors import ConfigError
+from cfmodel.system.addresses import WITHOUT_SECRETS, holds_password, holds_secret, shown
 
 #: Rows of users and movies from which moving all of them takes most of a step.
 MANY_ROWS = 50_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cfmodel
 from cfmodel.config import PipelineSettings
-from cfmodel.digests import code_digest, sha256_of_text
 from cfmodel.refs import DatasetRef, SplitRef
+from cfmodel.system.digests import code_digest, sha256_of_text
 
 #: What a saved model needs to be loaded and asked.
 _NEEDED_BY_A_MODEL = ("torch", "safetensors", "pyarrow", "pandas", "numpy", "mlflow")

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from cfmodel import __version__
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import RowsRead
-from cfmodel.data.split import RowsSplit
+from cfmodel.data.ingest.ingest import RowsRead
+from cfmodel.data.splitting.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.promotion.decision import Decision
+from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
-from cfmodel.scoring.score import UsersScored
-from cfmodel.summary import accuracy_rows, step_seconds, training_in_words
-from cfmodel.training.records import TABLES, EpochRecord, StepProgress
+from cfmodel.run_summary import accuracy_rows, step_seconds, training_in_words
+from cfmodel.training.epoch_records import TABLES, EpochRecord, StepProgress
 
 #: Told at the end of a step: its result, its seconds and whether an earlier result was reused.
 Finish = Callable[[Any, float, bool], None]

@@ -7,7 +7,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from cfmodel.config import TrackingSettings
-from cfmodel.gradients.comparison import MOST_RUNS
+from cfmodel.gradients.report.comparison import MOST_RUNS
 from flows.guarded import flow
 from tasks.compare import compare_runs, newest_run_ids
 

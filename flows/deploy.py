@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import yaml
 
 from cfmodel import tracking
-from cfmodel.addresses import holds_secret, leaves
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, ConfigError
+from cfmodel.system.addresses import holds_secret, leaves
 from flows.api import configured_url, local_url, prefect_home, require_answer, trouble_with
 from flows.server import start_in_background
 

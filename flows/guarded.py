@@ -5,8 +5,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
-from cfmodel.addresses import secret_among
 from cfmodel.errors import ConfigError
+from cfmodel.system.addresses import secret_among
 
 P = ParamSpec("P")
 R = TypeVar("R")

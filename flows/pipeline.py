@@ -6,7 +6,6 @@ from prefect.client.schemas import State
 from prefect.states import Completed
 from pydantic import Field
 
-from cfmodel.addresses import WITHOUT_SECRETS
 from cfmodel.config import (
     Address,
     EvaluationSettings,
@@ -22,16 +21,17 @@ from cfmodel.config import (
 )
 from cfmodel.provenance import inputs_digest
 from cfmodel.refs import RunRef
+from cfmodel.system.addresses import WITHOUT_SECRETS
 from flows.guarded import flow
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
-from tasks.news import NO_NEW_DATA, is_scheduled, run_of
+from tasks.new_data import NO_NEW_DATA, is_scheduled, run_of
 from tasks.promote import promote_model
 from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
-from tasks.tracked import tracked_run
+from tasks.tracked_run import tracked_run
 from tasks.train import train_model
 
 #: Settings by dotted name; as for a source, no text among them may be an address with a secret.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cfmodel import tracking
-from cfmodel.addresses import shown
 from cfmodel.errors import CFModelError, ConfigError, DeviceError
+from cfmodel.system.addresses import shown
 from flows.api import configured_url, local_url, require_answer
 
 if TYPE_CHECKING:

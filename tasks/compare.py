@@ -8,8 +8,8 @@ from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
-from cfmodel.gradients.comparison import summary_rows
-from tasks.reporting import publish
+from cfmodel.gradients.report.comparison import summary_rows
+from tasks.prefect_output import publish
 
 
 @task(name="compare")

@@ -5,10 +5,10 @@ from prefect import task
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.evaluation.evaluate import evaluate
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.training.devices import limit_threads, resolve_device
-from tasks.reporting import report
+from tasks.prefect_output import report
 
 
 @task(name="evaluate")

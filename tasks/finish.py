@@ -10,8 +10,8 @@ from prefect.runtime import flow_run
 from cfmodel import terminal, tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.outcome import Outcome, as_markdown
 from cfmodel.refs import RunRef
+from cfmodel.run_description import Outcome, as_markdown
 from cfmodel.tracking import ListedRun
 from tasks.steps import Step
 

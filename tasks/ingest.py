@@ -6,11 +6,11 @@ from prefect import task
 from prefect.context import TaskRunContext
 
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import ingest, previous_digest, source_digest
+from cfmodel.data.ingest.ingest import ingest, previous_digest, source_digest
 from cfmodel.errors import CFModelError
 from cfmodel.refs import DatasetRef
-from tasks.caching import CACHED, cache_key
-from tasks.reporting import report
+from tasks.prefect_output import report
+from tasks.retries import CACHED, cache_key
 
 
 def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:  # noqa: ARG001 - Prefect's signature

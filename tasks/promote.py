@@ -6,9 +6,9 @@ from prefect.artifacts import create_markdown_artifact
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.promotion.decision import Decision
-from cfmodel.promotion.words import as_markdown
+from cfmodel.promotion.decision_text import as_markdown
 from cfmodel.refs import RunRef
-from tasks.reporting import publish, report
+from tasks.prefect_output import publish, report
 
 
 @task(name="promote")

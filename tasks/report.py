@@ -8,9 +8,9 @@ from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.gradients.watch import require_health
+from cfmodel.gradients.health.early_stop import require_health
 from cfmodel.refs import RunRef, SplitRef
-from tasks.reporting import publish
+from tasks.prefect_output import publish
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
 

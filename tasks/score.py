@@ -7,11 +7,11 @@ from prefect.artifacts import create_markdown_artifact
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
+from cfmodel.recommending.score import score
 from cfmodel.refs import ScoresRef
-from cfmodel.scoring.score import score
 from cfmodel.training.devices import limit_threads, resolve_device
-from tasks.caching import is_worth_a_retry
-from tasks.reporting import publish, report
+from tasks.prefect_output import publish, report
+from tasks.retries import is_worth_a_retry
 
 
 @task(name="score", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)

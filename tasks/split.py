@@ -6,10 +6,10 @@ from prefect import task
 from prefect.context import TaskRunContext
 
 from cfmodel.config import PipelineSettings
-from cfmodel.data.split import split
+from cfmodel.data.splitting.split import split
 from cfmodel.refs import DatasetRef, SplitRef
-from tasks.caching import CACHED, cache_key
-from tasks.reporting import report
+from tasks.prefect_output import report
+from tasks.retries import CACHED, cache_key
 
 
 def _split_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature

@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.client.schemas import State
 
 from cfmodel import terminal
-from cfmodel.digests import is_whole
+from cfmodel.data.storage import is_whole
 
 
 @dataclass(frozen=True)

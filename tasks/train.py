@@ -5,18 +5,18 @@ from prefect.logging import get_run_logger
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.gradients.archive import archived
-from cfmodel.gradients.watch import HealthWatch
+from cfmodel.gradients.health.early_stop import HealthWatch
+from cfmodel.gradients.recording.archive import archived
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.tracking import OpenRun
-from cfmodel.training.checkpoints import CheckpointFolder
 from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.engines.choose import choose
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.memory import memory_path
+from cfmodel.training.resuming.adam_state import memory_path
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import train
-from tasks.caching import is_worth_a_retry
-from tasks.reporting import report
+from tasks.prefect_output import report
+from tasks.retries import is_worth_a_retry
 
 
 @task(name="train", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)

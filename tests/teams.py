@@ -8,8 +8,8 @@ import torch
 
 from cfmodel import tracking
 from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run, Version
 from cfmodel.training.train import train

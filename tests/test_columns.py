@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfmodel.columns import occurrences, standard_deviation
+from cfmodel.column_statistics import occurrences, standard_deviation
 
 
 @settings(deadline=None)

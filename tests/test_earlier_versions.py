@@ -11,17 +11,17 @@ from mlflow import MlflowClient
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.errors import CheckpointError
-from cfmodel.gradients.archive import read_archive
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.recommender import Recommender
+from cfmodel.gradients.recording.archive import read_archive
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
-from cfmodel.tracking.delivery import deliver
-from cfmodel.tracking.spool import Journal
+from cfmodel.tracking.outbox.deliver import deliver
+from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.store import mlflow
-from cfmodel.training.checkpoints import CheckpointFolder
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.memory import AdamMemory
-from cfmodel.training.records import EpochRecord
+from cfmodel.training.epoch_records import EpochRecord
+from cfmodel.training.resuming.adam_state import AdamMemory
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
 
 EARLIER = Path(__file__).parent / "fixtures" / "written_by_0.1.0"

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
-from cfmodel.fold_in import PRIOR_WEIGHT, FoldIn
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.fold_in import PRIOR_WEIGHT, FoldIn
+from cfmodel.recommending.recommender import Recommender
 
 USERS, MOVIES, DIMENSION = 400, 60, 4
 
@@ -81,7 +81,7 @@ def test_blocks_change_nothing(recommender: Recommender, monkeypatch: pytest.Mon
     rng = np.random.default_rng(1)
     rows = [(user, int(movie), 3.5) for user in range(20) for movie in rng.permutation(60)[: 1 + user]]
     whole = FoldIn.of(recommender).tastes(ratings(rows), 20)
-    monkeypatch.setattr("cfmodel.fold_in._BLOCK_RATINGS", 7)
+    monkeypatch.setattr("cfmodel.recommending.fold_in._BLOCK_RATINGS", 7)
     np.testing.assert_allclose(FoldIn.of(recommender).tastes(ratings(rows), 20).embeddings, whole.embeddings, atol=1e-6)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 
 MEGABYTE = 2**20
 
@@ -16,7 +16,7 @@ INGEST = """
 import sys
 from pathlib import Path
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
 ingest(sys.argv[2], IngestSettings(), folder=Path(sys.argv[1]))
 """
 SAVE = """
@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 users = int(sys.argv[2])
 model = CollaborativeFiltering(users, 4, 64, generator=torch.Generator().manual_seed(1))
 ids = [str(number) for number in range(users)]
@@ -35,7 +35,7 @@ CHECKPOINT = """
 import sys
 from pathlib import Path
 import torch
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 table = torch.arange(int(sys.argv[2]), dtype=torch.float32)
 CheckpointFolder(Path(sys.argv[1]) / "run").write({"table": table})
 """

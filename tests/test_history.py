@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfmodel.data.parts import RatingArrays
-from cfmodel.history import History, SeenMovies
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.recommending.rated import History, SeenMovies
 
 Pair = tuple[int, int]
 
@@ -61,6 +61,6 @@ def test_a_pair_is_contained_where_it_was_given(pairs: list[Pair], asked: list[P
     given_pairs, questions = ratings(pairs), ratings(asked)
     seen = SeenMovies.of(given_pairs.user_idx, given_pairs.movie_idx, 5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cfmodel.history._BLOCK", at_once)
+        patch.setattr("cfmodel.recommending.rated._BLOCK", at_once)
         found = seen.contains(questions.user_idx, questions.movie_idx)
     assert found.tolist() == [pair in set(pairs) for pair in asked]

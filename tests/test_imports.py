@@ -1,62 +1,77 @@
-"""The direction of imports: flows -> tasks -> cfmodel, and within cfmodel from left to right."""
+"""The direction of imports: flows -> tasks -> cfmodel, from room to room one way only, and never in a circle."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-#: Left may import right; those in one group do not know each other, but for the pairs in WITHIN.
-LAYERS = [
-    {"flows"},
-    {"tasks"},
-    {"cfmodel.__main__"},
-    {"cfmodel.cli"},
-    {"cfmodel.commands"},
-    {"cfmodel.terminal", "cfmodel.reference"},
-    {"cfmodel.tracking"},
-    {"cfmodel.recorder", "cfmodel.plots", "cfmodel.profile_plot", "cfmodel.provenance", "cfmodel.housekeeping"},
-    {"cfmodel.training", "cfmodel.promotion"},
-    {"cfmodel.evaluation"},
-    {"cfmodel.serving", "cfmodel.scoring"},
-    {"cfmodel.suggestions"},
-    {"cfmodel.fold_in"},
-    {"cfmodel.recommend", "cfmodel.recommender"},
-    {"cfmodel.baselines", "cfmodel.history"},
-    {"cfmodel.data", "cfmodel.model", "cfmodel.gradients"},
-    {"cfmodel.atomic", "cfmodel.digests", "cfmodel.config", "cfmodel.refs", "cfmodel.schema"},
-    {"cfmodel.addresses", "cfmodel.columns", "cfmodel.errors", "cfmodel.outcome", "cfmodel.summary"},
-    {"cfmodel"},
-]
-WITHIN = {
-    ("cfmodel.digests", "cfmodel.refs"),
-    ("cfmodel.outcome", "cfmodel.summary"),
-    ("cfmodel.profile_plot", "cfmodel.plots"),
-    ("cfmodel.recommend", "cfmodel.recommender"),
+#: For each package, its files and folders from left to right: left may import right. Those that share a line do not
+#: know each other.
+ROOMS: dict[str, list[str]] = {
+    "": ["flows", "tasks", "cfmodel"],
+    "cfmodel": [
+        "__main__",
+        "cli",
+        "commands",
+        "terminal reference",
+        "tracking",
+        "plots provenance housekeeping",
+        "training promotion",
+        "evaluation",
+        "serving",
+        "recommending",
+        "baselines",
+        "data model gradients",
+        "column_statistics",
+        "refs config schema run_description",
+        "system",
+        "errors run_summary",
+    ],
+    "cfmodel.data": [
+        "ingest",
+        "splitting",
+        "sources reading",
+        "formats storage",
+        "vocabulary",
+    ],
+    "cfmodel.gradients": ["report", "health lesson measuring", "statistics", "recording"],
+    "cfmodel.training": [
+        "train explain",
+        "range_test",
+        "fit",
+        "divergence",
+        "fitting",
+        "val_outcome monitor_setup regularization resuming",
+        "engines",
+        "batching step_log schedule stopping",
+        "devices epoch_records",
+    ],
+    "cfmodel.training.engines": ["choose", "cuda cpu autograd", "step row_layout", "base"],
+    "cfmodel.tracking": ["logging", "models", "runs", "outbox", "recorded_model", "store", "run"],
 }
 #: `cfmodel run` is the one place in the library that reaches outward, when it is called.
-EXCEPTIONS = {("cfmodel.commands", "flows")}
+EXCEPTIONS = {("cfmodel.commands.run", "flows.local")}
 
 SOURCES = sorted(path for folder in ("flows", "tasks", "cfmodel") for path in (ROOT / folder).rglob("*.py"))
 
 
-def room(module: str) -> str:
-    """Return the file or folder of the layout that a module belongs to."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "cfmodel" else parts[0]
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def layer(name: str) -> int:
-    return next(depth for depth, rooms in enumerate(LAYERS) if name in rooms)
+MODULES = {name_of(path): path for path in SOURCES}
 
 
-def imports(path: Path, *, nested: bool = True) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if nested else tree.body:
+def imports(path: Path) -> Iterator[str]:
+    """Yield what a file imports, nested imports and those for types alone included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -64,19 +79,91 @@ def imports(path: Path, *, nested: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own(module: str) -> bool:
-    return module.split(".")[0] in {"cfmodel", "flows", "tasks"}
+@cache
+def own_imports(module: str) -> frozenset[str]:
+    """Return the modules of ours that a module imports."""
+    found = (name if name in MODULES else name.rpartition(".")[0] for name in imports(MODULES[module]))
+    return frozenset(name for name in found if name in MODULES and name != module)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_only_point_rightward(path: Path) -> None:
-    here = room(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
-    for module in filter(own, imports(path)):
-        there = room(module)
-        if there not in set().union(*LAYERS):  # `from cfmodel import __version__` names no module
-            there = there.rpartition(".")[0]
-        allowed = here == there or layer(here) < layer(there) or (here, there) in WITHIN | EXCEPTIONS
-        assert allowed, f"{here} must not import {there}"
+def child_of(package: str, module: str) -> str | None:
+    """Return the file or folder of a package that a module is, or is in; None where it is neither."""
+    inside = module.removeprefix(f"{package}.") if package else module
+    return None if inside == module and package else inside.split(".")[0]
+
+
+@pytest.mark.parametrize("package", ROOMS, ids=lambda package: package or "all")
+def test_imports_only_point_rightward(package: str) -> None:
+    depth = {room: number for number, line in enumerate(ROOMS[package]) for room in line.split()}
+    for module in MODULES:
+        here = child_of(package, module)
+        for other in own_imports(module) if here else ():
+            there = child_of(package, other)
+            if there is None or here == there or (module, other) in EXCEPTIONS:
+                continue
+            assert here in depth, f"{package}.{here} has no place in ROOMS"
+            assert depth[here] < depth[there], f"{module} must not import {other}"
+
+
+@pytest.mark.parametrize("package", [package for package in ROOMS if package])
+def test_every_room_has_its_place_and_every_place_a_room(package: str) -> None:
+    there = {child_of(package, module) for module in MODULES} - {None}
+    assert set(" ".join(ROOMS[package]).split()) == there
+
+
+def circle_in(arrows: Mapping[str, frozenset[str]]) -> list[str] | None:
+    """Return the nodes of one circle, its first again at its end; None where there is none."""
+    done: set[str] = set()
+
+    def walk(node: str, path: list[str]) -> list[str] | None:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return None
+        found = next(filter(None, (walk(other, [*path, node]) for other in sorted(arrows[node]))), None)
+        done.add(node)
+        return found
+
+    return next(filter(None, (walk(node, []) for node in arrows)), None)
+
+
+def test_no_imports_go_in_a_circle_nested_ones_included() -> None:
+    arrows = {module: own_imports(module) for module in MODULES}
+    arrows["cfmodel.commands.run"] -= {"flows.local"}
+    circle = circle_in(arrows)
+    assert circle is None, " -> ".join(circle or [])
+
+
+def test_a_circle_is_found_by_its_nodes() -> None:
+    ring = ["a", "b", "c", "a"]
+    arrows = {one: frozenset({other}) for one, other in pairwise(ring)} | {"d": frozenset({"a"})}
+    assert circle_in(arrows) == ring
+    assert circle_in(arrows | {"c": frozenset()}) is None
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    """Folders of a package that ROOMS does not list have one direction between them, too."""
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py" and name.startswith("cfmodel.")}
+    for package in sorted(packages):
+        rooms = {child_of(package, module) for module in MODULES} - {None}
+        arrows = {
+            str(room): frozenset(
+                str(child_of(package, other))
+                for module in MODULES
+                if child_of(package, module) == room
+                for other in own_imports(module)
+                if child_of(package, other) not in (None, room)
+            )
+            for room in rooms
+        }
+        circle = circle_in(arrows)
+        assert circle is None, f"{package}: {' -> '.join(circle or [])}"
+
+
+def test_a_folder_holds_about_a_dozen_files() -> None:
+    for folder in {path.parent for path in SOURCES}:
+        files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 15, f"{folder.relative_to(ROOT)} holds {len(files)} files; group them"
 
 
 def test_only_tracking_imports_mlflow_and_nothing_in_the_library_imports_prefect() -> None:

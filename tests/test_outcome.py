@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cfmodel.outcome import Outcome, as_markdown, with_promotion
+from cfmodel.run_description import Outcome, as_markdown, with_promotion
 
 METRICS = {
     "test/rmse": 0.9,

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cfmodel import plots
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.slices import ErrorByPopularity, PredictedAgainstTrue, error_by_popularity
 from cfmodel.evaluation.slices import predicted_against_true as spread
-from cfmodel.plots import Curve
-from cfmodel.training.records import TABLES
+from cfmodel.plots import plots
+from cfmodel.plots.plots import Curve
+from cfmodel.training.epoch_records import TABLES
 
 CURVES: dict[str, Curve] = {
     "train/rmse": [(1, 1.0), (2, 0.9), (3, 0.8)],

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.errors import ConfigError
-from cfmodel.history import SeenMovies
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommend import CHUNK, Scorer, catalogue_scores, popularity_scores, top_k
+from cfmodel.recommending.rated import SeenMovies
+from cfmodel.recommending.top_k import CHUNK, Scorer, catalogue_scores, popularity_scores, top_k
 
 
 def scorer(table: np.ndarray) -> Scorer:

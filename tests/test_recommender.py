@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from cfmodel import recommender as recommender_module
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError, DigestError, VocabularyError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import MANIFEST, MOVIES, USERS, WEIGHTS, Recommender
+from cfmodel.recommending import recommender as recommender_module
+from cfmodel.recommending.recommender import MANIFEST, MOVIES, USERS, WEIGHTS, Recommender
 
 FILES = (WEIGHTS, USERS, MOVIES, MANIFEST)
 

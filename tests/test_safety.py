@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cfmodel.addresses import holds_password, holds_secret, shown
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import ConfigError
+from cfmodel.system.addresses import holds_password, holds_secret, shown
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(

@@ -11,8 +11,9 @@ import torch
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
-from cfmodel.serving import RecommenderService, _load_pyfunc
+from cfmodel.recommending.mlflow_pyfunc import RecommenderService
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.serving import _load_pyfunc
 
 
 @pytest.fixture

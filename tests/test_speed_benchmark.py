@@ -25,8 +25,8 @@ from speed_watching import watch
 from trainings import ratings_of
 
 from cfmodel.config import MonitorSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.training.records import EpochRecord
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.training.epoch_records import EpochRecord
 
 FEW = line(256, 0.02, 6)
 

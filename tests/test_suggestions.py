@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError
-from cfmodel.history import History
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
-from cfmodel.suggestions import named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.recommending.rated import History
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.suggest import named, ratings_by_id, similar, suggest, suggest_to_new
 
 
 def arrays(rows: list[tuple[int, int]]) -> RatingArrays:

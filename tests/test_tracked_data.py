@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 
 from cfmodel import tracking
 from cfmodel.config import IngestSettings, SplitSettings, TrackingSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_accounts_drift_profile_picture_and_quarantine_are_in_the_store(data, ml
 
 
 def test_a_large_quarantine_stays_where_it_is(data, monkeypatch):
-    monkeypatch.setattr("cfmodel.tracking.datasets._MOST_QUARANTINE_BYTES", 10)
-    from cfmodel.tracking.datasets import dataset_files
+    monkeypatch.setattr("cfmodel.tracking.logging.datasets._MOST_QUARANTINE_BYTES", 10)
+    from cfmodel.tracking.logging.datasets import dataset_files
 
     assert "data/quarantine.parquet" not in dataset_files(data)

@@ -12,5 +12,5 @@ def test_the_wheel_holds_cfmodel_and_its_licence(root: Path, tmp_path: Path) -> 
     (wheel,) = tmp_path.glob("cfmodel-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cfmodel"}
-    assert "cfmodel/data/ingest.py" in names
+    assert "cfmodel/data/ingest/ingest.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -8,11 +8,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cfmodel import atomic, tracking
-from cfmodel.addresses import shown
+from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.housekeeping.folders import KINDS, items_of, last_used
 from cfmodel.housekeeping.policy import Item, leaving
+from cfmodel.system import atomic
+from cfmodel.system.addresses import shown
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
-from cfmodel.gradients.comparison import Comparison, role, summary_rows
+from cfmodel.gradients.report.comparison import Comparison, role, summary_rows
 
 
 def compare(settings: TrackingSettings, runs: Sequence[str], *, console: Console) -> None:

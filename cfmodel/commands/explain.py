@@ -5,13 +5,13 @@ from rich.text import Text
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.data.parts import read_split
-from cfmodel.gradients.lesson_records import Lesson
-from cfmodel.gradients.lesson_text import as_text
-from cfmodel.recommender import Recommender
+from cfmodel.data.splitting.parts import read_split
+from cfmodel.gradients.lesson.lesson_records import Lesson
+from cfmodel.gradients.lesson.text import as_text
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.tracking import RunSummary
 from cfmodel.training.explain import explain
-from cfmodel.training.memory import AdamMemory, memory_path
+from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
 
 _STYLES = (("●", "bold red"), ("○", "green"), ("▾", "bold"), ("Error decreased!", "green"), ("Error increased!", "red"))
 

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
-from cfmodel import plots
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import load_part, load_vocabularies
-from cfmodel.data.split import split
-from cfmodel.gradients.chart import Mark, draw, scale
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import load_part, load_vocabularies
+from cfmodel.data.splitting.split import split
+from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
+from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
 from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.range_test import STEPS, RangeTest, judge, range_test

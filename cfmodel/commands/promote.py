@@ -8,7 +8,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import ConfigError
 from cfmodel.promotion.decision import Decision
-from cfmodel.promotion.words import basis_of, rows_of
+from cfmodel.promotion.decision_text import basis_of, rows_of
 
 
 def promote_version(

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.data.titles import find_titles, read_titles
+from cfmodel.data.sources.titles import find_titles, read_titles
 from cfmodel.errors import ConfigError
-from cfmodel.recommend import Lists
-from cfmodel.suggestions import Suggestion, named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.recommending.suggest import Suggestion, named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.recommending.top_k import Lists
 from cfmodel.tracking import LoadedModel
 
 

@@ -5,7 +5,7 @@ from rich.console import Console
 from cfmodel import tracking
 from cfmodel.commands.ui import opening_command
 from cfmodel.config import PipelineSettings
-from cfmodel.data.sources import check
+from cfmodel.data.sources.sources import check
 from cfmodel.errors import ConfigError
 from cfmodel.refs import RunRef
 

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cfmodel import tracking
-from cfmodel.addresses import shown
 from cfmodel.config import TrackingSettings
+from cfmodel.system.addresses import shown
 from cfmodel.tracking import ListedRun
 
 _STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "error": "red", "warning": "yellow"}

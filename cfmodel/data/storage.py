@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.system.digests import sha256_of_file, sha256_of_text
 
 _IDS = [USER_ID, MOVIE_ID]
 #: Ratings that are looked at to see whether they recur, and most levels that do.
@@ -98,3 +100,24 @@ def taken(
         out: Where to put them, shape (N,); None: into a new array.
     """
     return np.take(values, places, out=out, mode="clip")
+
+
+def is_whole(ref: DatasetRef | SplitRef) -> bool:
+    """Tell whether the files a ref names are there and are the ones it names."""
+    try:
+        if isinstance(ref, DatasetRef):
+            return sha256_of_file(ref.path / "ratings.parquet") == ref.digest
+        return digest_of_parts(ref.path) == ref.digest
+    except OSError:
+        return False
+
+
+def digest_of_parts(folder: Path) -> str:
+    """Return the SHA-256 over the digests of a split's parts and vocabularies, hexadecimal."""
+    return sha256_of_text(*digests_of_parts(folder).values())
+
+
+def digests_of_parts(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each of a split's parts and vocabularies, hexadecimal, by the file's name."""
+    names = (f"{name}.parquet" for name in ("train", "val", "test", "users", "movies"))
+    return {name: sha256_of_file(folder / name) for name in names}

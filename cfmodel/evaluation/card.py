@@ -3,8 +3,8 @@
 from cfmodel.baselines import DAMPING_MOVIE, DAMPING_USER
 from cfmodel.config import EvaluationSettings
 from cfmodel.evaluation.ranking import Task
-from cfmodel.evaluation.reading import EvaluationRatings
-from cfmodel.recommender import Recommender
+from cfmodel.evaluation.read_split import EvaluationRatings
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 
 

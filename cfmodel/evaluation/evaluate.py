@@ -12,20 +12,20 @@ import torch
 
 from cfmodel.baselines import popularity
 from cfmodel.config import EvaluationSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
 from cfmodel.evaluation.card import metric_card
 from cfmodel.evaluation.metrics import EvaluationProgress, OnRecord, accuracy_metrics, ranking_metrics
 from cfmodel.evaluation.new_users import folded_in_metrics, new_user_metrics
 from cfmodel.evaluation.ranking import Task, ranking_task
-from cfmodel.evaluation.reading import EvaluationRatings, check_ids, read_ratings
+from cfmodel.evaluation.read_split import EvaluationRatings, check_ids, read_ratings
 from cfmodel.evaluation.slices import (
     ErrorByPopularity,
     PredictedAgainstTrue,
     error_by_popularity,
     predicted_against_true,
 )
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 
 __all__ = ["Evaluation", "EvaluationProgress", "evaluate"]

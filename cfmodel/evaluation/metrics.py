@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.evaluation.accuracy import Accuracy
-from cfmodel.evaluation.floors import floor_metrics, floor_predictions, lift
+from cfmodel.evaluation.baseline_errors import floor_metrics, floor_predictions, lift
 from cfmodel.evaluation.ranking import Task, rank
-from cfmodel.evaluation.reading import EvaluationRatings
+from cfmodel.evaluation.read_split import EvaluationRatings
 from cfmodel.evaluation.slices import warmth_metrics
-from cfmodel.recommend import catalogue_scores, popularity_scores
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.top_k import catalogue_scores, popularity_scores
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.accuracy import Accuracy
 from cfmodel.evaluation.identifiers import ColumnIds
-from cfmodel.fold_in import FoldIn, Tastes
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.fold_in import FoldIn, Tastes
+from cfmodel.recommending.recommender import Recommender
 
 Indices = npt.NDArray[np.int64]
 

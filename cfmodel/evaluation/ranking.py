@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cfmodel.data.parts import RatingArrays
-from cfmodel.history import SeenMovies
-from cfmodel.recommend import Scorer, top_k
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.recommending.rated import SeenMovies
+from cfmodel.recommending.top_k import Scorer, top_k
 
 #: Measures that are means over users, in the order they are logged; coverage comes after them.
 MEASURES = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate")

@@ -22,32 +22,21 @@ MLflow's global state. MLflow itself, imported in `store` alone, is loaded by th
 not by importing this package.
 """
 
-from cfmodel.tracking.comparisons import compare_runs, log_comparison
-from cfmodel.tracking.courier import recorder
-from cfmodel.tracking.datasets import log_dataset
-from cfmodel.tracking.evaluations import log_evaluation
-from cfmodel.tracking.finding import data_folders, find_run, train_settings_of
-from cfmodel.tracking.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
-from cfmodel.tracking.links import experiment_url, run_url, training_view
-from cfmodel.tracking.listing import (
-    DESCRIPTION,
-    INPUTS_DIGEST,
-    PREVIOUS_CHAMPION,
-    AliasedVersion,
-    ListedRun,
-    aliased_versions,
-    champion_besides,
-    last_completed,
-    newest_runs,
-    require_store,
-)
-from cfmodel.tracking.loading import LoadedModel, load_model
-from cfmodel.tracking.models import check_model, log_model
-from cfmodel.tracking.promotions import Rollback, promote, put_forward, put_forward_later, rollback
-from cfmodel.tracking.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
-from cfmodel.tracking.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
-from cfmodel.tracking.resuming import OpenRun, opened_run, order_of
-from cfmodel.tracking.runs import (
+from cfmodel.tracking.logging.comparisons import compare_runs, log_comparison
+from cfmodel.tracking.logging.datasets import log_dataset
+from cfmodel.tracking.logging.evaluations import log_evaluation
+from cfmodel.tracking.logging.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
+from cfmodel.tracking.logging.model import log_model
+from cfmodel.tracking.models.load import LoadedModel, load_model
+from cfmodel.tracking.models.promotions import Rollback, promote, put_forward, put_forward_later, rollback
+from cfmodel.tracking.models.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
+from cfmodel.tracking.outbox.journal import Journal, journal_folder, spool_folder
+from cfmodel.tracking.outbox.metric_sink import recorder
+from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.recorded_model import check_model
+from cfmodel.tracking.run import Run, RunSummary, TrackedRun
+from cfmodel.tracking.runs.find_runs import data_folders, find_run, train_settings_of
+from cfmodel.tracking.runs.lifecycle import (
     end_run,
     ended_on_error,
     log_metrics,
@@ -60,11 +49,23 @@ from cfmodel.tracking.runs import (
     start_run,
     told_of,
 )
-from cfmodel.tracking.spool import Journal, journal_folder, spool_folder
+from cfmodel.tracking.runs.links import experiment_url, run_url, training_view
+from cfmodel.tracking.runs.list_runs import (
+    DESCRIPTION,
+    INPUTS_DIGEST,
+    PREVIOUS_CHAMPION,
+    AliasedVersion,
+    ListedRun,
+    aliased_versions,
+    champion_besides,
+    last_completed,
+    newest_runs,
+    require_store,
+)
+from cfmodel.tracking.runs.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
+from cfmodel.tracking.runs.resuming import OpenRun, opened_run, order_of
+from cfmodel.tracking.runs.sync import Synced, require_recorded, sync, sync_earlier, unsent
 from cfmodel.tracking.store import resolve_uri
-from cfmodel.tracking.syncing import Synced, require_recorded, sync, sync_earlier, unsent
-from cfmodel.tracking.telling import tell_files
-from cfmodel.tracking.tracked import Run, RunSummary, TrackedRun
 
 __all__ = [
     "CHALLENGER",

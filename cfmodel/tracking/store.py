@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-from cfmodel.addresses import shown
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import StoreAwayError, TrackingError
+from cfmodel.system.addresses import shown
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
 

@@ -1,5 +1,7 @@
 """From the name of a device to a device that answers."""
 
+import os
+
 import torch
 
 from cfmodel.errors import DeviceError
@@ -40,3 +42,8 @@ def limit_threads(threads: int | None) -> None:
     """Let torch use that many CPU threads in this process; None leaves torch's own choice."""
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,18 +8,18 @@ import numpy.typing as npt
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays, load_together
+from cfmodel.data.splitting.parts import RatingArrays, load_together
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError, VocabularyError
-from cfmodel.gradients.lesson import teach
-from cfmodel.gradients.lesson_records import Example, Lesson, NextStep
+from cfmodel.gradients.lesson.lesson import teach
+from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
-from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.engines.step import loss_of
 from cfmodel.training.fitting import BLOCK
-from cfmodel.training.memory import AdamMemory
-from cfmodel.training.step import loss_of
+from cfmodel.training.resuming.adam_state import AdamMemory
 
 _CPU = torch.device("cpu")
 

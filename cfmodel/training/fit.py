@@ -10,19 +10,19 @@ import numpy as np
 import torch
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Stream, default_batch_size, generator
-from cfmodel.training.counts import RowCounts
+from cfmodel.training.batching.batches import Stream, default_batch_size, generator
+from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.divergence import IdsOf, explained
+from cfmodel.training.epoch_records import OnRecord, Phase, StepProgress
 from cfmodel.training.fitting import Fitting
-from cfmodel.training.floors import val_outcome
-from cfmodel.training.interrupts import Interrupted, ShouldStop, never
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.memory import AdamMemory
-from cfmodel.training.records import OnRecord, Phase, StepProgress
 from cfmodel.training.regularization import default_regularization
+from cfmodel.training.resuming.adam_state import AdamMemory
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.interrupts import Interrupted, ShouldStop, never
+from cfmodel.training.val_outcome import val_outcome
 
 #: What the learning rate is multiplied by where a training that diverged is tried again.
 RETRY_RATE = 0.1

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.monitor import Monitor
+from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings, batches_for
-from cfmodel.training.counts import RowCounts
+from cfmodel.training.batching.batches import DeviceRatings, batches_for
+from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
-from cfmodel.training.log import NO_STEPS, StepLog
-from cfmodel.training.memory import AdamMemory, copied
-from cfmodel.training.record_log import packed, unpacked
-from cfmodel.training.records import EpochRecord, OnRecord, Phase, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, OnRecord, Phase, StepProgress
+from cfmodel.training.monitor_setup import monitor_of
+from cfmodel.training.resuming.adam_state import AdamMemory, copied
+from cfmodel.training.resuming.record_replay import packed, unpacked
+from cfmodel.training.step_log import NO_STEPS, StepLog
 from cfmodel.training.stopping import EarlyStopping
-from cfmodel.training.watching import monitor_of
 
 #: Ratings scored at a time; below the size from which torch splits a sum over threads, so that the
 #: result does not depend on their number.

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings, batches_for
+from cfmodel.training.batching.batches import DeviceRatings, batches_for
 from cfmodel.training.engines.autograd import adam_of
+from cfmodel.training.engines.step import update
 from cfmodel.training.fit import initial_model
 from cfmodel.training.fitting import BLOCK
 from cfmodel.training.regularization import default_regularization
-from cfmodel.training.step import update
 
 #: From a rate that moves nothing to the highest one the settings take, 40 steps to each factor of ten.
 LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241

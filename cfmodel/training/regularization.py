@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from cfmodel.columns import Counts, standard_deviation
-from cfmodel.data.parts import RatingArrays
-from cfmodel.training.counts import RowCounts
+from cfmodel.column_statistics import Counts, standard_deviation
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.training.batching.row_counts import RowCounts
 
 #: Chosen on validation slices of three data sets; see docs/defaults.md.
 STRENGTH = 0.7

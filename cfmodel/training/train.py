@@ -9,16 +9,16 @@ from typing import Any, Self
 import torch
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays, concatenate, load_part, load_vocabularies
+from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part, load_vocabularies
 from cfmodel.data.vocabulary import Vocabulary
-from cfmodel.history import History
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.rated import History
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
+from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.interrupts import heard_between_steps, never
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.memory import AdamMemory
-from cfmodel.training.records import OnRecord
+from cfmodel.training.resuming.adam_state import AdamMemory
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.interrupts import heard_between_steps, never
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from click.testing import CliRunner, Result
 from cfmodel import tracking
 from cfmodel.cli import main
 from cfmodel.config import PipelineSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import RatingArrays, concatenate, load_part
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part
+from cfmodel.data.splitting.split import split
 from cfmodel.errors import DataError, DigestError, TrackingError, VocabularyError
-from cfmodel.gradients.lesson import adam_step
+from cfmodel.gradients.lesson.lesson import adam_step
 from cfmodel.refs import SplitRef
-from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.engines.step import update
 from cfmodel.training.explain import explain
-from cfmodel.training.memory import AdamMemory, memory_path
-from cfmodel.training.step import update
+from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
 from cfmodel.training.train import TrainingResult, train
 
 SOURCE = "synthetic:users=60,movies=40,ratings=1200"

@@ -11,8 +11,8 @@ from rich.console import Console
 from cfmodel import tracking
 from cfmodel.commands.runs import list_runs
 from cfmodel.config import PipelineSettings, TrackingSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
 from cfmodel.errors import TrackingError
 
 

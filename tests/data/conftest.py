@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
 from cfmodel.schema import RATINGS
 
 

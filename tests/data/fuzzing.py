@@ -29,8 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings, PipelineSettings, setting_fields
-from cfmodel.data import sources
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.sources import sources
 from cfmodel.errors import CFModelError
 
 MOST_SECONDS = 10.0
@@ -232,7 +232,7 @@ def fuzz(count: int, *, seed: int = 0, only: int | None = None) -> tuple[Counter
     files = seeds()
     base = Path(tempfile.mkdtemp(prefix="cfmodel-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     # cfmodel's own source does not change meanwhile, and a disk need not keep what is thrown away.
-    with mock.patch("cfmodel.data.ingest.code_digest", return_value="fuzz"), mock.patch("os.fsync"):
+    with mock.patch("cfmodel.data.ingest.ingest.code_digest", return_value="fuzz"), mock.patch("os.fsync"):
         for number, rng in inputs(seed, count, only):
             folder = base / str(number)
             folder.mkdir()

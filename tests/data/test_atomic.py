@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from cfmodel import atomic
+from cfmodel.system import atomic
 
 
 def names(folder):

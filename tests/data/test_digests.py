@@ -2,8 +2,9 @@ import hashlib
 import re
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.digests import code_digest, is_whole, sha256_of_file, sha256_of_text
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.storage import is_whole
+from cfmodel.system.digests import code_digest, sha256_of_file, sha256_of_text
 
 
 def test_the_digest_of_a_file_is_the_sha256_of_its_bytes(tmp_path):

@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from cfmodel.config import IngestSettings
-from cfmodel.data import downloads
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.sources import downloads
 from cfmodel.errors import DataError
 
 RATINGS = b"1::2::3::4\n5::6::1::7\n"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.storage import read_ratings
 from cfmodel.errors import DataError
 from cfmodel.refs import Accounts
@@ -72,8 +72,8 @@ def test_it_is_what_a_dictionary_would_do(pairs, policy, tmp_path_factory):
 
 
 def test_they_are_found_across_row_groups(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 200)
-    monkeypatch.setattr("cfmodel.data.writing._ROW_GROUP_ROWS", 50)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 200)
+    monkeypatch.setattr("cfmodel.data.ingest.ratings_sink._ROW_GROUP_ROWS", 50)
     lines = [f"{user % 100},m{user % 100},{1 + user // 100},{user}\n" for user in range(300)]
     ref, rows = read(write("x.csv", "".join(lines)))
     assert sorted(rows) == sorted((str(user), f"m{user}", 3.0, 200 + user) for user in range(100))

@@ -37,12 +37,12 @@ def test_an_encoding_that_the_file_does_not_have_is_refused(read, write):
 
 
 def test_utf_16_holds_across_blocks(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 33)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 33)
     assert read(write("x.csv", TEXT.replace("\n", "\r\n").encode("utf-16")))[1] == ROWS
 
 
 def test_a_row_in_another_encoding_than_its_file_is_bad_only_where_an_id_is_hit(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.sniff._FIRST_BLOCK_BYTES", 60)
+    monkeypatch.setattr("cfmodel.data.formats.sniff._FIRST_BLOCK_BYTES", 60)
     lines = [
         b"title,user,item,rating\n",
         b"x,1,1,3\n" * 10,
@@ -319,7 +319,7 @@ def test_a_file_is_what_it_holds_and_not_what_its_name_says(read, write):
 
 
 def test_a_file_that_unpacks_without_end_is_refused(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams._FROM_BYTES", 1_000_000)
+    monkeypatch.setattr("cfmodel.data.formats.compressed._FROM_BYTES", 1_000_000)
     path = write("x.csv.zst", pa.compress(b"1,2,3\n" * 1_000_000, codec="zstd", asbytes=True))
     with pytest.raises(DataError, match=r"x.csv.zst: unpacks to more than 200 times its size"):
         read(path)

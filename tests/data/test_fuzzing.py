@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings
-from cfmodel.data import rows as rows_module
-from cfmodel.data.ingest import ingest
-from cfmodel.data.raw import Judged
-from cfmodel.data.records import blocks_of_records
+from cfmodel.data.formats.raw_rows import Judged
+from cfmodel.data.formats.record_ends import blocks_of_records
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.reading import check_rows as rows_module
 from cfmodel.data.storage import read_ratings
 from cfmodel.errors import CFModelError
 
@@ -34,7 +34,7 @@ def test_the_fuzzer_finds_a_row_that_is_lost(monkeypatch):
         kept = judged.ratings.slice(1) if judged.ratings.num_rows > 5 else judged.ratings
         return Judged(kept, judged.bad, judged.uncut, judged.unrated, judged.ignored)
 
-    monkeypatch.setattr("cfmodel.data.readers.judge", forgetful)
+    monkeypatch.setattr("cfmodel.data.reading.read_file.judge", forgetful)
     _, faults = fuzz(60, seed=1)
     assert "rows do not add up" in "".join(faults)
 
@@ -82,7 +82,7 @@ def json_lines(table):
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_what_is_read(table, write, encoding, block, tmp_path_factory, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", block)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
     folder = tmp_path_factory.mktemp("table")
     path = folder / "x.csv"
     path.write_bytes(write(table).encode(encoding))

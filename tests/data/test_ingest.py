@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cfmodel.config import ColumnNames, IngestSettings
-from cfmodel.data.ingest import RowsRead, ingest, source_digest
+from cfmodel.data.ingest.ingest import RowsRead, ingest, source_digest
 from cfmodel.errors import DataError
 
 ROWS = [("1", "31", 2.5, 1260759144), ("007", "31", 4.0, 1260759179), ("7", "b,c", 5.0, 1260759180)]
@@ -140,7 +140,7 @@ def test_separator_and_header_can_be_set(read, write):
 
 
 def test_separators_of_several_characters_hold_across_blocks(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 64)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 64)
     rows = [(str(user), str(user % 7), float(user % 5), user) for user in range(200)]
     assert read(write("ratings.dat", text("::", rows=rows)))[1] == rows
     lines = "".join(json.dumps({"user": u, "item": m, "rating": r, "ts": t}) + "\n" for u, m, r, t in rows)
@@ -283,7 +283,7 @@ def test_a_bad_row_stops_with_file_row_value_and_remedy(row, problem, header, re
 
 
 def test_a_bad_row_of_a_later_block_is_counted_from_the_start_of_its_file(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 100)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 100)
     good, bad = "".join(f"{user},2,3\n" for user in range(500)), "1,2,x\n"
     write("set/a.csv", good)
     path = write("set/b.csv", good + bad)
@@ -433,7 +433,7 @@ def test_the_source_is_left_as_it_was(read, write):
 
 
 def test_reading_is_reported_with_rows_and_the_share_read(write, tmp_path, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 10_000)
     path = write("x.csv", "1,2,3\n" * 10_000)
     records = []
     ingest(str(path), IngestSettings(), folder=tmp_path, on_record=records.append)

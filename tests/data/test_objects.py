@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cfmodel.config import IngestSettings
-from cfmodel.data import sources
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.sources import sources
 from cfmodel.errors import DataError
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfmodel import profile_plot
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest, previous_digest, source_digest
-from cfmodel.data.profile import Profile, read_profile
+from cfmodel.data.ingest.ingest import ingest, previous_digest, source_digest
+from cfmodel.data.ingest.profile import Profile, read_profile
 from cfmodel.errors import DataError, DigestError
+from cfmodel.plots import profile_plot
 from cfmodel.refs import Accounts
 
 DAY = 86_400
@@ -63,7 +63,7 @@ def test_it_is_what_numpy_says(ratings, moments, tmp_path_factory, monkeypatch_m
 def monkeypatch_module():
     """Ratings of more than a few levels are binned, here from five on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cfmodel.data.profile._MOST_LEVELS", 5)
+        patch.setattr("cfmodel.data.ingest.profile._MOST_LEVELS", 5)
         yield
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import ingest
+from cfmodel.data.ingest.ingest import ingest
 from cfmodel.errors import DataError
 from cfmodel.refs import Accounts
 
@@ -43,7 +43,7 @@ def test_bad_rows_are_set_aside_with_file_row_text_and_reason(read, write):
 
 
 def test_row_numbers_hold_across_blocks_and_files(read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", 64)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 64)
     write("set/a.csv", HEAD + "".join(f"{user},1,{'x' if user % 7 == 0 else 3},5\n" for user in range(1, 100)))
     path = write("set/b.csv", "".join(f"{user},2,{'3' if user % 5 else '3,4'},5\n" for user in range(1, 100)))
     ref, rows = read(path.parent, on_bad_row="quarantine", max_bad_fraction=1)
@@ -120,7 +120,7 @@ def test_a_long_row_is_kept_cut_short(read, write):
     ],
 )
 def test_a_quote_that_does_not_close_costs_its_line_alone(bad, others, block, read, write, monkeypatch):
-    monkeypatch.setattr("cfmodel.data.streams.BLOCK_BYTES", block)
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
     rows = [f"{user},{user},{user % 5},{others}" for user in range(50)]
     path = write("x.csv", "\n".join([*rows[:20], bad, *rows[20:]]) + "\n")
     ref, kept = read(path, on_bad_row="quarantine", max_bad_fraction=1, columns={"timestamp": ""})

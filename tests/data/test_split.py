@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings, SplitSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import concatenate, load_part, load_together, load_vocabularies
-from cfmodel.data.split import RowsSplit, split
-from cfmodel.digests import is_whole, sha256_of_file
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import concatenate, load_part, load_together, load_vocabularies
+from cfmodel.data.splitting.split import RowsSplit, split
+from cfmodel.data.storage import is_whole
 from cfmodel.errors import ConfigError, DataError, DigestError
 from cfmodel.schema import RATINGS
+from cfmodel.system.digests import sha256_of_file
 
 PARTS = ("train", "val", "test")
 few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cfmodel.data.synthetic import SyntheticSource
+from cfmodel.data.sources.synthetic import SyntheticSource
 from cfmodel.errors import ConfigError
 from cfmodel.schema import RATINGS
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cfmodel.data.titles import find_titles, read_titles
+from cfmodel.data.sources.titles import find_titles, read_titles
 from cfmodel.errors import DataError
 
 CSV = 'movieId,title,genres\n007,"Good, the Bad and the Ugly, The (1966)",Western\n2,Amélie,Comedy\n'

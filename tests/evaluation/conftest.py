@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from cfmodel.data.storage import digest_of_parts
 from cfmodel.data.vocabulary import Vocabulary
-from cfmodel.digests import digest_of_parts
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.schema import RATINGS
 

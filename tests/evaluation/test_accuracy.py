@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.evaluation.accuracy import Accuracy
-from cfmodel.evaluation.floors import floor_metrics, lift
+from cfmodel.evaluation.baseline_errors import floor_metrics, lift
 
 RATINGS = st.lists(st.tuples(st.floats(1, 5), st.floats(1, 5)), min_size=1, max_size=50)
 

@@ -10,7 +10,7 @@ import torch
 from cfmodel.config import EvaluationSettings
 from cfmodel.errors import DataError, DigestError, DivergedError
 from cfmodel.evaluation.evaluate import Evaluation, EvaluationProgress, evaluate
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 
 TRAIN = [("a", "x", 5.0), ("a", "y", 1.0), ("b", "x", 3.0), ("b", "z", 3.0)]

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from cfmodel.config import EvaluationSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.evaluation.evaluate import evaluate
 from cfmodel.evaluation.identifiers import ColumnIds
 from cfmodel.evaluation.new_users import folded_in_metrics, new_user_metrics
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 
 USERS, MOVIES, NOISE = 300, 120, 0.2

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.ranking import Task, coverage, mean_measures, rank, ranking_task
-from cfmodel.recommend import Scorer
+from cfmodel.recommending.top_k import Scorer
 
 NOTHING = RatingArrays(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
 

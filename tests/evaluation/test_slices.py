@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.slices import error_by_popularity, predicted_against_true, warmth_metrics
 
 

@@ -8,7 +8,7 @@ from prefect import flow
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.provenance import inputs_digest
 from cfmodel.refs import DatasetRef
-from tasks.news import is_scheduled, run_of
+from tasks.new_data import is_scheduled, run_of
 
 
 def dataset(digest: str) -> DatasetRef:

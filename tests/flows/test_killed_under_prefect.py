@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import AwaitingRetry, Cancelling
 
-from cfmodel.tracking.leases import Heartbeat
+from cfmodel.tracking.runs.leases import Heartbeat
 
 SOURCE = "synthetic:users=300,movies=150,ratings=20000"
 #: Long enough to be met in the middle: a second or so an epoch.

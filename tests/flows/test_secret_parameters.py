@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from cfmodel.addresses import secret_among
 from cfmodel.errors import ConfigError
+from cfmodel.system.addresses import secret_among
 from flows.comparison import comparison
 from flows.pipeline import pipeline
 from flows.scoring import scoring

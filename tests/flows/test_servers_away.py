@@ -14,7 +14,7 @@ from mlflow_servers import Server
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from flows.server import prefect_server
 
 SOURCE = "synthetic:users=300,movies=100,ratings=8000"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 
 SOURCE = "synthetic:users=300,movies=100,ratings=8000"
 SMALL = ["--set", "train.epochs=3", "--set", "train.embedding_dim=4", "--set", "runtime.device=cpu"]

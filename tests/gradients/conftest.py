@@ -13,17 +13,17 @@ from viewer import FRAME, VERDICTS, Viewer
 
 from cfmodel import tracking
 from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings, TrackingSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
-from cfmodel.gradients.archive import archived
-from cfmodel.gradients.comparison import ComparedRun, Comparison
-from cfmodel.gradients.comparison_page import comparison_page
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.report import gradient_report
-from cfmodel.gradients.verdicts import HealthReport
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
+from cfmodel.gradients.health.verdicts import HealthReport
+from cfmodel.gradients.recording.archive import archived
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.report.comparison import ComparedRun, Comparison
+from cfmodel.gradients.report.comparison_page import comparison_page
+from cfmodel.gradients.report.run_report import gradient_report
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.memory import memory_path
+from cfmodel.training.resuming.adam_state import memory_path
 from cfmodel.training.train import train
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cfmodel.gradients.records import (
+from cfmodel.gradients.recording.gradient_records import (
     TABLES,
     EpochGradients,
     GradientRecord,

@@ -10,8 +10,8 @@ import pytest
 from histories import history
 
 from cfmodel.errors import DigestError
-from cfmodel.gradients.archive import HISTOGRAM_SCHEMA, archived, bucket_bounds, read_archive, write_archive
-from cfmodel.gradients.records import StepSample
+from cfmodel.gradients.recording.archive import HISTOGRAM_SCHEMA, archived, bucket_bounds, read_archive, write_archive
+from cfmodel.gradients.recording.gradient_records import StepSample
 
 
 def same(one: Any, other: Any) -> bool:

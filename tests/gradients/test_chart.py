@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cfmodel.gradients.chart import Mark, draw, scale
+from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
 
 
 def test_every_line_is_as_wide_as_the_others_and_the_axis_closes_it() -> None:

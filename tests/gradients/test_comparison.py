@@ -9,7 +9,9 @@ import pytest
 from histories import bucket, history
 
 from cfmodel.errors import ConfigError
-from cfmodel.gradients.comparison import (
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.recording.gradient_records import TABLES, TableSample
+from cfmodel.gradients.report.comparison import (
     MOST_RUNS,
     ComparedRun,
     Comparison,
@@ -18,11 +20,9 @@ from cfmodel.gradients.comparison import (
     norm_curve,
     summary_rows,
 )
-from cfmodel.gradients.comparison_page import comparison_page
-from cfmodel.gradients.difference import gradient_difference
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.page import LARGEST_PAGE
-from cfmodel.gradients.records import TABLES, TableSample
+from cfmodel.gradients.report.comparison_page import comparison_page
+from cfmodel.gradients.report.histogram_difference import gradient_difference
+from cfmodel.gradients.report.page import LARGEST_PAGE
 
 
 def run(number: int, *, scale: float = 1.0, epochs: int = 2, **params: str) -> ComparedRun:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cfmodel.gradients.look import Found, TensorLook, Watched
-from cfmodel.gradients.rows import CompiledLook, WatchedOnHost
-from cfmodel.gradients.touched import TouchedRows
+from cfmodel.gradients.measuring.table_look import Found, TensorLook, Watched
+from cfmodel.gradients.measuring.table_look_cpu import CompiledLook, WatchedOnHost
+from cfmodel.gradients.measuring.touched_rows import TouchedRows
 
 ROWS, TOUCHED = 40, torch.tensor([3, 4, 17, 39])
 EXACT = ("gradient_counts", "zeros", "infinities", "row_norm_counts", "number")

@@ -12,13 +12,13 @@ from histories import history
 
 from cfmodel.config import HealthSettings
 from cfmodel.errors import UnhealthyError
-from cfmodel.gradients.health import THRESHOLDS, judge
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.records import EpochGradients, InitialRecord, Outcome, StepBlock, StepSample
-from cfmodel.gradients.rules.catalogue import RULES
-from cfmodel.gradients.thresholds import Thresholds
-from cfmodel.gradients.verdicts import HealthReport, Verdict
-from cfmodel.gradients.watch import HealthWatch
+from cfmodel.gradients.health.early_stop import HealthWatch
+from cfmodel.gradients.health.judge import THRESHOLDS, judge
+from cfmodel.gradients.health.rules.catalogue import RULES
+from cfmodel.gradients.health.thresholds import Thresholds
+from cfmodel.gradients.health.verdicts import HealthReport, Verdict
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.recording.gradient_records import EpochGradients, InitialRecord, Outcome, StepBlock, StepSample
 
 Change = Callable[[Any], Any]
 

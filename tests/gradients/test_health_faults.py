@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from faults import FAULTS, HEALTHY
 from trainings import Training, observe, training_on
 
-from cfmodel.gradients.health import judge
+from cfmodel.gradients.health.judge import judge
 
 SMALL = "synthetic:users=200,movies=120,ratings=9000"
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cfmodel.gradients.buckets import BUCKETS, bucket_lower_bounds, magnitude_quantiles
-from cfmodel.gradients.histogram import _counted_on_device, bucket_counts
+from cfmodel.gradients.recording.buckets import BUCKETS, bucket_lower_bounds, magnitude_quantiles
+from cfmodel.gradients.statistics.histogram import _counted_on_device, bucket_counts
 
 SPECIAL = [0.0, -0.0, 1e-45, -1e-40, 1.1754944e-38, float("inf"), float("-inf"), float("nan"), 1.0, -1.0, 3.4e38]
 

@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 import pytest
 from histories import history
 
-from cfmodel.gradients.comparison import ComparedRun, Comparison
-from cfmodel.gradients.comparison_page import comparison_page
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.report import gradient_report
-from cfmodel.gradients.verdicts import HealthReport, Verdict
+from cfmodel.gradients.health.verdicts import HealthReport, Verdict
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.report.comparison import ComparedRun, Comparison
+from cfmodel.gradients.report.comparison_page import comparison_page
+from cfmodel.gradients.report.run_report import gradient_report
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from cfmodel.gradients.lesson import adam_step, clip_coefficient, teach
-from cfmodel.gradients.lesson_html import as_html
-from cfmodel.gradients.lesson_records import Example, Lesson, NextStep
-from cfmodel.gradients.lesson_text import as_text
+from cfmodel.gradients.lesson.html import as_html
+from cfmodel.gradients.lesson.lesson import adam_step, clip_coefficient, teach
+from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
+from cfmodel.gradients.lesson.text import as_text
 from cfmodel.model import CollaborativeFiltering
 
 BY_HAND = Example(

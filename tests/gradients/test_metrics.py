@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from histories import history
 
-from cfmodel.gradients.metrics import sample_metrics
-from cfmodel.gradients.records import EpochGradients, GradientRecord, StepSample
-from cfmodel.recorder import Point, Recorder
-from cfmodel.training.records import EpochRecord, Phase
+from cfmodel.gradients.recording.gradient_metrics import sample_metrics
+from cfmodel.gradients.recording.gradient_records import EpochGradients, GradientRecord, StepSample
+from cfmodel.tracking.outbox.training_metrics import Point, Recorder
+from cfmodel.training.epoch_records import EpochRecord, Phase
 
 
 def epoch(number: int, phase: Phase) -> EpochRecord:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.records import QUANTILES, TABLES, StepBlock, StepSample
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.recording.gradient_records import QUANTILES, TABLES, StepBlock, StepSample
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.engines.step import clip_gradients, loss_of
 from cfmodel.training.fit import fit, initial_model
 from cfmodel.training.schedule import learning_rate_at
-from cfmodel.training.step import clip_gradients, loss_of
 
 USERS, MOVIES, BATCH, RATINGS = 80, 30, 48, 480
 SETTINGS = TrainSettings(

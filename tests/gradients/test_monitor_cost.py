@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cfmodel.config import MonitorSettings, PipelineSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError, DivergedError
-from cfmodel.gradients.look import Watched
-from cfmodel.gradients.records import (
+from cfmodel.gradients.measuring.probe import Position, Probe
+from cfmodel.gradients.measuring.step_scalars import StepReducer
+from cfmodel.gradients.measuring.stopwatch import Stopwatch, clock_of
+from cfmodel.gradients.measuring.table_look import Watched
+from cfmodel.gradients.recording.gradient_records import (
     TABLES,
     EpochGradients,
     InitialRecord,
@@ -21,14 +24,11 @@ from cfmodel.gradients.records import (
     StepBlock,
     StepSample,
 )
-from cfmodel.gradients.sampling import Position, Probe
-from cfmodel.gradients.scalars import StepReducer
-from cfmodel.gradients.stopwatch import Stopwatch, clock_of
-from cfmodel.training.batches import DeviceRatings
+from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import AutogradEngine
+from cfmodel.training.engines.step import update
 from cfmodel.training.fit import fit, initial_model
 from cfmodel.training.fitting import Fitting
-from cfmodel.training.step import update
 
 CPU = torch.device("cpu")
 USERS, MOVIES = 50, 30

@@ -7,9 +7,9 @@ import pytest
 from histories import history
 from viewer import VERDICTS, drawing, move, readout
 
-from cfmodel.gradients.records import TABLES, StepSample
-from cfmodel.gradients.report import gradient_report
-from cfmodel.gradients.verdicts import HealthReport
+from cfmodel.gradients.health.verdicts import HealthReport
+from cfmodel.gradients.recording.gradient_records import TABLES, StepSample
+from cfmodel.gradients.report.run_report import gradient_report
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.archive import write_archive
-from cfmodel.gradients.records import TABLES
+from cfmodel.gradients.recording.archive import write_archive
+from cfmodel.gradients.recording.gradient_records import TABLES
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
 

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from histories import bucket, history
 
-from cfmodel.gradients.history import GradientHistory
-from cfmodel.gradients.images import epoch_images, shares, shown_epochs
-from cfmodel.gradients.page import LARGEST_PAGE
-from cfmodel.gradients.pictures import (
+from cfmodel.gradients.health.rules.catalogue import RULES
+from cfmodel.gradients.health.verdicts import HealthReport, Verdict
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.recording.gradient_records import TABLES
+from cfmodel.gradients.report.epoch_images import epoch_images, shares, shown_epochs
+from cfmodel.gradients.report.page import LARGEST_PAGE
+from cfmodel.gradients.report.page_data import (
     MOST_POINTS,
     MOST_SAMPLES,
     OctaveAxis,
@@ -21,11 +24,8 @@ from cfmodel.gradients.pictures import (
     phase_pictures,
     thinned,
 )
-from cfmodel.gradients.records import TABLES
-from cfmodel.gradients.report import gradient_report
-from cfmodel.gradients.rules.catalogue import RULES
-from cfmodel.gradients.verdict_section import part_of
-from cfmodel.gradients.verdicts import HealthReport, Verdict
+from cfmodel.gradients.report.run_report import gradient_report
+from cfmodel.gradients.report.verdicts_html import part_of
 
 HEALTHY = HealthReport(())
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cfmodel.gradients.population import Population
-from cfmodel.gradients.quantiles import quantiles
-from cfmodel.gradients.rank import effective_rank
-from cfmodel.gradients.records import QUANTILES, TableHealth
-from cfmodel.gradients.scalars import StepReducer
-from cfmodel.gradients.table_pass import CompiledPass, TensorPass
-from cfmodel.gradients.tables import TableWatch
-from cfmodel.gradients.touched import TouchedRows, _marked, popularity_deciles, rows_touched
-from cfmodel.training.batches import DeviceRatings
+from cfmodel.gradients.measuring.epoch_look import TableWatch
+from cfmodel.gradients.measuring.epoch_pass import CompiledPass, TensorPass
+from cfmodel.gradients.measuring.rating_statistics import Population
+from cfmodel.gradients.measuring.step_scalars import StepReducer
+from cfmodel.gradients.measuring.touched_rows import TouchedRows, _marked, popularity_deciles, rows_touched
+from cfmodel.gradients.recording.gradient_records import QUANTILES, TableHealth
+from cfmodel.gradients.statistics.quantiles import quantiles
+from cfmodel.gradients.statistics.rank import effective_rank
+from cfmodel.training.batching.batches import DeviceRatings
 
 rows = st.lists(st.integers(0, 19), min_size=1, max_size=40)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cfmodel.gradients.verdicts import Verdict
+from cfmodel.gradients.health.verdicts import Verdict
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Frame, Page

@@ -19,7 +19,7 @@ from cfmodel import tracking
 from cfmodel.commands.clean import Shelf, clean
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import RunRef
 from flows.pipeline import pipeline
 

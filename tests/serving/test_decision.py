@@ -6,7 +6,7 @@ import pytest
 from cfmodel.config import PromotionSettings
 from cfmodel.promotion.bootstrap import Difference
 from cfmodel.promotion.decision import Comparison, Decision, judge
-from cfmodel.promotion.words import as_markdown
+from cfmodel.promotion.decision_text import as_markdown
 
 BETTER = Difference(0.90, 0.95, -0.06, -0.04, 0.95)
 UNSURE = Difference(0.90, 0.91, -0.03, 0.01, 0.95)

@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from teams import Team
 
 from cfmodel import tracking
-from cfmodel.data.parts import load_part
+from cfmodel.data.splitting.parts import load_part
 from cfmodel.errors import DataError, DigestError, TrackingError
-from cfmodel.promotion.rows import common_rows
-from cfmodel.recommender import Recommender
+from cfmodel.promotion.comparison_rows import common_rows
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.tracking import Version
 
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from cfmodel.config import ScoringSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import PublishError, VocabularyError
-from cfmodel.history import History
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.check_lists import check
+from cfmodel.recommending.publish_lists import publish
+from cfmodel.recommending.rated import History
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.score import UsersScored, score
 from cfmodel.schema import RECOMMENDATIONS
-from cfmodel.scoring.check import check
-from cfmodel.scoring.publish import publish
-from cfmodel.scoring.score import UsersScored, score
 
 USERS, MOVIES, K = 23, 40, 5
 

@@ -20,8 +20,8 @@ from mlflow_servers import free_port, serving
 from teams import Team
 
 from cfmodel import tracking
-from cfmodel.recommender import Recommender
-from cfmodel.serving import RecommenderService
+from cfmodel.recommending.mlflow_pyfunc import RecommenderService
+from cfmodel.recommending.recommender import Recommender
 
 #: MLflow starts its server by name: it is found where this Python is.
 ON_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -11,10 +11,10 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.records import TABLES, EpochRecord
+from cfmodel.training.epoch_records import TABLES, EpochRecord
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.recorder import Point
-from cfmodel.tracking.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag, as_line, of_line
-from cfmodel.tracking.spool import JOURNAL, Journal
+from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag, as_line, of_line
+from cfmodel.tracking.outbox.journal import JOURNAL, Journal
+from cfmodel.tracking.outbox.training_metrics import Point
 
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from cfmodel.recorder import Point
-from cfmodel.tracking.spool import Journal
+from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for step in range(int(sys.argv[2])):
     journal.append([Point(sys.argv[3], float(step), step, step)])
@@ -122,8 +122,8 @@ def test_a_disk_that_is_full_takes_nothing_rather_than_half(tmp_path: Path) -> N
     code = f"""
 import resource, signal
 from pathlib import Path
-from cfmodel.recorder import Point
-from cfmodel.tracking.spool import Journal
+from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(Path({str(tmp_path)!r}))
 journal.append([Point("val/rmse", 0.5, 1, 1)])

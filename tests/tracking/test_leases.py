@@ -17,13 +17,13 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import LeaseError
 from cfmodel.tracking import Run
-from cfmodel.tracking.leases import STALE_SECONDS, TAG, Heartbeat, Lease, is_free, require_free
+from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat, Lease, is_free, require_free
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from cfmodel.tracking import Run
-from cfmodel.tracking.leases import Lease
+from cfmodel.tracking.runs.leases import Lease
 with Lease(Run(*sys.argv[1:5]), Path(sys.argv[5])):
     print("held", flush=True)
     time.sleep(300)
@@ -104,7 +104,7 @@ def test_a_clock_that_is_ahead_does_not_make_a_lease_free(run: Run, tmp_path: Pa
 
 
 def test_the_heartbeat_is_renewed_in_the_store(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfmodel.tracking.leases.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("cfmodel.tracking.runs.leases.BEAT_SECONDS", 0.05)
     first = Heartbeat.of(tags_of(run))
     assert first is not None
     assert first.process == os.getpid()

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from cfmodel.gradients.records import MonitorCost
-from cfmodel.recorder import Point, Recorder
-from cfmodel.training.records import EpochRecord, Phase, StepProgress
+from cfmodel.gradients.recording.gradient_records import MonitorCost
+from cfmodel.tracking.outbox.training_metrics import Point, Recorder
+from cfmodel.training.epoch_records import EpochRecord, Phase, StepProgress
 
 
 def epoch(number: int, phase: Phase = "fit", *, val_rmse: float | None = 0.9, best: bool = False) -> EpochRecord:

@@ -19,8 +19,8 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError
 from cfmodel.tracking import OpenRun, RunSummary
-from cfmodel.tracking.leases import STALE_SECONDS, TAG, Heartbeat
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 
 IDENTITY = {"split_digest": "5" * 64, "settings_digest": "e" * 64, "code_digest": "c" * 64, "device": "cpu"}
 Open = Callable[..., AbstractContextManager[OpenRun]]
@@ -31,7 +31,7 @@ import json, os, signal, sys
 import torch
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 left = {}
 for name, overrides, checkpoints in json.loads(sys.argv[1]):
     for checkpoint in checkpoints:

@@ -23,8 +23,8 @@ from cfmodel.cli import main
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import TrackingError
 from cfmodel.tracking import Run
-from cfmodel.tracking.sent import Sent
-from cfmodel.training.records import EpochRecord
+from cfmodel.tracking.outbox.delivery_progress import Sent
+from cfmodel.training.epoch_records import EpochRecord
 
 Begin = Callable[[], Run]
 Describe = Callable[[Run], None]
@@ -45,8 +45,8 @@ for step in range(1, 200):
 
 @pytest.fixture(autouse=True)
 def _tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfmodel.tracking.delivery.RETRY_SECONDS", 0.2)
-    monkeypatch.setattr("cfmodel.tracking.courier._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("cfmodel.tracking.outbox.deliver.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("cfmodel.tracking.outbox.metric_sink._LOOK_SECONDS", 0.2)
 
 
 def steps(server: Server, run_id: str, key: str) -> list[tuple[int, float]]:

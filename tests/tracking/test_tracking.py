@@ -19,15 +19,15 @@ from mlflow_servers import free_port
 import cfmodel
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import TrackingError
 from cfmodel.evaluation.evaluate import Evaluation
 from cfmodel.evaluation.slices import error_by_popularity, predicted_against_true
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.records import TABLES, EpochRecord, Phase, StepProgress
+from cfmodel.training.epoch_records import TABLES, EpochRecord, Phase, StepProgress
 
 START = """
 import sys

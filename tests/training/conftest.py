@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import FitResult, fit
 
 NOISE = 0.5

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from cfmodel.gradients.notation import to_plain
-from cfmodel.gradients.records import MonitorCost
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.gradients.recording.gradient_records import MonitorCost
+from cfmodel.gradients.recording.plain_json import to_plain
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 
 #: Where a process of its own finds what the tests of this folder import.
 PATHS = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 0))

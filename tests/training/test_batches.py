@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
-from cfmodel.training.batches import (
+from cfmodel.training.batching.batches import (
     LARGEST_BATCH,
     SMALLEST_BATCH,
     Batches,

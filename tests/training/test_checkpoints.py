@@ -14,15 +14,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from cfmodel.digests import sha256_of_file
 from cfmodel.errors import CheckpointError
-from cfmodel.training.checkpoints import FORMAT_VERSION, CheckpointFolder
+from cfmodel.system.digests import sha256_of_file
+from cfmodel.training.resuming.checkpoints import FORMAT_VERSION, CheckpointFolder
 
 WRITER = """
 import itertools, sys
 from pathlib import Path
 import torch
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 folder = CheckpointFolder(Path(sys.argv[1]))
 for number in itertools.count():
     folder.write({"number": number, "table": torch.full((300_000,), float(number))})
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before_it(tmp_path:
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
         "from cfmodel.errors import DiskFullError\n"
-        "from cfmodel.training.checkpoints import CheckpointFolder\n"
+        "from cfmodel.training.resuming.checkpoints import CheckpointFolder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n"

@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.look import Watched
-from cfmodel.gradients.records import StepBlock, StepSample
-from cfmodel.gradients.touched import TouchedRows
-from cfmodel.training.batches import Batches, DeviceRatings
-from cfmodel.training.counts import RowCounts
+from cfmodel.gradients.measuring.table_look import Watched
+from cfmodel.gradients.measuring.touched_rows import TouchedRows
+from cfmodel.gradients.recording.gradient_records import StepBlock, StepSample
+from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import AdamState, Engine
-from cfmodel.training.engines.closed_form import ClosedFormStep
-from cfmodel.training.engines.dealt_ahead import DealtAhead
-from cfmodel.training.engines.device_epoch import DeviceEpoch
-from cfmodel.training.engines.fused_cuda import CudaEngine, adam_of
-from cfmodel.training.engines.packed_tables import PackedTables
+from cfmodel.training.engines.cuda.batch_prefetch import DealtAhead
+from cfmodel.training.engines.cuda.closed_form import ClosedFormStep
+from cfmodel.training.engines.cuda.device_epoch import DeviceEpoch
+from cfmodel.training.engines.cuda.engine import CudaEngine, adam_of
+from cfmodel.training.engines.cuda.packed_tables import PackedTables
 from cfmodel.training.fit import fit, initial_model
-from cfmodel.training.log import StepLog
-from cfmodel.training.memory import copied
-from cfmodel.training.watching import monitor_of
+from cfmodel.training.monitor_setup import monitor_of
+from cfmodel.training.resuming.adam_state import copied
+from cfmodel.training.step_log import StepLog
 
 USERS, MOVIES = 40, 25
 ADAMS = ["touched_rows", "all_rows"]
@@ -158,7 +158,7 @@ def test_the_monitor_gets_the_records_that_autograd_gives_it(
     found = [watched(AutogradEngine, chosen(adam=adam), sample_every=1)[0]]
     if as_on_a_gpu:  # where how many rows a batch looks up is not known on the host
         monkeypatch.setattr(TouchedRows, "of", TouchedRows.padded)
-        monkeypatch.setattr("cfmodel.gradients.monitor.WatchedOnHost", Watched)
+        monkeypatch.setattr("cfmodel.gradients.measuring.monitor.WatchedOnHost", Watched)
     found.insert(0, watched(CudaEngine, chosen(adam=adam), sample_every=1)[0])
     assert [type(record) for record in found[0]] == [type(record) for record in found[1]]
     for one, two in zip(*found, strict=True):

@@ -13,19 +13,19 @@ import safetensors.torch
 import torch
 
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import RatingArrays
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.data.splitting.split import split
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.records import EpochGradients, InitialRecord, StepBlock, StepSample
+from cfmodel.gradients.recording.gradient_records import EpochGradients, InitialRecord, StepBlock, StepSample
 from cfmodel.refs import SplitRef
-from cfmodel.training.checkpoints import CheckpointFolder
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import OnProgress
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import RETRY_RATE, fit
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.log import StepLog
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
+from cfmodel.training.step_log import StepLog
 from cfmodel.training.train import TrainingResult, train
 
 SETTINGS = TrainSettings(epochs=5, embedding_dim=4, refit=False, engine="autograd", patience=50, schedule="constant")

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError
-from cfmodel.gradients.records import StepBlock
+from cfmodel.gradients.recording.gradient_records import StepBlock
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches
+from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import Engine
 from cfmodel.training.engines.choose import choose
-from cfmodel.training.engines.fused import FusedEngine
-from cfmodel.training.engines.fused_cuda import CudaEngine
+from cfmodel.training.engines.cpu.engine import FusedEngine
+from cfmodel.training.engines.cuda.engine import CudaEngine
 from cfmodel.training.fit import fit, initial_model
-from cfmodel.training.log import StepLog
+from cfmodel.training.step_log import StepLog
 
 CPU = torch.device("cpu")
 FUSED: dict[str, Any] = {"fused": FusedEngine, "fused for cuda": CudaEngine}

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
-from cfmodel.training.batches import DeviceRatings
+from cfmodel.training.batching.batches import DeviceRatings
+from cfmodel.training.epoch_records import TABLES, EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult, fit, initial_model
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.records import TABLES, EpochRecord, StepProgress
 
 
 def curve(run: Callable[..., FitResult], **settings: Any) -> list[EpochRecord]:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.gradients.records import EpochGradients, Outcome
+from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.floors import taste_score
+from cfmodel.training.val_outcome import taste_score
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfmodel.data.parts import RatingArrays
-from cfmodel.training.batches import Batches
-from cfmodel.training.engines.crew import Crew
-from cfmodel.training.engines.grouping import FIRST, LAST, MOVIE_FIRST, USER_FIRST, cells_of
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.training.batching.batches import Batches
+from cfmodel.training.engines.cpu.grouping import FIRST, LAST, MOVIE_FIRST, USER_FIRST, cells_of
+from cfmodel.training.engines.cpu.thread_team import Crew
 
 
 def made(count: int, users: int, movies: int, seed: int) -> RatingArrays:

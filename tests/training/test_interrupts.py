@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cfmodel.training.interrupts import heard_between_steps
+from cfmodel.training.resuming.interrupts import heard_between_steps
 
 SLEEPER = """
 import time
-from cfmodel.training.interrupts import heard_between_steps
+from cfmodel.training.resuming.interrupts import heard_between_steps
 with heard_between_steps() as should_stop:
     print("ready", flush=True)
     while not should_stop():

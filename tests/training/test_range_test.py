@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.training.fit import FitResult
 from cfmodel.training.range_test import (

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cfmodel.gradients.notation import to_plain
-from cfmodel.gradients.records import MonitorCost, StepSample
+from cfmodel.gradients.recording.gradient_records import MonitorCost, StepSample
+from cfmodel.gradients.recording.plain_json import to_plain
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult
-from cfmodel.training.record_log import RecordLog, unpacked
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.training.resuming.record_replay import RecordLog, unpacked
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from outcomes import PATHS, digest_of_tables, without_the_clock
 
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.split import split
 from cfmodel.errors import CheckpointError
 from cfmodel.refs import SplitRef
-from cfmodel.training.checkpoints import CheckpointFolder
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from cfmodel.refs import SplitRef
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from tests.training.test_resume import digest_of, trained
 torch.set_num_threads(1)
 ref, folder = SplitRef.model_validate_json(sys.argv[1]), Path(sys.argv[2])

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from cfmodel.config import TrainSettings
+from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import FitResult
-from cfmodel.training.records import EpochRecord
 from cfmodel.training.schedule import learning_rate_at
 
 

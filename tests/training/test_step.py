@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import DeviceRatings
-from cfmodel.training.records import TABLES
-from cfmodel.training.step import clip_gradients, loss_of, update
+from cfmodel.training.batching.batches import DeviceRatings
+from cfmodel.training.engines.step import clip_gradients, loss_of, update
+from cfmodel.training.epoch_records import TABLES
 
 
 def batch_of(user_idx: Sequence[int], movie_idx: Sequence[int], rating: Sequence[float]) -> DeviceRatings:

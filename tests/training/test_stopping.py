@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from cfmodel.training.batches import DeviceRatings
+from cfmodel.training.batching.batches import DeviceRatings
+from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import FitResult
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.records import EpochRecord
 from cfmodel.training.stopping import EarlyStopping
 
 

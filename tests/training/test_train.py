@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from cfmodel.config import IngestSettings, SplitSettings, TrainSettings
-from cfmodel.data.ingest import ingest
-from cfmodel.data.parts import concatenate, load_part, load_vocabularies
-from cfmodel.data.split import split
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.splitting.parts import concatenate, load_part, load_vocabularies
+from cfmodel.data.splitting.split import split
 from cfmodel.refs import SplitRef
+from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
-from cfmodel.training.records import EpochRecord
 from cfmodel.training.train import train
 
 CPU = torch.device("cpu")

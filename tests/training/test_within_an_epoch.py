@@ -19,20 +19,20 @@ from outcomes import PATHS, digest_of_tables, without_the_clock
 from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.records import EpochGradients, MonitorCost, StepBlock, StepSample
-from cfmodel.training.batches import Batches
-from cfmodel.training.checkpoints import CheckpointFolder
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.recording.gradient_records import EpochGradients, MonitorCost, StepBlock, StepSample
+from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import AdamState
-from cfmodel.training.engines.fused import FusedEngine
-from cfmodel.training.engines.fused_cuda import CudaEngine
+from cfmodel.training.engines.cpu.engine import FusedEngine
+from cfmodel.training.engines.cuda.engine import CudaEngine
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult, fit, initial_model
-from cfmodel.training.interrupts import Interrupted
-from cfmodel.training.keeper import Keeper
-from cfmodel.training.log import NO_STEPS, StepLog
-from cfmodel.training.memory import copied
-from cfmodel.training.records import EpochRecord, StepProgress
+from cfmodel.training.resuming.adam_state import copied
+from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoints import CheckpointFolder
+from cfmodel.training.resuming.interrupts import Interrupted
+from cfmodel.training.step_log import NO_STEPS, StepLog
 
 CPU = torch.device("cpu")
 USERS, MOVIES, RATINGS = 60, 35, 640
@@ -42,8 +42,8 @@ ENGINES: dict[str, Any] = {"autograd": AutogradEngine, "fused": FusedEngine, "fu
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from cfmodel.training.interrupts import heard_between_steps
-from cfmodel.training.records import StepProgress
+from cfmodel.training.resuming.interrupts import heard_between_steps
+from cfmodel.training.epoch_records import StepProgress
 from tests.training.test_within_an_epoch import fitted
 def listen(record):
     if isinstance(record, StepProgress) and record.epoch == 2 and record.fraction == 0.5:
@@ -59,7 +59,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def _reports_between_any_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfmodel.training.engines.fused._STRETCH", 1)
+    monkeypatch.setattr("cfmodel.training.engines.cpu.engine._STRETCH", 1)
 
 
 def drawn(seed: int = 0) -> RatingArrays:

@@ -5,16 +5,16 @@ import torch
 from torch import Tensor
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
-from cfmodel.gradients.monitor import Monitor
-from cfmodel.gradients.scalars import StepScalars
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.measuring.monitor import Monitor
+from cfmodel.gradients.measuring.step_scalars import StepScalars
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches, DeviceRatings
+from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress
-from cfmodel.training.log import NO_STEPS, StepLog
-from cfmodel.training.records import TABLES
+from cfmodel.training.engines.step import GradNorms, Loss, update
+from cfmodel.training.epoch_records import TABLES
 from cfmodel.training.schedule import learning_rates
-from cfmodel.training.step import GradNorms, Loss, update
+from cfmodel.training.step_log import NO_STEPS, StepLog
 
 
 class AutogradEngine:

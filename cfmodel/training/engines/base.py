@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.monitor import Monitor
+from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.log import NO_STEPS, StepLog
+from cfmodel.training.step_log import NO_STEPS, StepLog
 
 #: Times an epoch that progress is reported.
 REPORTS_PER_EPOCH = 20

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batches import Batches
+from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.base import Engine
 
 #: Devices with a fused engine, and why it is the one to take there.
@@ -60,10 +60,10 @@ def engine_for(
 
         return AutogradEngine(model, train, batches, settings=settings, regularization=regularization)
     if device.type == "cuda":
-        from cfmodel.training.engines.fused_cuda import CudaEngine
+        from cfmodel.training.engines.cuda.engine import CudaEngine
 
         return CudaEngine(model, train, batches, settings=settings, regularization=regularization)
-    from cfmodel.training.engines.fused import FusedEngine
+    from cfmodel.training.engines.cpu.engine import FusedEngine
 
     return FusedEngine(
         model, train, batches, settings=settings, regularization=regularization, threads=torch.get_num_threads()

@@ -14,7 +14,7 @@ from sites import BIN, MODEL, Site, begun
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.recommender import Recommender
+from cfmodel.recommending.recommender import Recommender
 
 pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 

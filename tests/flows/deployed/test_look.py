@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from sites import MODEL, Site
 
-from cfmodel.gradients.records import TABLES
+from cfmodel.gradients.recording.gradient_records import TABLES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -1,0 +1,135 @@
+"""JSON lines: one object a row, its numbers kept as the text they are, so that no id loses a digit."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from cfmodel.data.formats.column_roles import Columns
+from cfmodel.data.formats.raw_rows import REMEDY, BadRow, shortened, told
+from cfmodel.errors import DataError
+from cfmodel.schema import MOVIE_ID, RATING, USER_ID
+
+_LINES_LOOKED_AT = 4096
+
+
+def names(lines: Sequence[str], *, file: str) -> list[str]:
+    """Return the names of all fields of the first objects: an object may leave one out.
+
+    Raises:
+        DataError: The first lines hold no object.
+    """
+    rows = [_object(line.encode(errors="replace")) for line in lines[:_LINES_LOOKED_AT] if line.strip()]
+    found = list(dict.fromkeys(chain.from_iterable(row for row in rows if row is not None)))
+    if not found:
+        raise DataError(f"{file}, row 1: is not one JSON object: {lines[0][:80]!r}; write one object per line")
+    return found
+
+
+def parsed(
+    lines: Sequence[bytes], columns: Columns, *, first_row: int
+) -> tuple[pa.RecordBatch, list[int], list[BadRow], int]:
+    """Read lines as objects.
+
+    Args:
+        lines: One object each.
+        columns: Which field says what.
+        first_row: Number of the first line in its file.
+
+    Returns:
+        The fields by their names, as text; the place of each row among the lines; the lines that are
+        no objects of text and numbers; and how many lines are blank.
+    """
+    blank = {place for place, line in enumerate(lines) if not line.strip()}
+    rows = _objects(lines)
+    problems = {
+        place: ("row is not one JSON object", _no_object(lines[place]))
+        for place, row in enumerate(rows)
+        if row is None and place not in blank
+    }
+    wanted = [columns.names[place] for place in (*columns.roles.values(), *columns.movies)]
+    roles = {columns.names[place]: role for role, place in columns.roles.items()}
+    fields = {name: [None if row is None else row.get(name) for row in rows] for name in wanted}
+    for name, values in fields.items():
+        for place, problem in _unfit(values, roles.get(name, RATING)):
+            problems.setdefault(place, problem)
+    good = [place for place in range(len(lines)) if place not in problems and place not in blank]
+    batch = pa.record_batch(
+        {name: pa.array([values[at] for at in good], pa.string()) for name, values in fields.items()}
+    )
+    bad = [_bad(lines[at], first_row + at, *problem) for at, problem in sorted(problems.items())]
+    return batch, good, bad, len(blank)
+
+
+def _bad(line: bytes, number: int, reason: str, detail: str) -> BadRow:
+    return BadRow(number, reason, detail, shortened(line.decode(errors="replace")))
+
+
+def _no_object(line: bytes) -> str:
+    return f"is not one JSON object: {line[:80].decode(errors='replace')!r}; {REMEDY}"
+
+
+def _unfit(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield the places of values that a column cannot hold, each with its reason and detail."""
+    fit = {str, type(None)} if role in (USER_ID, MOVIE_ID) else {str, type(None), _Fraction}
+    if set(map(type, values)) <= fit and _is_encodable(values):
+        return
+    for place, value in enumerate(values):
+        if type(value) not in fit:
+            whole = isinstance(value, _Fraction)
+            problem = "is not a whole number" if whole else "is neither text nor a number"
+            remedy = REMEDY if whole else f"{REMEDY}, or name another column in ingest.columns.{role}"
+            yield place, (f"{role} {problem}", f"{role} {value[:100] if whole else told(value)} {problem}; {remedy}")
+        elif not _is_encodable([value]):
+            yield place, (f"{role} is not UTF-8 text", f"{role} {told(value)} is not UTF-8 text; {REMEDY}")
+
+
+def _is_encodable(values: list[Any]) -> bool:
+    """Tell whether text has no half of a surrogate pair, which JSON can write and UTF-8 cannot."""
+    try:
+        pa.array([value if isinstance(value, str) else None for value in values], pa.string())
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _objects(lines: Sequence[bytes]) -> list[dict[str, Any] | None]:
+    try:
+        rows: list[dict[str, Any] | None] = _parse(b"[" + b",".join(lines) + b"]")
+        if len(rows) == len(lines) and all(type(row) is dict for row in rows):
+            return rows
+    except (ValueError, RecursionError):
+        pass
+    return [_object(line) for line in lines]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = _parse(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+class _Fraction(str):
+    """The text of a JSON number that is not whole: a rating or a timestamp, but no id."""
+
+    __slots__ = ()
+
+
+def _parse(text: bytes) -> Any:
+    return json.loads(
+        text.decode(),
+        parse_int=str,
+        parse_float=_whole_or_fraction,
+        parse_constant=lambda name: None if name == "NaN" else _Fraction(name),
+    )
+
+
+def _whole_or_fraction(number: str) -> str:
+    if number.endswith(".0"):
+        return number.removesuffix(".0")
+    # Beyond 2^53 a float no longer tells whole numbers apart.
+    return f"{float(number):.0f}" if float(number).is_integer() and abs(float(number)) < 2**53 else _Fraction(number)

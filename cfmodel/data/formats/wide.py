@@ -1,0 +1,57 @@
+"""A table with a row per user and a column per movie, as one with a row per rating."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from cfmodel.data.formats.distinct_values import Distinct, Mask, is_text, nulls
+from cfmodel.data.formats.raw_rows import Numbers
+from cfmodel.schema import MOVIE_ID, RATING, USER_ID
+
+
+def melted(
+    users: pa.Array, cells: Mapping[str, pa.Array], *, missing: Sequence[str]
+) -> tuple[pa.RecordBatch, Numbers, int]:
+    """Turn cells into ratings, row by row.
+
+    Args:
+        users: Who each row is, shape (U,).
+        cells: Movie id to its column, each of shape (U,).
+        missing: Spellings of an empty cell.
+
+    Returns:
+        The cells that are not empty, with their ids; the row of each; and the number of empty cells.
+    """
+    held = ~np.stack([_empty(column, missing) for column in cells.values()], axis=1)
+    row, movie = np.nonzero(held)
+    flat = pa.concat_arrays(_alike(list(cells.values())))
+    batch = pa.record_batch(
+        {
+            USER_ID: users.take(pa.array(row)),
+            MOVIE_ID: pa.DictionaryArray.from_arrays(movie.astype(np.int32), pa.array(list(cells), pa.string())),
+            RATING: flat.take(pa.array(movie * len(users) + row)),
+        }
+    )
+    return batch, row, held.size - len(row)
+
+
+def _empty(column: pa.Array, missing: Sequence[str]) -> Mask:
+    if not is_text(column.type):
+        return nulls(column)
+    distinct = Distinct.of(column, trim=True, missing=missing)
+    return distinct.rows(distinct.missing)
+
+
+def _alike(columns: Sequence[pa.Array]) -> list[pa.Array]:
+    """Bring columns to one type: bytes as they are, numbers as floats, a mixture as text."""
+    columns = [_dense(column) for column in columns]
+    if all(column.type == columns[0].type for column in columns):
+        return list(columns)
+    if any(is_text(column.type) for column in columns):
+        return [column.cast(pa.string()) for column in columns]
+    return [column.cast(pa.float64(), safe=False) for column in columns]
+
+
+def _dense(column: pa.Array) -> pa.Array:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

@@ -1,0 +1,1 @@
+"""From a source to typed Parquet: duplicates, quarantine, profile and drift."""

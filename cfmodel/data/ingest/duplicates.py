@@ -1,0 +1,115 @@
+"""More than one rating of a movie by a user: found over the whole data set, and made one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cfmodel.config import IngestSettings
+from cfmodel.data.formats.raw_rows import CODED
+from cfmodel.data.ingest.ratings_sink import Pairs, movies_of, users_of
+from cfmodel.data.storage import compact, ratings_writer
+from cfmodel.errors import DataError
+from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """What becomes of ratings of the same user and movie.
+
+    Attributes:
+        kept: Which ratings stay, shape (N,).
+        places: Those of them that stand for several, rising, shape (G,).
+        ratings: Their ratings from now on, shape (G,).
+    """
+
+    kept: npt.NDArray[np.bool_]
+    places: npt.NDArray[np.int64]
+    ratings: npt.NDArray[np.float64]
+
+    @property
+    def merged(self) -> int:
+        """How many ratings give way."""
+        return len(self.kept) - int(self.kept.sum())
+
+
+def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, movies: pa.Array) -> Merge | None:
+    """Find ratings of the same user and movie, and say which of them stays.
+
+    The newest stays, by its timestamp, and by its place in the source where there is none or it is
+    the same; its rating becomes the mean of all where `ingest.on_duplicate` says so.
+
+    Args:
+        pairs: User and movie of each rating, in the order of the file.
+        path: The file of ratings.
+        settings: What is to become of them.
+        users: Id of each user code, for the refusal.
+        movies: Id of each movie code, for the refusal.
+
+    Raises:
+        DataError: There are some, and they are to stop the run.
+    """
+    ordered = np.sort(pairs)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if not len(twice):
+        return None
+    involved = np.isin(pairs, twice)
+    places = np.flatnonzero(involved)
+    if settings.on_duplicate == "stop":
+        first = pairs[places[:1]]
+        user, movie = int(users_of(first)[0]), int(movies_of(first)[0])
+        raise DataError(
+            f"{len(places):,} ratings share {len(twice):,} (user, movie) pairs, the first of them "
+            f"user {users[user].as_py()!r} and movie {movies[movie].as_py()!r}; remove them, or set "
+            f"ingest.on_duplicate = 'last' or 'mean'"
+        )
+    rating, timestamp = _taken(path, involved)
+    order = np.lexsort((places, timestamp, pairs[places]))
+    group = np.searchsorted(twice, pairs[places][order])
+    last = np.append(group[1:] != group[:-1], True)
+    winners, ratings = places[order][last], rating[order][last]
+    if settings.on_duplicate == "mean":
+        ratings = np.bincount(group, rating[order]) / np.bincount(group)
+    kept = ~involved
+    kept[winners] = True
+    rising = np.argsort(winners)
+    return Merge(kept, winners[rising], ratings[rising])
+
+
+def rewrite(path: Path, target: Path, merge: Merge) -> None:
+    """Write a file of ratings anew without those that give way."""
+    with ratings_writer(target, CODED, first=pa.array(merge.ratings)) as writer:
+        for first, ratings in row_groups(path):
+            rows = slice(first, first + ratings.num_rows)
+            at = slice(*np.searchsorted(merge.places, (rows.start, rows.stop)))
+            values = ratings[RATING].to_numpy().copy()
+            values[merge.places[at] - first] = merge.ratings[at]
+            changed = ratings.set_column(ratings.schema.get_field_index(RATING), CODED.field(RATING), [values])
+            left = changed.filter(pa.array(merge.kept[rows]))
+            if left.num_rows:
+                writer.write_table(compact(left.cast(CODED)), row_group_size=left.num_rows)
+
+
+def row_groups(path: Path, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+    """Yield a file's row groups, each with the place of its first rating."""
+    first = 0
+    with pq.ParquetFile(path, read_dictionary=[USER_ID, MOVIE_ID], page_checksum_verification=True) as file:
+        for place in range(file.num_row_groups):
+            group = file.read_row_group(place, columns)
+            yield first, group
+            first += group.num_rows
+
+
+def _taken(path: Path, involved: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return rating and timestamp of some ratings; the timestamp is 0 where there is none."""
+    rating, timestamp = [], []
+    for first, group in row_groups(path, [RATING, TIMESTAMP]):
+        chosen = group.filter(pa.array(involved[first : first + group.num_rows]))
+        rating.append(chosen[RATING].to_numpy())
+        timestamp.append(chosen[TIMESTAMP].fill_null(0).to_numpy())
+    return np.concatenate(rating), np.concatenate(timestamp)

@@ -1,0 +1,94 @@
+"""Rows that cannot be ratings: set aside with their text and reason, or the end of the run."""
+
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cfmodel.config import IngestSettings
+from cfmodel.data.formats.raw_rows import BadRow
+from cfmodel.errors import DataError
+
+QUARANTINE = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+
+
+class Quarantine:
+    """Takes bad rows, and says what there is to say about them.
+
+    Attributes:
+        by_reason: How many rows were set aside for each reason.
+    """
+
+    def __init__(self, path: Path, settings: IngestSettings) -> None:
+        self._path = path
+        self._settings = settings
+        self._writer: pq.ParquetWriter | None = None
+        self._first = ""
+        self.by_reason: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    @property
+    def rows(self) -> int:
+        """How many rows were set aside."""
+        return self.by_reason.total()
+
+    def add(self, file: str, bad: tuple[BadRow, ...]) -> None:
+        """Set rows of a file aside.
+
+        Raises:
+            DataError: A bad row is to stop the run.
+        """
+        if not bad:
+            return
+        where = f"{file}, row {bad[0].number:,}: {bad[0].detail or bad[0].reason}"
+        if self._settings.on_bad_row == "stop":
+            raise DataError(where)
+        self._first = self._first or where
+        self.by_reason.update(row.reason for row in bad)
+        columns = [
+            pa.array([file] * len(bad)),
+            pa.array([row.number for row in bad], pa.int64()),
+            pa.array([row.text.encode(errors="replace").decode() for row in bad], pa.string()),
+            pa.array([row.reason for row in bad]),
+        ]
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, QUARANTINE, compression="zstd", write_page_checksum=True)
+        self._writer.write_batch(pa.record_batch(columns, schema=QUARANTINE))
+
+    def require_few(self, rows_in: int, *, keep: Path) -> None:
+        """Refuse a source of which too much had to be set aside.
+
+        Args:
+            rows_in: All rows of the source.
+            keep: Where the rows set aside are put for whoever has to look into it.
+
+        Raises:
+            DataError: The share of bad rows is above `ingest.max_bad_fraction`.
+        """
+        if self.rows <= self._settings.max_bad_fraction * rows_in:
+            return
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        self._path.replace(keep)
+        reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
+        raise DataError(
+            f"{self.rows:,} of {rows_in:,} rows cannot be ratings ({reasons}), more than ingest.max_bad_fraction = "
+            f"{self._settings.max_bad_fraction:g} allows; they are in {keep}, the first is {self._first}"
+        )

@@ -1,0 +1,101 @@
+"""Write ratings as they stream by, and keep of each no more than who and what: 8 bytes."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cfmodel.data.formats.raw_rows import CODED
+from cfmodel.data.storage import compact, ratings_writer
+from cfmodel.schema import MOVIE_ID, RATING, USER_ID
+
+#: Least ratings in a row group but the last.
+_ROW_GROUP_ROWS = 1_048_576
+
+Pairs = npt.NDArray[np.int64]
+
+
+class RatingsSink:
+    """A Parquet file of ratings that are added batch by batch.
+
+    Attributes:
+        users: Ids of the users so far; a user's code is the place.
+        movies: Ids of the movies so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._pairs: list[Pairs] = []
+        self.users = pa.array([], pa.string())
+        self.movies = pa.array([], pa.string())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add ratings in the schema `CODED`."""
+        if batch.num_rows:
+            self._waiting.append(batch)
+            self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= _ROW_GROUP_ROWS:
+            self._flush()
+
+    def pairs(self) -> Pairs:
+        """Return user and movie of each rating as one number, in the order they came; they are then forgotten."""
+        pairs = np.concatenate([np.empty(0, np.int64), *self._pairs])
+        self._pairs.clear()
+        return pairs
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        ratings = compact(pa.Table.from_batches(self._waiting, CODED))
+        self._waiting, self._waiting_rows = [], 0
+        users, movies = ratings[USER_ID].chunk(0), ratings[MOVIE_ID].chunk(0)
+        self.users, user_codes = _coded(users, self.users)
+        self.movies, movie_codes = _coded(movies, self.movies)
+        self._pairs.append(paired(user_codes, movie_codes))
+        if self._writer is None:
+            self._writer = ratings_writer(self._path, CODED, first=ratings[RATING])
+        self._writer.write_table(ratings, row_group_size=ratings.num_rows)
+
+
+def paired(users: npt.NDArray[np.int32], movies: npt.NDArray[np.int32]) -> Pairs:
+    """Return two codes as one number that sorts by user, then movie."""
+    pairs: Pairs = (users.astype(np.int64) << 32) | movies
+    return pairs
+
+
+def users_of(pairs: Pairs) -> npt.NDArray[np.int64]:
+    """Return the users' codes."""
+    return pairs >> 32
+
+
+def movies_of(pairs: Pairs) -> npt.NDArray[np.int64]:
+    """Return the movies' codes."""
+    return pairs & 0xFFFF_FFFF
+
+
+def _coded(column: pa.DictionaryArray, known: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int32]]:
+    """Return the known ids with those that are new, and each row's place among them."""
+    found = pc.index_in(column.dictionary, value_set=known)
+    fresh = column.dictionary.filter(pc.is_null(found))
+    codes = found.fill_null(0).to_numpy().copy()
+    codes[pc.is_null(found).to_numpy(zero_copy_only=False)] = len(known) + np.arange(len(fresh))
+    return pa.concat_arrays([known, fresh]), codes[column.indices.to_numpy()]

@@ -1,0 +1,1 @@
+"""From raw rows to checked ratings with their types."""

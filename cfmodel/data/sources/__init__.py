@@ -1,0 +1,1 @@
+"""Where ratings come from: files, object stores, public sets and planted ratings."""

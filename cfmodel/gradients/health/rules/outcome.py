@@ -1,0 +1,73 @@
+"""Rules on what came out, on val and beside the floors."""
+
+from cfmodel.gradients.health.rules.tables import carries_embeddings
+from cfmodel.gradients.health.thresholds import Thresholds
+from cfmodel.gradients.health.verdicts import Finding
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.recording.gradient_records import Outcome
+
+
+def no_signal_in_ratings(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find ratings that not even biases in closed form can say anything about."""
+    outcome = run.outcome
+    if outcome is None or outcome.damped_bias_rmse < limits.no_signal * outcome.global_mean_rmse:
+        return None
+    return no_signal(run, limits)
+
+
+def no_signal(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find a model that is no better than the global mean."""
+    outcome = _measured(run, limits)
+    if outcome is None or not outcome.global_mean_rmse > 0:
+        return None
+    ratio = outcome.best / outcome.global_mean_rmse
+    if not ratio >= limits.no_signal:
+        return None
+    return Finding(
+        "error",
+        value=ratio,
+        threshold=limits.no_signal,
+        message=f"val RMSE {outcome.best:.4f} is no better than the global mean's {outcome.global_mean_rmse:.4f}",
+        first_step=_last_step(run),
+    )
+
+
+def embeddings_add_nothing(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find taste vectors that say nothing true about val beyond what biases say."""
+    outcome = _measured(run, limits)
+    if outcome is None or not outcome.taste_score < limits.taste_score:
+        return None
+    could = run.reach is not None and run.reach >= limits.taste_reach and carries_embeddings(run, limits)
+    return Finding(
+        "warning" if could else "info",
+        value=outcome.taste_score,
+        threshold=limits.taste_score,
+        message=f"on val, tastes explain nothing that biases leave over ({outcome.taste_score:.1f} standard errors "
+        f"from none); val RMSE {outcome.best:.4f}, biases alone {outcome.damped_bias_rmse:.4f}",
+        first_step=_last_step(run),
+    )
+
+
+def behind_biases(run: GradientHistory, limits: Thresholds) -> Finding | None:
+    """Find a model that is no better than biases alone, though its tastes hold something."""
+    outcome = _measured(run, limits)
+    if outcome is None or outcome.best < outcome.damped_bias_rmse:
+        return None
+    return Finding(
+        "info",
+        value=outcome.best / outcome.damped_bias_rmse if outcome.damped_bias_rmse > 0 else float("inf"),
+        threshold=1.0,
+        message=f"val RMSE {outcome.best:.4f} is no better than biases alone reach, {outcome.damped_bias_rmse:.4f}",
+        first_step=_last_step(run),
+    )
+
+
+def _measured(run: GradientHistory, limits: Thresholds) -> Outcome | None:
+    """Return the outcome where there is enough of val to say anything."""
+    outcome = run.outcome
+    enough = outcome is not None and outcome.val_rmse and outcome.val_rows >= limits.val_rows
+    return outcome if enough else None
+
+
+def _last_step(run: GradientHistory) -> int:
+    return int(run.steps[-1]) if run.num_steps else 0

@@ -1,0 +1,1 @@
+"""The monitor: measures gradients and tables while a model trains."""

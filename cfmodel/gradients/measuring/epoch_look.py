@@ -1,0 +1,81 @@
+"""What a table looks like at the end of an epoch: dead, frozen and cold rows, row norms and rank."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.gradients.measuring.epoch_pass import EXAMPLES, pass_over
+from cfmodel.gradients.recording.gradient_records import EMBEDDINGS, TableHealth
+
+
+class TableWatch:
+    """One table over a training: what it was at the start and at the last look.
+
+    Args:
+        name: Name of the table.
+        table: Its weights, shape (rows, K); read, never written.
+        counts: Training ratings of each row, so touches an epoch, shape (rows,).
+    """
+
+    def __init__(self, name: str, table: Tensor, counts: Tensor) -> None:
+        self._name, self._table, self._counts = name, table.detach(), counts
+        self._cold = (counts == 0).nonzero().squeeze(1)
+        self._cold_row_examples = tuple(self._cold[:EXAMPLES].tolist())
+        self._begin(self._table[self._cold].clone())
+        self._norms = self._pass.norms()
+
+    @property
+    def cold_rows(self) -> int:
+        """Rows without a training rating."""
+        return len(self._cold)
+
+    def look(self, epochs: int, *, second_moment: Tensor | None, had_gradient: bool) -> TableHealth:
+        """Describe the table after so many epochs, and remember its row norms for the next look.
+
+        Args:
+            epochs: Passes over the ratings so far.
+            second_moment: Adam's running mean of squared gradients, shape (rows, K): exactly zero
+                where no gradient ever was anything else. None: dead rows are not looked for.
+            had_gradient: Whether the table had a gradient since the last look.
+        """
+        now, embeddings = self._pass.find(second_moment, epochs=epochs), self._name in EMBEDDINGS
+        frozen = had_gradient and np.array_equal(now.norms, self._norms)
+        self._norms = now.norms
+        return TableHealth(
+            rows=len(self._table),
+            dead_rows=now.dead_rows,
+            dead_row_examples=now.dead_row_examples,
+            frozen=frozen,
+            cold_rows=self.cold_rows,
+            cold_drift=self._from_start(now.cold_moved, unmoved=0.0),
+            cold_norm_ratio=self._from_start(now.cold_norm, unmoved=1.0),
+            cold_row_examples=self._cold_row_examples,
+            row_norm_quantiles=now.quantiles,
+            effective_rank=now.effective_rank,
+            mean_leak=now.mean_leak if embeddings else None,
+            id_coverage=1 - self.cold_rows / len(self._table),
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what cannot be found out again from the weights of today."""
+        return {"cold_start": self._cold_start, "norms": torch.from_numpy(self._norms)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state where it was left."""
+        self._begin(state["cold_start"].to(self._table.device))
+        self._norms = state["norms"].cpu().numpy()
+
+    def _begin(self, cold_start: Tensor) -> None:
+        """Take what the cold rows were at the start."""
+        self._cold_start, self._cold_norm = cold_start, float(torch.linalg.vector_norm(cold_start))
+        self._pass = pass_over(self._table, self._counts, self._cold, cold_start, with_rank=self._name in EMBEDDINGS)
+
+    def _from_start(self, norm: float, *, unmoved: float) -> float:
+        """Return a norm of the cold rows over theirs at the start, where they may be zero, or none."""
+        if self._cold_norm:
+            return norm / self._cold_norm
+        return math.inf if norm else unmoved

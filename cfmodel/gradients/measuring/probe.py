@@ -1,0 +1,187 @@
+"""One sampled step, looked at before its gradients are clipped and after its weights have moved."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.gradients.measuring.stopwatch import Stopwatch
+from cfmodel.gradients.measuring.table_look import Watched, ratio
+from cfmodel.gradients.measuring.table_look_cpu import is_on_host
+from cfmodel.gradients.measuring.touched_rows import SIDES, TouchedRows, side_of
+from cfmodel.gradients.recording.gradient_records import StepSample
+from cfmodel.gradients.statistics.quantiles import quantiles
+from cfmodel.system.compiled import FAST, compiled
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """Where in training a step is.
+
+    Attributes:
+        phase: `fit` or `refit`.
+        epoch: Number of the epoch, from 1.
+        step: Number of the update, from 1.
+        learning_rate: Step size of this update.
+    """
+
+    phase: str
+    epoch: int
+    step: int
+    learning_rate: float
+
+
+class Probe:
+    """Looks at one step: `before` once gradients are there, `after` once weights have moved.
+
+    Everything stays on the device until `read`.
+
+    Args:
+        at: Where in training the step is.
+        tables: The tables that are learned, by name.
+        stopwatch: Runs while the step is looked at.
+
+    Attributes:
+        at: Where in training the step is.
+        seconds: What looking at it took so far.
+    """
+
+    def __init__(self, at: Position, tables: Mapping[str, Watched], stopwatch: Stopwatch) -> None:
+        self.at, self.seconds = at, 0.0
+        self._tables, self._stopwatch = tables, stopwatch
+        self._looks = {name: table.look() for name, table in tables.items()}
+        self._per_sample = torch.empty(0)
+
+    @torch.no_grad()
+    def before(
+        self,
+        index: Mapping[str, Tensor],
+        error: Tensor,
+        *,
+        touched: Mapping[str, TouchedRows] | None = None,
+        gradients: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Take in the batch and the gradients of its loss, not clipped yet.
+
+        Args:
+            index: Rows looked up by each side, shape (B,), by `user` and `movie`.
+            error: Rating less prediction, in rating units, shape (B,), in the same order.
+            touched: The distinct rows among them, by side; None: they are found here.
+            gradients: Those rows' gradients, shape (R, K), by table; None: they are in the tables' `.grad`.
+        """
+        with self.timed():
+            tables = {name: watched.table for name, watched in self._tables.items()}
+            if touched is None:
+                touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in SIDES}
+            for name, table in tables.items():
+                rows = touched[side_of(name)]
+                if gradients is not None:
+                    gradient = gradients[name]
+                else:
+                    gradient = rows.take(table.grad if table.grad is not None else torch.zeros_like(table))
+                self._looks[name].before(rows, gradient, batch_size=len(error))
+            user, movie = (self._looks[f"{side}_embeddings"].squares(index[side]) for side in SIDES)
+            self._per_sample = per_sample_norms(error, user, movie)
+
+    @torch.no_grad()
+    def after(self) -> None:
+        """Take in how far the weights moved."""
+        with self.timed():
+            for look in self._looks.values():
+                look.after()
+
+    def read(self) -> StepSample:
+        """Bring it all to the host."""
+        found = {name: look.read() for name, look in self._looks.items()}
+        norms = self._per_sample.cpu().numpy()
+        size, mean_square = len(norms), float(np.square(norms, dtype=np.float64).mean())
+        batch_square = sum(table.data_norm**2 for table in found.values())
+        trace, signal = noise_and_signal(mean_square, batch_square, size)
+        tables = {}
+        for name, table in found.items():
+            rows, dim = self._tables[name].table.shape
+            tables[name] = table.sample(rows=rows, dim=dim, learning_rate=self.at.learning_rate)
+        return StepSample(
+            phase=self.at.phase,
+            epoch=self.at.epoch,
+            step=self.at.step,
+            batch_size=size,
+            learning_rate=self.at.learning_rate,
+            tables=tables,
+            per_sample_norm=quantiles(norms),
+            per_sample_norm_max=float(norms.max()),
+            noise_trace=trace,
+            signal_square=signal,
+            noise_scale=ratio(trace, signal),
+        )
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count what is done within as looking; do not nest."""
+        before = self._stopwatch.seconds
+        with self._stopwatch:
+            yield
+        self.seconds += self._stopwatch.seconds - before
+
+
+def per_sample_norms(error: Tensor, user_squares: Tensor, movie_squares: Tensor) -> Tensor:
+    """Return the norm of each rating's own gradient of its squared error, penalty left out.
+
+        |g| = 2 |e| sqrt(|p|^2 + |q|^2 + 2)
+
+    d(e^2)/dp = -2 e q, d/dq = -2 e p, and -2 e for either bias.
+
+    Args:
+        error: Rating less prediction, in rating units, shape (B,).
+        user_squares: |p|^2 of each rating, shape (B,).
+        movie_squares: |q|^2 of each rating, shape (B,).
+
+    Returns:
+        Norms, shape (B,).
+    """
+    if is_on_host(error, user_squares, movie_squares):
+        found = np.empty(len(error), np.float32)
+        _per_sample_norms(error.numpy(), user_squares.numpy(), movie_squares.numpy(), found)
+        return torch.from_numpy(found)
+    return 2 * error.abs() * (user_squares + movie_squares + 2).sqrt()
+
+
+@cache
+def compile_norms() -> None:
+    """Have it compiled, or read back, before a clock runs."""
+    one = torch.ones(1)
+    per_sample_norms(one, one, one)
+
+
+@compiled(fastmath=FAST)
+def _per_sample_norms(error: Any, user_squares: Any, movie_squares: Any, found: Any) -> None:
+    for at in range(len(found)):
+        found[at] = 2 * abs(error[at]) * np.sqrt(user_squares[at] + movie_squares[at] + np.float32(2))
+
+
+def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:
+    """Estimate noise and signal of the gradient from one batch; both unbiased.
+
+        trace  = B / (B - 1) * (mean |g|^2 - |mean g|^2)
+        signal = |mean g|^2 - trace / B
+
+    Args:
+        mean_square: Mean of the squared per-sample norms, mean |g|^2.
+        batch_square: Squared norm of their mean, |mean g|^2.
+        batch_size: B.
+
+    Returns:
+        Trace of the per-sample covariance and squared norm of the gradient over all ratings; NaN for B = 1.
+
+    Source: McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), appendix A.1.
+    """
+    if batch_size < 2:
+        return math.nan, math.nan
+    trace = batch_size / (batch_size - 1) * (mean_square - batch_square)
+    return trace, batch_square - trace / batch_size

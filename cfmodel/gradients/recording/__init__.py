@@ -1,0 +1,1 @@
+"""What was measured, as frozen records and as files."""

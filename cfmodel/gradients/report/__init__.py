@@ -1,0 +1,1 @@
+"""Report and comparison pages: self-contained HTML."""

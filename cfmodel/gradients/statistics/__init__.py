@@ -1,0 +1,1 @@
+"""Statistics of a tensor: histogram, quantiles and effective rank."""

@@ -1,0 +1,70 @@
+"""The rows two models are compared on: the very same for both, and learned from by neither."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cfmodel.data.splitting.parts import RatingArrays, load_part
+from cfmodel.errors import DataError
+from cfmodel.evaluation.identifiers import user_codes
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.refs import SplitRef
+
+
+@dataclass(frozen=True, eq=False)
+class CommonRows:
+    """Test ratings that no model of the comparison learned from.
+
+    Attributes:
+        user: Number of each row's user, the same for all models, int32, shape (N,).
+        rating: Ratings, in rating units, float32, shape (N,).
+        predictions: One array of predictions per model, in rating units, each of shape (N,).
+        is_kept: Which test rows these are, shape (T,).
+    """
+
+    user: npt.NDArray[np.int32]
+    rating: npt.NDArray[np.float32]
+    predictions: tuple[npt.NDArray[np.float32], ...]
+    is_kept: npt.NDArray[np.bool_]
+
+    @property
+    def users(self) -> int:
+        """Distinct users of the rows."""
+        return len(np.unique(self.user))
+
+
+def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
+    """Take the test rows of a split that none of the models learned from, and let each predict them.
+
+    Where a model was trained on other ratings than the split's, rows of the test part may be among
+    what it learned from; a row counts as such by its user and movie.
+
+    Args:
+        split: Whose test part is predicted.
+        models: At least one; every model must say what it learned from.
+
+    Raises:
+        DataError: A model does not say what it learned from.
+        DigestError: A part is not the one the split names.
+    """
+    encoded = [load_part(split, "test", users=model.users, movies=model.movies, timestamps=False) for model in models]
+    kept = np.ones(len(encoded[0]), bool)
+    for model, rows in zip(models, encoded, strict=True):
+        kept &= ~_learned_from(model, rows)
+    predictions = [
+        model.predict_rows(rows.user_idx[kept], rows.movie_idx[kept])
+        for model, rows in zip(models, encoded, strict=True)
+    ]
+    return CommonRows(
+        user=user_codes(split)[kept], rating=encoded[0].rating[kept], predictions=tuple(predictions), is_kept=kept
+    )
+
+
+def _learned_from(model: Recommender, rows: RatingArrays) -> npt.NDArray[np.bool_]:
+    if model.history is None:
+        raise DataError(
+            "a model to be compared does not say which ratings it was trained on, so rows it has not seen cannot be "
+            "told from those it has; train it again"
+        )
+    return model.history.trained.contains(rows.user_idx, rows.movie_idx)

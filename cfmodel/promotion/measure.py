@@ -1,0 +1,86 @@
+"""Measure a challenger beside the champion and beside damped biases, on rows neither learned from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cfmodel.config import PromotionSettings
+from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part
+from cfmodel.evaluation.baseline_errors import floor_predictions
+from cfmodel.promotion.bootstrap import Difference, paired_bootstrap
+from cfmodel.promotion.comparison_rows import CommonRows, common_rows
+from cfmodel.promotion.decision import Comparison
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.refs import SplitRef
+
+
+def compare(
+    challenger: Recommender,
+    champion: Recommender | None,
+    split: SplitRef,
+    settings: PromotionSettings,
+    *,
+    trained_parts: Sequence[str],
+    champion_split_digest: str | None = None,
+) -> Comparison:
+    """Measure a challenger on the test rows of its split that neither model learned from.
+
+    With fewer users than `settings.min_users` nothing is measured: an interval from so few would be
+    a guess.
+
+    Args:
+        challenger: The model in question.
+        champion: The one it is held against, if there is one.
+        split: What the challenger was trained on.
+        settings: How sure to be.
+        trained_parts: Parts of the split the challenger learned from; the floor is fitted on them.
+        champion_split_digest: Digest of the split the champion was trained on.
+
+    Raises:
+        DataError: A model does not say what it learned from.
+        DigestError: A part is not the one the split names.
+    """
+    models = (challenger,) if champion is None else (challenger, champion)
+    rows = common_rows(split, *models)
+    enough = rows.users >= settings.min_users
+    floor = _damped_bias(challenger, split, rows, trained_parts) if enough else None
+    return Comparison(
+        rows=len(rows.rating),
+        users=rows.users,
+        left_out_rows=int((~rows.is_kept).sum()),
+        same_data=None if champion is None else champion_split_digest == split.digest,
+        against_champion=_difference(rows, rows.predictions[1], settings) if enough and champion is not None else None,
+        against_damped_bias=None if floor is None else _difference(rows, floor, settings),
+    )
+
+
+def _difference(rows: CommonRows, other: npt.NDArray[np.floating], settings: PromotionSettings) -> Difference:
+    error, other_error = (predictions - rows.rating.astype(np.float64) for predictions in (rows.predictions[0], other))
+    return paired_bootstrap(
+        rows.user,
+        error,
+        other_error,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+
+
+def _damped_bias(
+    challenger: Recommender, split: SplitRef, rows: CommonRows, trained_parts: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    users, movies = challenger.users, challenger.movies
+
+    def load(part: str) -> RatingArrays:
+        return load_part(split, part, users=users, movies=movies, timestamps=False)
+
+    predictions = floor_predictions(
+        concatenate(*map(load, trained_parts)),
+        load("test"),
+        num_users=len(users),
+        num_movies=len(movies),
+        rating_min=challenger.rating_min,
+        rating_max=challenger.rating_max,
+    )
+    return predictions["damped_bias"][rows.is_kept]

@@ -1,0 +1,1 @@
+"""A trained recommender: saved and loaded, asked for predictions and lists, and served."""

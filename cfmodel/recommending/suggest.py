@@ -1,0 +1,150 @@
+"""What a person asks a recommender: what to watch next, for users known, unknown or new, and what is alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.errors import DataError
+from cfmodel.recommending.fold_in import FoldIn
+from cfmodel.recommending.rated import SeenMovies
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.top_k import BLOCK_BYTES, Lists, catalogue_scores, top_k
+
+#: Training ratings a movie needs to weigh half as much as one with very many, among those alike.
+EVIDENCE = 10
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One movie of a list.
+
+    Attributes:
+        rank: Place in the list, from 1.
+        movie_id: The movie.
+        score: Predicted rating, in rating units, not clamped; of movies alike their likeness.
+    """
+
+    rank: int
+    movie_id: str
+    score: float
+
+
+def suggest(
+    recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *, k: int, block_bytes: int = BLOCK_BYTES
+) -> Lists:
+    """Return the best unseen movies of the model's users, with predicted ratings.
+
+        score = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
+
+    Args:
+        recommender: The model.
+        user_idx: Rows of the users, negative where unknown: these get the movies liked best by all, shape (N,).
+        k: Length of the lists.
+        block_bytes: Memory for the scores of a block of users.
+    """
+    model = recommender.model
+    device = model.global_mean.device
+    seen = None if recommender.history is None else recommender.history.seen
+    lists = top_k(
+        catalogue_scores(model),
+        user_idx,
+        k=k,
+        num_movies=len(recommender.movies),
+        seen=seen,
+        device=device,
+        block_bytes=block_bytes,
+    )
+    biases = model.user_biases.weight.detach()[:, 0].cpu().numpy()
+    own = np.where(user_idx >= 0, biases[np.maximum(user_idx, 0)], 0.0)
+    return _in_rating_units(lists, recommender, own)
+
+
+def suggest_to_new(
+    recommender: Recommender, ratings: RatingArrays, num_users: int, *, k: int, fold_in: FoldIn | None = None
+) -> Lists:
+    """Return the best movies for users the model was not trained on, from what they have rated.
+
+    Args:
+        recommender: The model.
+        ratings: Their ratings; `user_idx` numbers them in [0, num_users).
+        num_users: Users, N.
+        k: Length of the lists.
+        fold_in: The model's, where it is at hand.
+    """
+    tastes = (fold_in or FoldIn.of(recommender)).tastes(ratings, num_users)
+    lists = top_k(
+        catalogue_scores(recommender.model, tastes.embeddings),
+        np.arange(num_users),
+        k=k,
+        num_movies=len(recommender.movies),
+        seen=SeenMovies.of(ratings.user_idx, ratings.movie_idx, num_users),
+        device=recommender.model.global_mean.device,
+    )
+    return _in_rating_units(lists, recommender, tastes.biases.cpu().numpy())
+
+
+def ratings_by_id(recommender: Recommender, given: Mapping[str, float]) -> RatingArrays:
+    """Return one new user's ratings as arrays.
+
+    Raises:
+        DataError: There are none, or none is of a movie the model knows.
+    """
+    movie_idx = recommender.movies.encode(list(given))
+    if not (movie_idx >= 0).any():
+        known = ", ".join(repr(id) for id in recommender.movies.ids.slice(0, 3).to_pylist())
+        raise DataError(
+            f"none of the {len(given):,} rated movies is known to the model, which knows such as {known}; "
+            "give ratings of movies it was trained on"
+        )
+    return RatingArrays(np.zeros(len(given), np.int32), movie_idx, np.array(list(given.values()), np.float32))
+
+
+def similar(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
+    """Return the movies whose taste vectors point the same way, most alike first.
+
+        likeness = cos(q_i - mean q, q_j - mean q) * n_j / (n_j + 10)
+
+    with n_j the ratings the model learned movie j from: the vector of a movie with two ratings points
+    anywhere, and among many thousands some do so by chance.
+
+    Args:
+        recommender: The model.
+        movie_idx: Row of the movie.
+        k: Length of the list.
+    """
+    vectors = recommender.model.movie_embeddings.weight.detach()
+    vectors = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
+    likeness = vectors @ vectors[movie_idx] * _evidence(recommender).to(vectors)
+    likeness[movie_idx] = -torch.inf
+
+    def scores(user_idx: torch.Tensor, table: torch.Tensor) -> None:  # noqa: ARG001 - there is one list
+        table.copy_(likeness)
+
+    return top_k(scores, np.zeros(1, np.int64), k=k, num_movies=len(likeness), device=likeness.device)
+
+
+def named(lists: Lists, recommender: Recommender, row: int = 0) -> list[Suggestion]:
+    """Return one of some lists by the movies' own ids."""
+    movies, scores = lists.movie_idx[row], lists.score[row]
+    there = movies >= 0
+    ids = recommender.movies.decode(movies[there])
+    return [
+        Suggestion(rank, id, float(score)) for rank, (id, score) in enumerate(zip(ids, scores[there], strict=True), 1)
+    ]
+
+
+def _evidence(recommender: Recommender) -> torch.Tensor:
+    if recommender.history is None:
+        return torch.ones(len(recommender.movies))
+    counts = np.bincount(recommender.history.trained.movie_idx, minlength=len(recommender.movies))
+    return torch.from_numpy(counts / (counts + EVIDENCE))
+
+
+def _in_rating_units(lists: Lists, recommender: Recommender, user_biases: npt.NDArray[np.floating[Any]]) -> Lists:
+    offset = (float(recommender.model.global_mean) + user_biases).astype(np.float32)
+    return Lists(lists.movie_idx, lists.score + offset[:, None])

@@ -1,0 +1,189 @@
+"""Top-k lists over the whole catalogue, exact, in blocks of users.
+
+Ties are broken by the lower movie row, so that a list depends on the scores alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cfmodel.errors import ConfigError
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.recommending.rated import SeenMovies
+
+#: Memory for the scores of a block of users: what stays near the CPU, whatever the number of users.
+BLOCK_BYTES = 2**24
+
+#: Movies that are searched together, by the highest score among them.
+CHUNK = 64
+
+#: Writes the scores of a block of users, rows of shape (B,), into a table of shape (B, M).
+Scorer = Callable[[Tensor, Tensor], None]
+
+
+class Lists(NamedTuple):
+    """The best movies of some users, best first.
+
+    Attributes:
+        movie_idx: Movie rows, int64, shape (N, k); -1 where a user has fewer than k movies left.
+        score: Their scores, float32, shape (N, k); -inf where there is none.
+    """
+
+    movie_idx: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+
+
+def catalogue_scores(model: CollaborativeFiltering, user_embeddings: Tensor | None = None) -> Scorer:
+    """Return a scorer that orders the catalogue as the model does.
+
+        score = movie_bias + <user_embedding, movie_embedding>
+
+    Global mean and user bias are left out: they are the same for every movie of a user, and adding
+    them would only round small differences away. A cold user's scores are the movie biases.
+
+    Args:
+        model: Whose catalogue it is.
+        user_embeddings: Tastes of other users than the model's own, shape (B, K); None: its own.
+    """
+    movie_biases = model.movie_biases.weight.detach().squeeze(1)
+    movie_embeddings = model.movie_embeddings.weight.detach().T
+    tastes = model.user_embeddings.weight.detach() if user_embeddings is None else user_embeddings
+
+    def scores(user_idx: Tensor, table: Tensor) -> None:
+        users = tastes[user_idx.clamp(min=0)] * (user_idx >= 0).unsqueeze(1)
+        torch.addmm(movie_biases, users, movie_embeddings, out=table)
+
+    return scores
+
+
+def popularity_scores(counts: npt.NDArray[np.int64], *, device: torch.device | str = "cpu") -> Scorer:
+    """Return a scorer that gives everybody the movies with most training ratings first.
+
+    Scores are ranks, not counts: float32 holds every one of them exactly up to 16,777,216 movies.
+
+    Args:
+        counts: Training ratings of each movie, shape (M,).
+        device: Where the scores are wanted.
+    """
+    order = np.argsort(-counts, kind="stable")
+    ranks = np.empty(len(counts), np.float32)
+    ranks[order] = np.arange(len(counts), 0, -1)
+    row = torch.from_numpy(ranks).to(device)
+
+    def scores(user_idx: Tensor, table: Tensor) -> None:  # noqa: ARG001 - everybody's are the same
+        table.copy_(row)
+
+    return scores
+
+
+@torch.no_grad()
+def top_k(
+    scores: Scorer,
+    user_idx: npt.NDArray[np.integer[Any]],
+    *,
+    k: int,
+    num_movies: int,
+    seen: SeenMovies | None = None,
+    device: torch.device | str = "cpu",
+    block_bytes: int = BLOCK_BYTES,
+    on_block: Callable[[int], None] | None = None,
+) -> Lists:
+    """Return each user's k best movies over the whole catalogue, best first.
+
+    Args:
+        scores: Scores of a block of users over the catalogue.
+        user_idx: Rows of the users, negative where cold, shape (N,).
+        k: Length of the lists.
+        num_movies: Movies in the catalogue, M.
+        seen: Movies to leave out; None leaves out none.
+        device: Where the scores are made.
+        block_bytes: Memory for the scores of a block; one user's are held whatever it is.
+        on_block: Called after every block with the number of users done.
+
+    Raises:
+        ConfigError: k is below 1.
+    """
+    if k < 1:
+        raise ConfigError(f"a list holds at least one movie, not k = {k}")
+    shape = (len(user_idx), k)
+    lists = Lists(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
+    block = min(len(user_idx), max(1, block_bytes // (4 * max(1, num_movies))))
+    # One table for all blocks: fresh memory would cost as much as the scores in it.
+    table = torch.empty(block, num_movies, device=device)
+    for start in range(0, len(user_idx), max(1, block)):
+        users = user_idx[start : start + block]
+        rows = table[: len(users)]
+        scores(torch.from_numpy(users.astype(np.int64)).to(device), rows)
+        if seen is not None:
+            _leave_out(rows, *seen.cells(users))
+        columns, values = _best(rows, min(k, num_movies))
+        here = slice(start, start + len(users)), slice(columns.shape[1])
+        lists.movie_idx[here], lists.score[here] = columns.cpu().numpy(), values.cpu().numpy()
+        if on_block is not None:
+            on_block(start + len(users))
+    return lists
+
+
+def _leave_out(table: Tensor, positions: npt.NDArray[np.int64], movies: npt.NDArray[np.int32]) -> None:
+    rows, columns = (torch.from_numpy(cells.astype(np.int64)).to(table.device) for cells in (positions, movies))
+    table[rows, columns] = -torch.inf
+
+
+def _best(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return columns and values of the k highest scores of each row, lower column first among equals.
+
+    A score of -inf is none: its column is -1.
+    """
+    if table.shape[1] > 4 * CHUNK * k:
+        candidates, where = _candidates(table, k)
+        best = _top(candidates, k)
+        columns, values = where.gather(1, best), candidates.gather(1, best)
+    else:
+        columns = _top(table, k)
+        values = table.gather(1, columns)
+    return columns.masked_fill(values == -torch.inf, -1), values
+
+
+def _candidates(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the scores that can be among the best, and their columns, rising; shape (B, k * CHUNK) each.
+
+    Chunks of neighbouring columns are ordered by their highest score, the lower chunk first among
+    equals. If a column were among the best and its chunk not among the first k, each of those k
+    chunks would hold a column that goes before it, k in all.
+    """
+    width = table.shape[1]
+    whole = width // CHUNK
+    maxima = table[:, : whole * CHUNK].view(len(table), whole, CHUNK).amax(dim=2)
+    if whole * CHUNK < width:
+        maxima = torch.cat([maxima, table[:, whole * CHUNK :].amax(dim=1, keepdim=True)], dim=1)
+    chunks = _top(maxima, k).sort(dim=1).values
+    columns = (chunks.unsqueeze(2) * CHUNK + torch.arange(CHUNK, device=table.device)).flatten(1)
+    # The last chunk may be shorter: what lies beyond the table is none.
+    candidates = table.gather(1, columns.clamp(max=width - 1)).masked_fill_(columns >= width, -torch.inf)
+    return candidates, columns
+
+
+def _top(table: Tensor, k: int) -> Tensor:
+    """Return the columns of the k highest scores of each row, in order, the lower column first among equals."""
+    # One more than asked for: it tells whether a tie straddles the end of the list, where topk chooses as it likes.
+    values, columns = table.topk(min(k + 1, table.shape[1]), dim=1)
+    if values.shape[1] > k:
+        tied = values[:, k] == values[:, k - 1]
+        values, columns = values[:, :k].clone(), columns[:, :k].clone()
+        if tied.any():
+            columns[tied] = _lowest_columns(table[tied], values[tied, -1:], k)
+    columns = columns.sort(dim=1).values
+    order = table.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+    return columns.gather(1, order)
+
+
+def _lowest_columns(table: Tensor, last: Tensor, k: int) -> Tensor:
+    """Return, rising, the columns above each row's last score, then filled up to k by the lowest ones at it."""
+    above, at = table > last, table == last
+    room = k - above.sum(dim=1, keepdim=True)
+    chosen = above | (at & (at.cumsum(dim=1, dtype=torch.int32) <= room))
+    return chosen.nonzero()[:, 1].view(-1, k)

@@ -1,1 +1,0 @@
-"""Recommendations for every user, written, checked and published."""

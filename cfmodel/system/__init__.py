@@ -1,0 +1,1 @@
+"""What cfmodel asks of the operating system: whole files, digests, addresses and compiled code."""

@@ -1,0 +1,1 @@
+"""What is logged to a run: model, data, gradients, evaluation and comparisons."""

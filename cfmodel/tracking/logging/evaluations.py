@@ -1,0 +1,59 @@
+"""What an evaluation found, in the store: metrics, the metric card and plots."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfmodel.tracking.outbox.journal import Journal
+from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.run import TrackedRun
+from cfmodel.tracking.runs.lifecycle import log_metrics
+from cfmodel.tracking.store import client, reaching
+from cfmodel.training.epoch_records import TABLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cfmodel.evaluation.evaluate import Evaluation
+    from cfmodel.plots.plots import Curve
+
+_CURVES = ("train/rmse", "val/rmse", "refit/train/rmse", *(f"grad_norm/{table}" for table in TABLES))
+
+
+def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
+    """Record an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
+
+    Raises:
+        TrackingError: The store does not take them.
+    """
+    from cfmodel.plots.plots import png
+
+    log_metrics(run, evaluation.metrics)
+    files: dict[str, Path | str | bytes] = {"metric_card.md": evaluation.metric_card}
+    files |= {f"plots/{name}.png": png(figure) for name, figure in _figures(run, evaluation).items()}
+    tell_files(run, files)
+
+
+def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
+    from cfmodel.plots import plots
+
+    curves = {key: curve_of(run, key) for key in _CURVES}
+    return {
+        "learning_curves": plots.learning_curves(curves),
+        "predicted_against_true": plots.predicted_against_true(evaluation.predicted_against_true),
+        "error_by_popularity": plots.error_by_popularity(evaluation.error_by_popularity),
+    }
+
+
+def curve_of(run: TrackedRun, key: str) -> "Curve":
+    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded.
+
+    They are those of the run's journal, or of its store where it has none.
+
+    Raises:
+        TrackingError: It has none, and the store is away.
+    """
+    if run.spool is not None:
+        return [(point.step, point.value) for point in Journal(run.spool).history(key)]
+    with reaching(run.tracking_uri, f"reading {key}"):
+        found = client(run.tracking_uri).get_metric_history(run.run_id, key)
+    return sorted((metric.step, metric.value) for metric in found)

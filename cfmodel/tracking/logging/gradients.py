@@ -1,0 +1,149 @@
+"""What the gradients did, in the store: verdicts, the report, the archive, and pictures by epoch."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfmodel.errors import CFModelError
+from cfmodel.tracking.logging.image_files import IMAGES_TAG, image_files
+from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.run import RunSummary, TrackedRun
+from cfmodel.tracking.runs.find_runs import train_settings_of
+from cfmodel.tracking.runs.lifecycle import set_tags, told_of
+from cfmodel.tracking.store import client, reaching
+
+if TYPE_CHECKING:
+    from cfmodel.gradients.health.judge import IdOf
+    from cfmodel.gradients.health.verdicts import HealthReport
+    from cfmodel.gradients.recording.gradient_records import GradientRecord
+    from cfmodel.refs import SplitRef
+
+#: Where a run keeps all of this among its artifacts.
+FOLDER = "gradients"
+_log = logging.getLogger(__name__)
+
+REPORT, VERDICTS = "report.html", "health.json"
+
+
+def archive_folder(data_dir: Path, run: TrackedRun) -> Path:
+    """Return the folder that a run's archive is written to below the folder for data."""
+    return data_dir / FOLDER / run.run_id
+
+
+def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: Path | None = None) -> "HealthReport":
+    """Judge a training by what its monitor saw, and record the verdict and all there is to see.
+
+    That is the tag `health.verdict`, and below `gradients/` the page `report.html`, `health.json`
+    and the archive; and one picture of every table's histogram by epoch.
+
+    Args:
+        run: The run that trained.
+        archive: Folder that `archived` wrote.
+        split: What it learned from.
+        model: Folder of the saved recommender, for a lesson with its numbers; None: no lesson.
+
+    Raises:
+        DigestError: The archive or the split is damaged.
+        TrackingError: The store does not take it.
+    """
+    from cfmodel.gradients.health.judge import judge
+    from cfmodel.gradients.recording.archive import read_archive
+    from cfmodel.gradients.recording.gradient_history import GradientHistory
+    from cfmodel.gradients.report.epoch_images import epoch_images
+
+    records = read_archive(archive)
+    history = GradientHistory.of(records)
+    health = judge(history, ids=_ids(split))
+    page = _report(told_of(run), records, health, _lesson(run, split, model))
+    set_tags(run, health.as_tags() | IMAGES_TAG)
+    pictures = ((f"{FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
+    files: dict[str, Path | str | bytes] = {
+        f"{FOLDER}/{REPORT}": page,
+        f"{FOLDER}/{VERDICTS}": json.dumps(health.as_json(), indent=2),
+        **{f"{FOLDER}/{file.relative_to(archive).as_posix()}": file for file in archive.rglob("*") if file.is_file()},
+        **image_files(pictures),
+    }
+    tell_files(run, files)
+    return health
+
+
+@contextmanager
+def reported_on_error(run: TrackedRun, archive: Path, split: "SplitRef") -> Iterator[None]:
+    """Record what the gradients did up to there where a training ends in a refusal of ours.
+
+    The error goes on to the caller; what else goes wrong on the way is only logged.
+    """
+    try:
+        yield
+    except CFModelError:
+        try:
+            if archive.is_dir():
+                log_gradients(run, archive, split)
+        except CFModelError as refusal:
+            _log.warning("run %s has no report of its gradients: %s", run.run_id, refusal)
+        raise
+
+
+def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
+    """Read a run's archive back from its store; empty where the run was not watched.
+
+    Raises:
+        DigestError: The archive is damaged.
+        TrackingError: The store is away.
+    """
+    from cfmodel.gradients.recording.archive import FILES, read_archive
+
+    store = client(run.tracking_uri)
+    with reaching(run.tracking_uri, "reading the gradients"), tempfile.TemporaryDirectory() as temporary:
+        there = {Path(entry.path).name for entry in store.list_artifacts(run.run_id, FOLDER)}
+        if not there.issuperset(FILES):
+            return []
+        fetched = [store.download_artifacts(run.run_id, f"{FOLDER}/{name}", temporary) for name in FILES]
+        return read_archive(Path(fetched[0]).parent)
+
+
+def _ids(split: "SplitRef") -> "IdOf":
+    """Return what names the rows of a fit as the source does: by the vocabularies of the training part."""
+    from cfmodel.data.splitting.parts import load_vocabularies
+
+    users, movies = load_vocabularies(split)
+    return lambda table, row: (users if table.startswith("user") else movies).decode([row])[0]
+
+
+def _report(run: RunSummary, records: "Sequence[GradientRecord]", health: "HealthReport", lesson: str) -> str:
+    from cfmodel.gradients.report.run_report import gradient_report
+
+    return gradient_report(records, health, title=f"Gradients of {run.run.name}", facts=_facts(run), lesson=lesson)
+
+
+def _facts(run: RunSummary) -> dict[str, str]:
+    """Return what a reader wants to know of a run, of what is known by now."""
+    named = {"source": "source", "learning rate": "train.learning_rate", "embedding_dim": "train.embedding_dim"}
+    found = {"run": run.run.run_id} | {name: run.params[key] for name, key in named.items() if key in run.params}
+    measured = {
+        "best val RMSE": "best_val_rmse",
+        "test RMSE": "test/rmse",
+        "RMSE of damped biases": "test/damped_bias_rmse",
+    }
+    return found | {name: f"{run.metrics[key]:.4f}" for name, key in measured.items() if key in run.metrics}
+
+
+def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
+    """Return the textbook told with the model's numbers, or why it cannot be told; empty without a model."""
+    from cfmodel.gradients.lesson.html import as_html, no_lesson
+    from cfmodel.recommending.recommender import Recommender
+    from cfmodel.training.explain import explain
+    from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
+
+    if model is None:
+        return ""
+    settings = train_settings_of(told_of(run)).train
+    try:
+        return as_html(explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model))))
+    except CFModelError as refusal:  # the report is worth having all the same
+        _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
+        return no_lesson(str(refusal))

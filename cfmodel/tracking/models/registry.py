@@ -1,0 +1,165 @@
+"""The registered model in the store: its versions, and the aliases that say which of them counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cfmodel.errors import TrackingError
+from cfmodel.system.addresses import shown
+from cfmodel.tracking.run import TrackedRun
+from cfmodel.tracking.store import client, mlflow, reaching
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+#: Tag of a version with the address of the model it was made of.
+_MODEL = "model_uri"
+#: Tags of a run that its version carries too, so that they outlive the run.
+_FROM_RUN = ("data_digest", "split_digest", "commit", "health.verdict")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model.
+
+    Attributes:
+        model_name: The registered model.
+        number: The version, a whole number as text.
+        run_id: The run that trained it.
+        location: Where its files are.
+        tracking_uri: Address of the store.
+        tags: Every tag, as text.
+        aliases: Aliases that point at it.
+    """
+
+    model_name: str
+    number: str
+    run_id: str
+    location: str
+    tracking_uri: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+    @property
+    def uri(self) -> str:
+        """Its address in the registry, `models:/<name>/<number>`."""
+        return f"models:/{self.model_name}/{self.number}"
+
+
+def register(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
+    """Make a run's recorded model a version of the registered model, which is created where missing.
+
+    A model that is a version already stays that version.
+
+    Args:
+        run: The run that trained it.
+        model_uri: What `log_model` returned.
+        model_name: The registered model.
+
+    Raises:
+        TrackingError: The store is away or refuses.
+    """
+    uri = run.tracking_uri
+    with reaching(uri, f"registering the model of run {run.run_id}"):
+        store = client(uri)
+        _create_missing(store, model_name)
+        for found in store.search_model_versions(f"name = '{model_name}' and run_id = '{run.run_id}'"):
+            if found.tags.get(_MODEL) == model_uri:
+                return version_of(uri, model_name, str(found.version))
+        told = store.get_run(run.run_id).data.tags
+        tags = {_MODEL: model_uri} | {name: told[name] for name in _FROM_RUN if name in told}
+        source, model_id = _source(run, model_uri), model_uri.removeprefix("models:/")
+        made = store.create_model_version(model_name, source, run_id=run.run_id, tags=tags, model_id=model_id)
+    return version_of(uri, model_name, str(made.version))
+
+
+def version_of(uri: str, model_name: str, wanted: str) -> Version:
+    """Return a version by its number or by an alias.
+
+    Raises:
+        TrackingError: There is no such version, or the store is away.
+    """
+    found = find_version(uri, model_name, wanted)
+    if found is None:
+        raise TrackingError(
+            f"{shown(uri)}: registered model {model_name!r} has no version or alias {wanted!r}; `cfmodel run` makes "
+            "versions, and `cfmodel ui` shows those there are, under Models"
+        )
+    return found
+
+
+def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
+    """Return a version by its number or by an alias; None where there is none.
+
+    Raises:
+        TrackingError: The store is away.
+    """
+    with reaching(uri, f"looking up version {wanted} of {model_name}"):
+        store = client(uri)
+        try:
+            by_number = wanted.isdecimal()
+            look_up = store.get_model_version if by_number else store.get_model_version_by_alias
+            found = look_up(model_name, wanted)
+            # A version by its alias comes without the aliases it has.
+            aliases = store.get_registered_model(model_name).aliases
+            location = store.get_model_version_download_uri(model_name, str(found.version))
+        except mlflow().exceptions.MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+    number = str(found.version)
+    pointing = tuple(sorted(alias for alias, version in aliases.items() if str(version) == number))
+    return Version(model_name, number, found.run_id, location, uri, dict(found.tags), pointing)
+
+
+def set_alias(version: Version, alias: str) -> None:
+    """Let an alias point at a version, and at no other.
+
+    Raises:
+        TrackingError: The store is away or refuses.
+    """
+    with reaching(version.tracking_uri, f"making version {version.number} the {alias}"):
+        client(version.tracking_uri).set_registered_model_alias(version.model_name, alias, version.number)
+
+
+def remove_alias(version: Version, alias: str) -> None:
+    """Let an alias point at nothing any more.
+
+    Raises:
+        TrackingError: The store is away or refuses.
+    """
+    with reaching(version.tracking_uri, f"taking the alias {alias} away"):
+        client(version.tracking_uri).delete_registered_model_alias(version.model_name, alias)
+
+
+def tag_version(version: Version, tags: Mapping[str, str], *, description: str | None = None) -> None:
+    """Set tags of a version, and its description.
+
+    Raises:
+        TrackingError: The store is away or refuses.
+    """
+    with reaching(version.tracking_uri, f"writing to version {version.number}"):
+        store = client(version.tracking_uri)
+        for name, value in tags.items():
+            store.set_model_version_tag(version.model_name, version.number, name, value)
+        if description is not None:
+            store.update_model_version(version.model_name, version.number, description)
+
+
+def _source(run: TrackedRun, model_uri: str) -> str:
+    """Return where a version's files are, as the store takes it.
+
+    A server knows its own models by their address and refuses a folder's; a database looks the
+    address up in MLflow's global store, which may be another.
+    """
+    if run.tracking_uri.startswith(("http://", "https://")):
+        return model_uri
+    found = client(run.tracking_uri).get_logged_model(model_uri.removeprefix("models:/"))
+    return str(found.artifact_location)
+
+
+def _create_missing(store: Any, model_name: str) -> None:
+    try:
+        store.create_registered_model(model_name)
+    except mlflow().exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

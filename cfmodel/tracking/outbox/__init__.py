@@ -1,0 +1,1 @@
+"""The journal of a run on disk, and its delivery to MLflow."""

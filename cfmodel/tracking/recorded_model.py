@@ -1,0 +1,218 @@
+"""The trained model in the store: recorded without pickle or code, loaded back and asked."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cfmodel.errors import CFModelError, TrackingError
+from cfmodel.provenance import cfmodel_version, pinned_requirements
+from cfmodel.schema import MOVIE_ID, USER_ID
+from cfmodel.system.addresses import shown
+from cfmodel.tracking.run import Run, TrackedRun
+from cfmodel.tracking.store import client, mlflow, reaching
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cfmodel.recommending.recommender import Recommender
+
+_NAME = "recommender"
+_EXAMPLES = 5
+_DIGEST = "model_digest"
+#: How MLflow loads it back.
+_LOADER = "cfmodel.serving"
+
+
+def record_model(run: Run, folder: Path, *, digest: str) -> str:
+    """Send a saved recommender to the store and check it there; return the model's id.
+
+    One that a process began to send before it was killed is gone on with.
+
+    Raises:
+        TrackingError: The folder is damaged, or the store does not take it or gives back another.
+    """
+    from cfmodel.recommending.recommender import Recommender
+
+    try:
+        recommender = Recommender.load(folder, digest=digest)
+    except CFModelError as error:
+        raise TrackingError(f"the model cannot be recorded: {error}") from error
+    with reaching(run.tracking_uri, "recording the model"), tempfile.TemporaryDirectory() as temporary:
+        model = _begun(run, digest) or _create(run, digest)
+        _write(Path(temporary, _NAME), folder, _example(recommender), model=model)
+        store = client(run.tracking_uri)
+        store.log_model_artifacts(model.model_id, str(Path(temporary, _NAME)))
+        store.finalize_logged_model(model.model_id, "READY")
+    check_model(run, f"models:/{model.model_id}", recommender)
+    return str(model.model_id)
+
+
+def model_of(run: TrackedRun) -> str:
+    """Return the address of the model that a run recorded, `models:/<id>`.
+
+    Raises:
+        TrackingError: It recorded none, or the store is away.
+    """
+    with reaching(run.tracking_uri, "looking up the run's model"):
+        outputs = client(run.tracking_uri).get_run(run.run_id).outputs
+    if not (outputs and outputs.model_outputs):
+        raise TrackingError(f"run {run.run_id} recorded no model; choose another, or run `cfmodel run`")
+    return f"models:/{outputs.model_outputs[0].model_id}"
+
+
+def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
+    """Load a recorded model back from the run's store and ask it what the recommender answers.
+
+    Raises:
+        TrackingError: The model does not load, or answers otherwise; the store then calls it failed.
+    """
+    with reaching(run.tracking_uri, f"looking up the recorded model {uri}"):
+        location = client(run.tracking_uri).get_logged_model(_model_id(uri)).artifact_location
+    difference = difference_at(run.tracking_uri, location, recommender)
+    if difference is None:
+        return
+    with reaching(run.tracking_uri, "marking the model as failed"):
+        client(run.tracking_uri).finalize_logged_model(_model_id(uri), "FAILED")
+    raise TrackingError(refusal_of(run.tracking_uri, uri, difference))
+
+
+def load_recommender(uri: str, location: str) -> "Recommender":
+    """Load the recommender that was recorded at a location, checking every file.
+
+    Args:
+        uri: Address of the store.
+        location: Where the store keeps the model.
+
+    Raises:
+        DigestError: A file is missing, changed or damaged.
+        TrackingError: The store is away, or what is there is no recommender of cfmodel.
+    """
+    from cfmodel.recommending.recommender import Recommender
+
+    with fetched(uri, location) as folder:
+        with reaching(uri, f"reading the model at {location}"):
+            flavor = mlflow().models.Model.load(folder).flavors.get("python_function", {})
+        if flavor.get("loader_module") != _LOADER:
+            raise TrackingError(f"{shown(uri)}: the model at {location} is none of cfmodel's; choose another version")
+        return Recommender.load(Path(folder, flavor["data"]))
+
+
+@contextmanager
+def fetched(uri: str, location: str) -> Iterator[str]:
+    """Have a recorded model's files on this machine for the length of a block.
+
+    `load_model(uri)` would look in the store of MLflow's global state.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        with reaching(uri, f"fetching the model at {location}"):
+            folder = mlflow().artifacts.download_artifacts(location, dst_path=temporary, tracking_uri=uri)
+        yield str(folder)
+
+
+def difference_at(uri: str, location: str, recommender: "Recommender") -> str | None:
+    """Ask the model recorded at a location what the recommender answers; return how they differ, None if not at all."""
+    with fetched(uri, location) as folder:
+        return _difference(uri, folder, recommender)
+
+
+def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None:
+    import numpy as np
+
+    from cfmodel.recommending.suggest import suggest
+
+    pairs = _example(recommender)
+    expected = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID])
+    lists = suggest(recommender, recommender.users.encode(pairs[USER_ID]), k=_EXAMPLES)
+    with reaching(uri, "asking the recorded model"):
+        model = mlflow().pyfunc.load_model(folder)
+        answers = np.asarray(model.predict(pairs))
+        recommended = model.predict(pairs[[USER_ID]], params={"k": _EXAMPLES})
+    if not np.allclose(answers, expected, rtol=0, atol=1e-5):
+        return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
+    scores = lists.score[lists.movie_idx >= 0]
+    if len(recommended) != len(scores) or not np.allclose(recommended["score"], scores, rtol=0, atol=1e-5):
+        return f"recommends {recommended['score'].tolist()} where the trained one recommends {scores.tolist()}"
+    return None
+
+
+def refusal_of(store: str, uri: str, difference: str) -> str:
+    """Return what to say of a recorded model that differs."""
+    return f"{shown(store)}: the recorded model {uri} {difference}; do not use it, and record it again"
+
+
+def _begun(run: Run, digest: str) -> Any:
+    """Return the entry of this very model, where there is one already; None where there is not."""
+    store = client(run.tracking_uri)
+    query = f"source_run_id = '{run.run_id}'"
+    found = store.search_logged_models([run.experiment_id], filter_string=query)
+    return next((model for model in found if model.tags.get(_DIGEST) == digest), None)
+
+
+def _create(run: Run, digest: str) -> Any:
+    """Create the model's entry, pending, as an output of the run."""
+    store = client(run.tracking_uri)
+    model = store.create_logged_model(
+        run.experiment_id,
+        name=_NAME,
+        source_run_id=run.run_id,
+        tags={"cfmodel_version": cfmodel_version(), _DIGEST: digest},
+        params=store.get_run(run.run_id).data.params,
+        model_type="recommender",
+    )
+    store.log_outputs(run.run_id, [mlflow().entities.LoggedModelOutput(model.model_id, step=0)])
+    return model
+
+
+def _model_id(uri: str) -> str:
+    return uri.removeprefix("models:/")
+
+
+def _write(target: Path, folder: Path, example: "pd.DataFrame", *, model: Any) -> None:
+    """Write MLflow's model folder around a saved recommender."""
+    with warnings.catch_warnings():
+        # MLflow compares the example's column names with a range, which pandas 3 frowns upon.
+        warnings.filterwarnings("ignore", message="Operation with range is deprecated")
+        mlflow().pyfunc.save_model(
+            target,
+            loader_module=_LOADER,
+            data_path=str(folder),
+            signature=_signature(),
+            input_example=example,
+            pip_requirements=pinned_requirements(),
+            mlflow_model=mlflow().models.Model(
+                artifact_path=model.artifact_location,
+                run_id=model.source_run_id,
+                model_id=model.model_id,
+                model_uuid=model.model_id,
+            ),
+        )
+
+
+def _signature() -> Any:
+    """Return what the model takes and gives.
+
+    Ids are text. The type says `any` all the same, because MLflow refuses integers for `string`,
+    and here an integer means its decimal text. Which columns a request has says what it asks;
+    `cfmodel.recommending.mlflow_pyfunc` says which are answered with which.
+    """
+    types = mlflow().types.schema
+    text, number, whole = types.DataType.string, types.DataType.float, types.DataType.long
+    asked = [types.ColSpec(types.AnyType(), name, required=False) for name in (USER_ID, MOVIE_ID, "rated")]
+    given = (("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole))
+    return mlflow().models.ModelSignature(
+        inputs=types.Schema(asked),
+        outputs=types.Schema([types.ColSpec(kind, name, required=False) for name, kind in given]),
+        params=types.ParamSchema([types.ParamSpec("k", whole, default=10)]),
+    )
+
+
+def _example(recommender: "Recommender") -> "pd.DataFrame":
+    """Return pairs of ids the model knows, spread over its vocabularies."""
+    import numpy as np
+    import pandas as pd
+
+    sides = ((USER_ID, recommender.users), (MOVIE_ID, recommender.movies))
+    return pd.DataFrame({name: ids.decode(np.linspace(0, len(ids) - 1, _EXAMPLES, dtype=int)) for name, ids in sides})

@@ -1,0 +1,1 @@
+"""MLflow runs: started, found, resumed, ended and pruned."""

@@ -1,0 +1,198 @@
+"""Leases: how a process shows that it is still at work on a run, so that no other takes the run from it.
+
+A lease is two things. A file lock in the folder of the run's checkpoints, which the system lets go when
+the process ends, however it ends: on one machine that is exact and at once. And a heartbeat in the
+run's tag `lease`, renewed every few seconds, for those who share no more than the store: once it is
+old, nobody is there.
+"""
+
+import json
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from cfmodel.errors import CFModelError, LeaseError
+from cfmodel.tracking.outbox.delivery_progress import Sent
+from cfmodel.tracking.run import TrackedRun
+from cfmodel.tracking.store import client, reaching
+
+#: Tag of a run that holds its lease.
+TAG = "lease"
+#: Seconds between two heartbeats, and the age from which nobody is taken to be there.
+BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The last sign of life.
+
+    Attributes:
+        process: Id of the process at work.
+        host: Name of its machine.
+        system: What tells whether its locks can be seen here: the running system, not only its name.
+        time: When the sign was given, in seconds since 1970-01-01 UTC.
+    """
+
+    process: int
+    host: str
+    system: str
+    time: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Give a sign of this process."""
+        return cls(os.getpid(), platform.node(), _system(), round(time.time(), 3))
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Self | None:
+        """Read the sign in a run's tags; None where there is none that can be read."""
+        try:
+            return cls(**json.loads(tags[TAG]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def age(self) -> float:
+        """Seconds since."""
+        return time.time() - self.time
+
+    def as_tag(self) -> dict[str, str]:
+        """Return the tag that holds it."""
+        return {TAG: json.dumps(asdict(self))}
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, last heard of {max(self.age, 0):.0f} s ago"
+
+
+class Lease:
+    """The right to work on a run: `with Lease(run, folder): ...`; it is let go with the block.
+
+    Args:
+        run: The run.
+        folder: The run's own folder on this machine, made where it is missing.
+
+    Raises:
+        LeaseError: On entering: another process is at work on the run.
+    """
+
+    def __init__(self, run: TrackedRun, folder: Path) -> None:
+        self._run = run
+        self._lock = _lock(folder)
+        self._over = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name=f"lease-{run.run_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise LeaseError(_held(self._run, "another process on this machine")) from None
+        self._beating.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._lock.release()
+
+    def _renew(self) -> None:
+        run_id = _id_in_store(self._run)
+        if run_id is None:
+            return
+        # Past the journal: only the newest sign counts, and one that does not get through is not missed.
+        with reaching(self._run.tracking_uri, "renewing the lease"):
+            for key, value in Heartbeat.now().as_tag().items():
+                client(self._run.tracking_uri).set_tag(run_id, key, value)
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                self._renew()
+            except CFModelError as refusal:
+                _log.debug(
+                    "run %s: %s", self._run.run_id, refusal
+                )  # the lock still holds; the next beat may get through
+            if self._over.wait(BEAT_SECONDS):
+                return
+
+
+def _id_in_store(run: TrackedRun) -> str | None:
+    """Return the run's id in the store; None while the store knows nothing of it."""
+    return run.run_id if run.spool is None else Sent.read(run.spool).run_id
+
+
+def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None:
+    """Refuse a run that somebody is at work on.
+
+    Args:
+        run: The run.
+        tags: Its tags, as just read.
+        folder: The run's own folder on this machine, if it was ever worked on here.
+
+    Raises:
+        LeaseError: Its lease is held; the message says by whom.
+    """
+    beat = Heartbeat.of(tags)
+    if _is_locked(folder):
+        raise LeaseError(_held(run, str(beat or "another process on this machine")))
+    if beat is None or (beat.system == _system() and _file(folder).exists()):
+        return
+    if beat.age < STALE_SECONDS:
+        raise LeaseError(
+            f"{_held(run, str(beat))}. Should that process be gone, wait: "
+            f"{STALE_SECONDS:.0f} s after its last sign it counts as gone"
+        )
+
+
+def is_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> bool:
+    """Tell whether nobody is at work on a run; arguments as for `require_free`."""
+    try:
+        require_free(run, tags, folder)
+    except LeaseError:
+        return False
+    return True
+
+
+def _file(folder: Path) -> Path:
+    return folder / "lease.lock"
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(_file(folder), thread_local=False)
+
+
+def _is_locked(folder: Path) -> bool:
+    if not _file(folder).exists():
+        return False
+    lock = _lock(folder)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _held(run: TrackedRun, holder: str) -> str:
+    return f"run {run.run_id} is being worked on ({holder}); it is left alone"
+
+
+def _system() -> str:
+    """Name the running system: locks are seen by all processes of one kernel, and by no other."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()

@@ -1,0 +1,1 @@
+"""Which ratings each step learns from."""

@@ -1,0 +1,279 @@
+"""The engine for the CPU: every step compiled, tables and Adam's moments in rows of its own."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+
+from cfmodel.config import TrainSettings
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.measuring.monitor import Monitor
+from cfmodel.gradients.measuring.probe import Probe
+from cfmodel.gradients.measuring.step_scalars import StepScalars
+from cfmodel.gradients.measuring.touched_rows import SIDES, side_of
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batching.batches import Batches
+from cfmodel.training.devices import available_cores
+from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
+from cfmodel.training.engines.cpu import kernels
+from cfmodel.training.engines.cpu.grouping import (
+    FIELDS,
+    MOVIE_FIRST,
+    USER_FIRST,
+    Cells,
+    Grouped,
+    cells_of,
+    deal,
+)
+from cfmodel.training.engines.cpu.kernels import Constants, run_steps
+from cfmodel.training.engines.cpu.padded_tables import padded_side, table_view
+from cfmodel.training.engines.cpu.probe_view import Shown, shown
+from cfmodel.training.engines.cpu.thread_team import Crew
+from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.schedule import learning_rates
+from cfmodel.training.step_log import NO_STEPS, Floats, StepLog
+
+#: Ratings that are learned from in one go at least: less would not be worth waking the other threads for.
+_STRETCH = 2**19
+#: Precisions that everything is compiled for in this process.
+_COMPILED: set[Any] = set()
+
+
+class FusedEngine:
+    """Trains a model in place, its tables being views of the engine's padded rows.
+
+    Until it is closed torch itself computes in the calling thread alone.
+
+    Args:
+        model: Untrained, or as it was saved; on the CPU, in float32 or float64.
+        train: N training ratings.
+        batches: How they are dealt into batches.
+        settings: Adam, schedule and clipping.
+        regularization: Weight of the penalty.
+        threads: How many to train with; None: one a core. The result does not depend on it.
+    """
+
+    name = "fused"
+
+    def __init__(
+        self,
+        model: CollaborativeFiltering,
+        train: RatingArrays,
+        batches: Batches,
+        *,
+        settings: TrainSettings,
+        regularization: float,
+        threads: int | None = None,
+    ) -> None:
+        self.model, self.learning_rate = model, settings.learning_rate
+        self._settings, self._batches = settings, batches
+        self._dtype = model.user_biases.weight.numpy(force=True).dtype
+        _compile(self._dtype)
+        self._crew = Crew(min(threads or available_cores(), batches.lanes))
+        # What is left for torch to do between the steps is too small to wake other threads for.
+        self._torch_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._step = 0
+        self._cells = cells_of(train, batches, self._crew)
+        room = _Room.of(self._cells, batches)
+        self._sides = {
+            name: padded_side(model, name, groups, batches.lanes, self._dtype)
+            for name, groups in zip(SIDES, room.groups, strict=True)
+        }
+        dim = model.user_embeddings.embedding_dim
+        self._moments = [
+            {name: table_view(getattr(self._sides[side_of(name)], moment), name, dim) for name in TABLES}
+            for moment in ("first", "second")
+        ]
+        numbers = float(model.global_mean), regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
+        self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
+        self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
+        self._error = np.empty((batches.lanes, room.ratings), self._dtype)
+        # Where visits are not dealt into batches, the cells themselves are what is learned from.
+        self._grouped = self._cells.by_user, self._cells.by_movie
+        if batches.per_visit > 1:
+            groups = room.visit + batches.lanes * batches.per_visit
+            rating = self._cells.by_user.values.dtype
+            self._grouped = (
+                Grouped.empty(groups, room.visit, rating),
+                Grouped.empty(groups, room.visit, np.int32),
+            )
+        self._parts = np.empty((0, batches.lanes, FIELDS), np.int64)
+        self._after, self._done, self._seen = NO_STEPS, 0, np.empty((0, kernels.COLUMNS))
+
+    def run_epoch(
+        self,
+        epoch: int,
+        *,
+        on_progress: OnProgress,
+        monitor: Monitor | None = None,
+        after: StepLog = NO_STEPS,
+    ) -> StepLog:
+        """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
+        visits = self._visits(epoch)
+        total = sum(batches for _, batches in visits)
+        rates = self._rates(epoch, total, steps_before=self._step - len(after))
+        self._after, self._done = after, len(after)
+        self._seen = seen = np.empty((total, kernels.COLUMNS))
+        if monitor is not None:
+            monitor.begin_epoch(epoch, total - len(after))
+        last = 0
+        for visit, batches in visits:
+            steps = slice(last, last + batches)
+            last = steps.stop
+            if last <= self._done:
+                continue
+            self._deal(epoch, visit, batches)
+            for stretch in self._stretches(self._done - steps.start, batches, monitor):
+                if monitor is not None and not monitor.free_steps(1):
+                    self._run_watched(stretch, rates[steps], seen[steps], monitor)
+                else:
+                    self._run(stretch, 0, rates[steps], seen[steps])
+                    if monitor is not None:
+                        monitor.passed(stretch.stop - stretch.start)
+                self._step += stretch.stop - stretch.start
+                self._done = steps.start + stretch.stop
+                on_progress(self._done / total)
+        self.learning_rate = float(rates[-1, 2])
+        log = self.log()
+        if monitor is not None:
+            monitor.end_steps(**log.columns())
+        return log
+
+    def log(self) -> StepLog:
+        """Return what the epoch's steps saw so far."""
+        seen = self._seen[len(self._after) : self._done]
+        loss, squared_error, norm, coefficient = seen[:, : kernels.NORMS].T
+        norms = seen[:, kernels.NORMS : kernels.NORMS + len(TABLES)]
+        sizes = seen[:, kernels.SIZE].astype(np.int64)
+        return StepLog(sizes, loss, squared_error, norm, coefficient, norms, _scalars(seen)).after(self._after)
+
+    def adam(self) -> AdamState:
+        """Return Adam's state; the tensors are views of the engine's own."""
+        return AdamState(self._step, *self._moments)
+
+    def resume(self, state: AdamState) -> None:
+        """Go on from a state that `adam` returned; the model's tables are set already."""
+        self.adam().take(state)
+        self._step = state.step
+
+    def close(self) -> None:
+        """Let the threads end, let go of the ratings and give the model tables of its own."""
+        self._crew.close()
+        torch.set_num_threads(self._torch_threads)
+        del self._cells, self._grouped, self._error
+        unpack(self.model)
+
+    def _stretches(self, at: int, steps: int, monitor: Monitor | None) -> Iterator[slice]:
+        """Divide a visit's steps from one on into stretches done in one go: up to a report, or look of the monitor."""
+        stride = max(self._batches.steps // REPORTS_PER_EPOCH, _STRETCH // self._batches.batch_size, 1)
+        while at < steps:
+            free = stride if monitor is None else max(1, monitor.free_steps(stride))
+            yield slice(at, min(at + free, steps))
+            at = min(at + free, steps)
+
+    def _visits(self, epoch: int) -> list[tuple[Any, int]]:
+        """Return the cells and the number of batches of each visit; those that need no dealing as a single one."""
+        visits = self._batches.visits_of(epoch)
+        if self._batches.per_visit > 1:
+            return list(visits)
+        return [(np.stack([cells for cells, _ in visits]), len(visits))]
+
+    def _deal(self, epoch: int, visit: Any, batches: int) -> None:
+        """Make the batches of a visit what is learned from."""
+        if self._batches.per_visit == 1:
+            self._parts = self._cells.parts[visit]
+            return
+        sizes = np.diff(self._batches.starts)[visit]
+        batch = np.concatenate([self._batches.deal(epoch, cell, batches) for cell in visit.tolist()])
+        self._parts = np.empty((batches, len(visit), FIELDS), np.int64)
+        self._crew.run(
+            deal, 1, len(visit), self._cells, visit, batch, np.cumsum(sizes) - sizes, *self._grouped, self._parts
+        )
+
+    def _run(self, steps: slice, stage: int, rates: Floats, seen: Floats) -> None:
+        self._crew.run(
+            run_steps,
+            kernels.PHASES * (steps.stop - steps.start),
+            kernels.CHUNKS * self._batches.lanes,
+            steps.start,
+            steps.stop,
+            stage,
+            self._parts,
+            *self._grouped,
+            *self._sides.values(),
+            self._error,
+            self._sums,
+            rates[:, :2].astype(self._dtype),
+            self._constants,
+            seen,
+        )
+
+    def _run_watched(self, step: slice, rates: Floats, seen: Floats, monitor: Monitor) -> None:
+        """Do one step in two halves, between which a probe looks at the gradients."""
+        probe = monitor.probe(float(rates[step.start, 2]))
+        self._run(step, 1, rates, seen)
+        if probe is not None:
+            self._show(probe, step.start)
+        self._run(step, 2, rates, seen)
+        if probe is not None:
+            probe.after()
+
+    def _show(self, probe: Probe, step: int) -> None:
+        with probe.timed():
+            seen = self._shown(step)
+        probe.before(seen.looked_up, seen.error, touched=seen.touched, gradients=seen.gradients)
+
+    def _shown(self, step: int) -> Shown:
+        return shown(self._parts[step], self._grouped, self._sides, self._error, dim=self._constants.dim)
+
+    def _rates(self, epoch: int, steps: int, *, steps_before: int) -> Floats:
+        """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
+        rate = np.array(learning_rates(epoch, steps, self._settings))
+        number = steps_before + 1 + np.arange(steps)
+        first, second = 1 - BETA_1**number, np.sqrt(1 - BETA_2**number)
+        # The two differ in what epsilon is added to, as torch's Adam and SparseAdam do.
+        step, root = (rate / first, 1 / second) if self._constants.all_rows else (rate / first * second, 1 + 0 * rate)
+        return np.stack([step, root, rate], axis=1)
+
+
+class _Room(NamedTuple):
+    """The most groups of users and of movies, and ratings, of a lane; the most ratings of a visit."""
+
+    groups: tuple[int, int]
+    ratings: int
+    visit: int
+
+    @classmethod
+    def of(cls, cells: Cells, batches: Batches) -> Self:
+        sizes = np.diff(batches.starts)
+        # A cell's ratings are dealt evenly, give or take one.
+        most = sizes if batches.per_visit == 1 else np.minimum(sizes, sizes // batches.per_visit + 2)
+        users, movies = (cells.parts[:, field + 1] - cells.parts[:, field] for field in (USER_FIRST, MOVIE_FIRST))
+        groups = int(np.minimum(users, most).max()), int(np.minimum(movies, most).max())
+        largest = np.sort(sizes)[-batches.lanes :]
+        return cls(groups, int(most.max()), int(largest.sum()))
+
+
+def _scalars(seen: Floats) -> StepScalars:
+    number = {"user": kernels.USERS, "movie": kernels.MOVIES}
+    user, movie = (seen[:, column].astype(np.int64) for column in (kernels.LARGEST_USER, kernels.LARGEST_MOVIE))
+    return StepScalars(
+        seen[:, kernels.LARGEST], user, movie, {side: seen[:, at].astype(np.int64) for side, at in number.items()}
+    )
+
+
+def _compile(dtype: Any) -> None:
+    """Have everything compiled, or read back, before a clock runs: by learning from four ratings."""
+    if dtype in _COMPILED:
+        return
+    _COMPILED.add(dtype)
+    rows = np.array([0, 0, 1, 1], np.int32)
+    ratings = RatingArrays(rows, rows[::-1].copy(), np.ones(4, np.float32))
+    batches = Batches(ratings, num_users=2, num_movies=2, batch_size=2, seed=0)
+    model = CollaborativeFiltering(2, 2, 1).to(torch.from_numpy(np.empty(0, dtype)).dtype)
+    engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
+    engine.run_epoch(1, on_progress=lambda _: None)
+    engine._shown(0)
+    engine.close()

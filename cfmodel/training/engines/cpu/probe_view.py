@@ -1,0 +1,89 @@
+"""What one step of the compiled engine saw, gathered from its lanes as a probe takes it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.gradients.measuring.touched_rows import SIDES, TouchedRows, side_of
+from cfmodel.system.compiled import compiled
+from cfmodel.training.engines.cpu.grouping import FIRST, MOVIE_FIRST, USER_FIRST, Grouped, Parts
+from cfmodel.training.engines.cpu.kernels import Side
+from cfmodel.training.engines.cpu.padded_tables import table_view
+from cfmodel.training.epoch_records import TABLES
+
+
+class Shown(NamedTuple):
+    """A step before its gradients are clipped.
+
+    Attributes:
+        looked_up: Rows looked up by each side, by `user` and `movie`, shape (B,).
+        error: Rating less prediction, in rating units, in the same order, shape (B,).
+        touched: The distinct rows among them, by side.
+        gradients: Those rows' gradients, by table, shape (R, K).
+    """
+
+    looked_up: dict[str, Tensor]
+    error: Tensor
+    touched: dict[str, TouchedRows]
+    gradients: dict[str, Tensor]
+
+
+def shown(parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[str, Side], error: Any, *, dim: int) -> Shown:
+    """Gather a step.
+
+    Args:
+        parts: The step's parts by lane, which share no row, shape (L, 6).
+        grouped: Ratings that the parts are of, grouped by user and by movie.
+        sides: The tables of either side, and gradients of the step.
+        error: Errors of each lane's part, in its order, shape (L, most ratings).
+        dim: K.
+    """
+    # Of each of users, movies and ratings: where it ends less where it begins.
+    *groups_of, size = (parts[:, 1::2] - parts[:, ::2]).sum(axis=0).tolist()
+    touched: dict[str, TouchedRows] = {}
+    gradients: dict[str, Tensor] = {}
+    for name, groups, field, number in zip(SIDES, grouped, (USER_FIRST, MOVIE_FIRST), groups_of, strict=True):
+        side = sides[name]
+        rows, lookups = np.empty(number, np.int64), np.empty(number, np.float32)
+        found = np.empty((number, side.gradient.shape[1]), side.gradient.dtype)
+        scale = side.gradient.dtype.type(2 / size)
+        _gather(parts, field, groups.rows, groups.starts, side.gradient, side.first_gradient, scale,
+                rows, lookups, found)  # fmt: skip
+        touched[name] = TouchedRows(torch.from_numpy(rows), torch.from_numpy(lookups), None, number)
+        gradients |= {table: table_view(found, table, dim) for table in TABLES if side_of(table) == name}
+    users, movies, errors = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, error.dtype)
+    _line_up(parts, grouped[0], error, users, movies, errors)
+    index = {"user": torch.from_numpy(users), "movie": torch.from_numpy(movies)}
+    return Shown(index, torch.from_numpy(errors), touched, gradients)
+
+
+@compiled()
+def _gather(
+    parts: Any, field: int, of_group: Any, starts: Any, gradient: Any, first_gradient: Any, scale: Any,
+    rows: Any, lookups: Any, found: Any,
+) -> None:  # fmt: skip
+    """Fill in each group's row, how often it is looked up, and its gradient times a number."""
+    at = 0
+    for lane in range(len(parts)):
+        first = parts[lane, field]
+        for group in range(first, parts[lane, field + 1]):
+            rows[at], lookups[at] = of_group[group], starts[group + 1] - starts[group]
+            slope, into = gradient[first_gradient[lane] + group - first], found[at]
+            for k in range(len(into)):
+                into[k] = slope[k] * scale
+            at += 1
+
+
+@compiled()
+def _line_up(parts: Any, by_user: Any, error: Any, users: Any, movies: Any, errors: Any) -> None:
+    """Fill in each rating's rows and error, in the order of the users, in which a lane keeps its errors."""
+    at = 0
+    for lane in range(len(parts)):
+        first = parts[lane, FIRST]
+        for group in range(parts[lane, USER_FIRST], parts[lane, USER_FIRST + 1]):
+            for rating in range(by_user.starts[group], by_user.starts[group + 1]):
+                users[at], movies[at] = by_user.rows[group], by_user.others[rating]
+                errors[at] = error[lane, rating - first]
+                at += 1

@@ -1,0 +1,1 @@
+"""Checkpoints, and how a training resumes from one."""

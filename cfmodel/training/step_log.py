@@ -1,0 +1,120 @@
+"""What the steps of an epoch saw, on the host."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cfmodel.errors import DivergedError
+from cfmodel.gradients.measuring.step_scalars import StepScalars
+from cfmodel.training.epoch_records import TABLES
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EpochSummary:
+    """Means over one epoch; see `EpochRecord` for what each one is."""
+
+    train_loss: float
+    train_rmse: float
+    grad_norms: dict[str, float]
+    total_grad_norm: float
+    clipped_fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class StepLog:
+    """What S steps saw; norms are L2 norms before clipping.
+
+    Attributes:
+        sizes: Ratings of each step, int64, shape (S,).
+        loss: What was differentiated, penalty included, shape (S,).
+        mean_squared_error: Of the predictions before the update, in rating units squared, shape (S,).
+        total_norm: Norm of all gradients together, shape (S,).
+        clip_coefficient: What they were multiplied by, at most 1, shape (S,).
+        grad_norms: Norm of each table's gradient, in the order of `TABLES`, shape (S, T).
+        scalars: What else the monitor takes of each step; None where there is no monitor.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    loss: Floats
+    mean_squared_error: Floats
+    total_norm: Floats
+    clip_coefficient: Floats
+    grad_norms: Floats
+    scalars: StepScalars | None = None
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all of it by name, each array with S for its first dimension."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scalars"}
+        return own if self.scalars is None else own | self.scalars.arrays()
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Take back what `arrays` returned."""
+        own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "scalars"}
+        return cls(**own, scalars=StepScalars.of(arrays) if len(arrays) > len(own) else None)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def after(self, earlier: "StepLog") -> "StepLog":
+        """Return what the steps before these saw, and then these."""
+        if not len(earlier):
+            return self
+        before = earlier.arrays()
+        return StepLog.of({name: np.concatenate([before[name], array]) for name, array in self.arrays().items()})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every loss and every gradient is."""
+        return bool(self._finite().all())
+
+    def columns(self) -> dict[str, Any]:
+        """Return it by name, as the monitor takes it; arrays of shape (S,)."""
+        return {
+            "loss": self.loss,
+            "mean_squared_error": self.mean_squared_error,
+            "total_norm": self.total_norm,
+            "clip_coefficient": self.clip_coefficient,
+            "grad_norms": dict(zip(TABLES, self.grad_norms.T, strict=True)),
+            "scalars": self.scalars,
+        }
+
+    def summary(self, *, epoch: int, steps_before: int) -> EpochSummary:
+        """Average what the steps saw: losses over ratings, norms over steps.
+
+        Raises:
+            DivergedError: A loss or a gradient was not finite.
+        """
+        self._require_finite(epoch=epoch, steps_before=steps_before)
+        return EpochSummary(
+            train_loss=float(np.average(self.loss, weights=self.sizes)),
+            train_rmse=float(np.sqrt(np.average(self.mean_squared_error, weights=self.sizes))),
+            grad_norms=dict(zip(TABLES, self.grad_norms.mean(axis=0).tolist(), strict=True)),
+            total_grad_norm=float(self.total_norm.mean()),
+            clipped_fraction=float((self.clip_coefficient < 1).mean()),
+        )
+
+    def _require_finite(self, *, epoch: int, steps_before: int) -> None:
+        finite = self._finite()
+        if finite.all():
+            return
+        first, last = steps_before + 1 + int(finite.argmin()), steps_before + len(finite)
+        raise DivergedError(
+            f"epoch {epoch}: loss or gradient is not finite from step {first:,} of {last:,} on; "
+            f"lower train.learning_rate, and check the ratings for values far outside their scale",
+            step=first,
+        )
+
+    def _finite(self) -> npt.NDArray[np.bool_]:
+        return np.isfinite(self.loss) & np.isfinite(self.total_norm)
+
+
+#: What the steps of an epoch saw that has not begun.
+NO_STEPS = StepLog(
+    np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty((0, len(TABLES)))
+)

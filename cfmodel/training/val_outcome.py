@@ -1,0 +1,84 @@
+"""How a model did on val, beside what the same ratings are predicted with without training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfmodel.baselines import DAMPING_MOVIE, DAMPING_USER, fit_damped_biases
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.gradients.recording.gradient_records import Floats, Outcome
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batching.batches import DeviceRatings
+
+#: Ratings scored at a time.
+BLOCK = 65_536
+
+
+def val_outcome(
+    model: CollaborativeFiltering,
+    train: RatingArrays,
+    val: RatingArrays,
+    *,
+    phase: str,
+    val_rmse: Sequence[float],
+) -> Outcome:
+    """Set a model's RMSE on val beside that of the global mean and of damped biases.
+
+    Args:
+        model: The trained model.
+        train: Ratings it learned from, all finite; the floors are fitted to them.
+        val: Ratings that are predicted, at least one, rows negative where cold.
+        phase: What the records call this training.
+        val_rmse: RMSE on val after each epoch, in rating units.
+    """
+    rows = len(model.user_embeddings.weight), len(model.movie_embeddings.weight)
+    biases = fit_damped_biases(train, *rows, damping_user=DAMPING_USER, damping_movie=DAMPING_MOVIE)
+    score = biases.score(val.user_idx, val.movie_idx).clip(float(train.rating.min()), float(train.rating.max()))
+    return Outcome(
+        phase=phase,
+        val_rmse=tuple(val_rmse),
+        val_rows=len(val),
+        global_mean_rmse=_rmse(val.rating - biases.global_mean),
+        damped_bias_rmse=_rmse(val.rating - score),
+        taste_score=taste_score(model, train, val),
+    )
+
+
+@torch.no_grad()
+def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingArrays) -> float:
+    """Return how surely tastes explain val: their correlation with what the rest leaves over, in standard errors.
+
+        taste = <p - mean p, q - mean q>      rest = rating - (prediction - taste)
+
+    with both means over the training ratings, so that a bias hidden in the embeddings is no taste.
+    0 where there is nothing to correlate.
+    """
+    device = model.global_mean.device
+    warm = (val.user_idx >= 0) & (val.movie_idx >= 0)
+    columns = (val.user_idx[warm], val.movie_idx[warm], val.rating[warm])
+    user = _centred(model.user_embeddings.weight, train.user_idx)
+    movie = _centred(model.movie_embeddings.weight, train.movie_idx)
+    tastes, rests = [], []
+    for batch in DeviceRatings.of(RatingArrays(*columns), device).batches(BLOCK):
+        taste = (user[batch.user_idx] * movie[batch.movie_idx]).sum(dim=1)
+        tastes.append(taste)
+        rests.append(batch.rating - model(batch.user_idx, batch.movie_idx) + taste)
+    return _score(*(torch.cat(parts).double() for parts in (tastes, rests))) if len(columns[0]) > 2 else 0.0
+
+
+def _centred(table: Tensor, rows: np.ndarray) -> Tensor:
+    """Return a table less its mean row, each row weighing as often as it occurs."""
+    counts = torch.from_numpy(np.bincount(rows, minlength=len(table))).to(table)
+    return table - (counts @ table) / counts.sum()
+
+
+def _score(taste: Tensor, rest: Tensor) -> float:
+    taste, rest = taste - taste.mean(), rest - rest.mean()
+    spread = taste.norm() * rest.norm()
+    return float(taste @ rest / spread) * float(np.sqrt(len(taste) - 1)) if float(spread) > 0 else 0.0
+
+
+def _rmse(error: Floats | np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.asarray(error, np.float64) ** 2)))
