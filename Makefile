@@ -41,7 +41,7 @@ bench: .venv/dev.stamp ## Print the tables of figures; needs half an hour, and C
 	@for table in epoch ingest accuracy monitor range_test health; do $(BIN)/python benchmarks/$$table.py || exit 1; done
 
 fuzz: .venv/dev.stamp ## Damage 100,000 files and settings: make fuzz [INPUTS=100000] [SEED=0]
-	@$(BIN)/python tests/data/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
+	@$(BIN)/python tests/support/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
 
 kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and see it end as one that was not killed; for the night
 	@$(BIN)/python benchmarks/kills.py $(ARGS)

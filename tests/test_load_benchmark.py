@@ -3,12 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
 from load import MemoryGroup, Watch
 
 MEGABYTE = 2**20

@@ -1,15 +1,11 @@
 """The benchmark of speed in brief: everything that needs no other system, on a few ratings."""
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-
 import speed
 import speed_floor
 import speed_scale

@@ -2,16 +2,11 @@
 
 import random
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
 from kills import Pipeline, differences, outcome_of
+from mlflow import MlflowClient
 
 KILLS = 3
 #: Lines said when the first epoch is over: four, and the table's head.

@@ -1,15 +1,10 @@
 """Each fault of the catalogue at its clearest, and sound trainings, on a small set: the benchmark in brief."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
 from faults import FAULTS, HEALTHY
 from trainings import Training, observe, training_on
 

@@ -1,6 +1,6 @@
 """Damage files of ratings byte by byte, and settings word by word; nothing may come of it but data or a clear refusal.
 
-    python tests/data/fuzzing.py --inputs 100000
+    python tests/support/fuzzing.py --inputs 100000
 
 Every input is made from a seed and its number, so that `--only NUMBER` repeats one. Held for each:
 no error but cfmodel's own, no more than a few seconds, rows that add up, as many ratings in the file
