@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import TABLES, TableSample
+from cfmodel.gradients.recording.gradient_records import TableSample
+from cfmodel.model import CollaborativeFiltering
 
 _BITS = np.arange(512)
 #: Middle of each bucket of sign and exponent.
@@ -38,7 +39,7 @@ def all_zero(run: GradientHistory) -> bool:
 
 def weight_update_ratio(run: GradientHistory) -> bool:
     """SageMaker WeightUpdateRatio: above 10 or below 1e-8."""
-    ratios = np.concatenate([run.sampled(table, "update_to_weight") for table in TABLES])
+    ratios = np.concatenate([run.sampled(table, "update_to_weight") for table in CollaborativeFiltering.table_names()])
     return bool(((ratios > 10) | (ratios < 1e-8)).any())
 
 
@@ -63,13 +64,19 @@ def overfit(run: GradientHistory) -> bool:
 
 def autotrainer_vanish(run: GradientHistory) -> bool:
     """AUTOTRAINER vanish: first over last layer's gradient below 1e-3, and the first below 1e-4."""
-    first, last = run.grad_norm(TABLES[0]), run.grad_norm(TABLES[-1])
+    first, last = (
+        run.grad_norm(CollaborativeFiltering.table_names()[0]),
+        run.grad_norm(CollaborativeFiltering.table_names()[-1]),
+    )
     return bool(((first < 1e-3 * last) & (first < 1e-4)).any())
 
 
 def autotrainer_explode(run: GradientHistory) -> bool:
     """AUTOTRAINER explode: first over last layer's gradient above 70, or a loss that is NaN or above 1,000."""
-    first, last = run.grad_norm(TABLES[0]), run.grad_norm(TABLES[-1])
+    first, last = (
+        run.grad_norm(CollaborativeFiltering.table_names()[0]),
+        run.grad_norm(CollaborativeFiltering.table_names()[-1]),
+    )
     return bool((first > 70 * last).any() or (~(run.loss <= 1e3)).any())
 
 

@@ -25,6 +25,7 @@ from monitor import Size, generated
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 
 SIZES = (
     Size(300, 20, 20, epochs=2, rounds=1, refit=False),
@@ -41,12 +42,14 @@ def seconds(ratings: RatingArrays, size: Size, *, engine: Engine, dim: int, adam
     """Train once."""
     started = time.perf_counter()
     fit(
-        ratings,
-        None,
-        num_users=size.users,
-        num_movies=size.movies,
-        settings=TrainSettings(engine=engine, embedding_dim=dim, epochs=size.epochs, adam=adam),
-        device=torch.device("cpu"),
+        TrainingPlan.of(
+            ratings,
+            None,
+            num_users=size.users,
+            num_movies=size.movies,
+            settings=TrainSettings(engine=engine, embedding_dim=dim, epochs=size.epochs, adam=adam),
+            device=torch.device("cpu"),
+        ),
         on_record=[].append,
     )
     return time.perf_counter() - started

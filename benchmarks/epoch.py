@@ -21,6 +21,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 
 USERS, MOVIES, RATINGS = 6_040, 3_706, 1_000_000
 EPOCHS = 8
@@ -41,12 +42,14 @@ def main() -> None:
     rng = np.random.default_rng(0)
     records: list[object] = []
     fit(
-        drawn(RATINGS, rng),
-        drawn(RATINGS // 10, rng),
-        num_users=USERS,
-        num_movies=MOVIES,
-        settings=TrainSettings(epochs=EPOCHS, patience=EPOCHS),
-        device=torch.device("cpu"),
+        TrainingPlan.of(
+            drawn(RATINGS, rng),
+            drawn(RATINGS // 10, rng),
+            num_users=USERS,
+            num_movies=MOVIES,
+            settings=TrainSettings(epochs=EPOCHS, patience=EPOCHS),
+            device=torch.device("cpu"),
+        ),
         on_record=records.append,
     )
     seconds = [record.seconds for record in records if isinstance(record, EpochRecord)][1:]

@@ -14,7 +14,6 @@ from trainings import Training, observe, of_arrays
 
 from cfmodel.baselines import fit_damped_biases
 from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.gradients.recording.gradient_records import TABLES
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.regularization import default_regularization
@@ -129,7 +128,7 @@ def colliding_ids(training: Training, left: float) -> Training:
 
 def frozen_table(training: Training, share: float) -> Training:
     """Stop moving one table for this share of the steps, to the end."""
-    return replace(training, frozen=(TABLES[training.seed % 4], 1 - share))
+    return replace(training, frozen=(CollaborativeFiltering.table_names()[training.seed % 4], 1 - share))
 
 
 def summed_loss(training: Training, factor: float) -> Training:

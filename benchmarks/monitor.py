@@ -26,6 +26,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.recording.gradient_records import MonitorCost
 from cfmodel.training.epoch_records import Phase
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,17 @@ def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
     wall, began = time.perf_counter(), clock()
     for phase in phases:
         fit(
-            ratings,
-            None,
-            num_users=size.users,
-            num_movies=size.movies,
-            settings=settings,
-            device=torch.device("cpu"),
+            TrainingPlan.of(
+                ratings,
+                None,
+                num_users=size.users,
+                num_movies=size.movies,
+                settings=settings,
+                device=torch.device("cpu"),
+                phase=phase,
+                monitor=MonitorSettings(enabled=watched),
+            ),
             on_record=records.append,
-            phase=phase,
-            monitor=MonitorSettings(enabled=watched),
         )
     costs = tuple(record for record in records if isinstance(record, MonitorCost))
     return Run(time.perf_counter() - wall, clock() - began, costs)

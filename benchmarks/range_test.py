@@ -21,6 +21,7 @@ from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.range_test import RangeTest, judge, range_test
 
 GRID = (0.0003, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05)
@@ -49,14 +50,19 @@ class Ratings:
     def rmse(self, learning_rate: float) -> float:
         """Return the best RMSE on val of a whole training with that rate."""
         settings = TrainSettings(learning_rate=min(learning_rate, 10.0))
-        found = fit(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes)
+        found = fit(TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes))
         return found.best_val_rmse or 0.0
 
     def judged(self, seed: int) -> RangeTest:
         """Return the range test with one seed."""
         settings = TrainSettings(seed=seed)
         return judge(
-            tuple(range_test(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes))
+            tuple(
+                range_test(
+                    TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes),
+                    self.val,
+                )
+            )
         )
 
 

@@ -30,6 +30,7 @@ from cfmodel.training.batching.batches import DeviceRatings, default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import clamped_rmse
+from cfmodel.training.plan import TrainingPlan
 
 SOURCE = "synthetic:users=162541,movies=59047,ratings=25000000"
 BATCH_SIZES = (32_768, 65_536, 131_072, 262_144, 524_288)
@@ -68,12 +69,14 @@ def run(training: Training, settings: TrainSettings, device: torch.device) -> Ou
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     result = fit(
-        training.train,
-        None,
-        num_users=training.num_users,
-        num_movies=training.num_movies,
-        settings=settings,
-        device=device,
+        TrainingPlan.of(
+            training.train,
+            None,
+            num_users=training.num_users,
+            num_movies=training.num_movies,
+            settings=settings,
+            device=device,
+        ),
         on_record=records.append,
     )
     seconds = time.perf_counter() - began

@@ -14,6 +14,7 @@ from speed_system import Peer, Point
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.plan import TrainingPlan
 
 #: A system that takes longer than this many seconds is timed once.
 LONG = 8.0
@@ -68,14 +69,16 @@ def train(
     gc.collect()
     started = time.perf_counter()
     result = fit(
-        ratings.train,
-        None,
-        num_users=ratings.num_users,
-        num_movies=ratings.num_movies,
-        settings=line,
-        device=torch.device("cpu"),
+        TrainingPlan.of(
+            ratings.train,
+            None,
+            num_users=ratings.num_users,
+            num_movies=ratings.num_movies,
+            settings=line,
+            device=torch.device("cpu"),
+            monitor=monitor,
+        ),
         on_record=records.append,
-        monitor=monitor,
     )
     return result, time.perf_counter() - started, records
 

@@ -24,6 +24,7 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.engines import step
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 
 #: Ratings at hand: what development may see, and what is kept for the report.
 DEVELOPMENT = {
@@ -121,12 +122,14 @@ def observe(training: Training) -> GradientHistory:
     # Where training diverges, what was recorded up to there is what is judged.
     with _faulty(training), suppress(DivergedError):
         fit(
-            training.train,
-            training.val,
-            num_users=training.num_users,
-            num_movies=training.num_movies,
-            settings=training.settings.model_copy(update={"engine": training.engine}),
-            device=torch.device("cpu"),
+            TrainingPlan.of(
+                training.train,
+                training.val,
+                num_users=training.num_users,
+                num_movies=training.num_movies,
+                settings=training.settings.model_copy(update={"engine": training.engine}),
+                device=torch.device("cpu"),
+            ),
             on_record=records.append,
         )
     return GradientHistory.of(records)

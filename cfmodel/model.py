@@ -1,26 +1,35 @@
-"""The model: four tables that score, nothing else."""
+"""The model: tables whose rows predict ratings."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import reduce
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cfmodel.errors import ConfigError
+from cfmodel.tables import SIDES, TABLES, TERMS, Side, Table, Term
 
 
-class Rows(NamedTuple):
-    """The rows of the four tables that a batch looked up; shapes (B, K), (B, 1), (B, K), (B, 1)."""
+class SideRows(NamedTuple):
+    """What the users, or the movies, of some predictions bring to them.
 
-    user_embeddings: Tensor
-    user_biases: Tensor
-    movie_embeddings: Tensor
-    movie_biases: Tensor
+    Attributes:
+        vectors: The side's part of every dot product, shape (B, D).
+        offset: The sum of the terms that are the side's alone, in rating units, shape (B,).
+    """
+
+    vectors: Tensor
+    offset: Tensor
 
 
 class CollaborativeFiltering(nn.Module):
     """Biased matrix factorisation.
 
         prediction = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
+
+    Tables and terms are those that `cfmodel.tables` declares. A subclass with others names them in `TABLES`
+    and `TERMS`; everything else asks for rows, terms and weights here.
 
     Args:
         num_users: Rows of the user tables, U.
@@ -32,11 +41,18 @@ class CollaborativeFiltering(nn.Module):
             sqrt(K), some 7 stars at K = 50.
         generator: Stream the initial embeddings are drawn from; torch's own if None.
 
+    Attributes:
+        num_rows: Rows of the tables of each side.
+        embedding_dim: K.
+
     Raises:
         ConfigError: A size is below 1.
 
     Source: Koren, Bell & Volinsky, "Matrix Factorization Techniques for Recommender Systems" (2009).
     """
+
+    TABLES: ClassVar[tuple[Table, ...]] = TABLES
+    TERMS: ClassVar[tuple[Term, ...]] = TERMS
 
     global_mean: Tensor
 
@@ -56,15 +72,24 @@ class CollaborativeFiltering(nn.Module):
                 f"a model needs at least one user, one movie and one dimension, "
                 f"not {num_users} users, {num_movies} movies, {embedding_dim} dimensions"
             )
-        user, movie = (torch.empty(rows, embedding_dim) for rows in (num_users, num_movies))
-        if init_std is not None:
-            for table in (user, movie):
-                table.normal_(0.0, init_std, generator=generator)
-        self.user_embeddings = _table(user)
-        self.user_biases = _table(torch.zeros(num_users, 1))
-        self.movie_embeddings = _table(movie)
-        self.movie_biases = _table(torch.zeros(num_movies, 1))
+        self.num_rows: dict[Side, int] = {"user": num_users, "movie": num_movies}
+        self.embedding_dim = embedding_dim
+        for table in self.TABLES:
+            weight = torch.zeros(self.num_rows[table.side], table.width or embedding_dim)
+            if table.width is None and init_std is not None:
+                weight.normal_(0.0, init_std, generator=generator)
+            # Built from values: nn.Embedding's own would be drawn from torch's global stream, then thrown away.
+            self.add_module(table.name, nn.Embedding.from_pretrained(weight, freeze=False))  # type: ignore[no-untyped-call]
         self.register_buffer("global_mean", torch.tensor(float(global_mean)))
+
+    @classmethod
+    def table_names(cls) -> tuple[str, ...]:
+        """Return the names of the tables, in the order in which they are declared."""
+        return tuple(table.name for table in cls.TABLES)
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Return what each table holds, by name, in the order in which they are declared, shape (rows, width)."""
+        return {name: self.get_parameter(f"{name}.weight") for name in self.table_names()}
 
     def forward(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
         """Predict ratings for known rows.
@@ -81,28 +106,61 @@ class CollaborativeFiltering(nn.Module):
         """
         return self.combine(self.look_up(user_idx, movie_idx))
 
-    def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> Rows:
-        """Return the rows a batch needs, once, for the prediction and for the loss's penalty alike."""
-        return Rows(
-            self.user_embeddings(user_idx),
-            self.user_biases(user_idx),
-            self.movie_embeddings(movie_idx),
-            self.movie_biases(movie_idx),
+    def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> dict[str, Tensor]:
+        """Return the rows a batch needs, by table, shape (B, width): for the prediction and for the loss's penalty."""
+        index = {"user": user_idx, "movie": movie_idx}
+        return {table.name: self.get_submodule(table.name)(index[table.side]) for table in self.TABLES}
+
+    def combine(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """Return the predictions of the rows looked up, in rating units, shape (B,)."""
+        user, movie = (self.side_rows(side, rows) for side in SIDES)
+        predictions: Tensor = (
+            self.global_mean + (user.offset + movie.offset) + (user.vectors * movie.vectors).sum(dim=1)
+        )
+        return predictions
+
+    def side_rows(self, side: Side, rows: Mapping[str, Tensor] | None = None) -> SideRows:
+        """Return one side's part of predictions.
+
+            prediction = global_mean + user.offset + movie.offset + <user.vectors, movie.vectors>
+
+        Args:
+            side: `user` or `movie`.
+            rows: Rows by table, shape (B, width); None: all rows the model has, without gradients.
+        """
+        if rows is None:
+            rows = {name: weight.detach() for name, weight in self.weights().items()}
+        products, own = self._tables_of(side)
+        vectors, offsets = [rows[name] for name in products], [rows[name][:, 0] for name in own]
+        some = next(rows[table.name] for table in self.TABLES if table.side == side)
+        return SideRows(
+            vectors[0] if len(vectors) == 1 else torch.cat([some[:, :0], *vectors], dim=1),
+            reduce(torch.add, offsets) if offsets else some.new_zeros(len(some)),
         )
 
-    def combine(self, rows: Rows) -> Tensor:
-        """Return the predictions of the rows looked up, in rating units, shape (B,)."""
-        dot = (rows.user_embeddings * rows.movie_embeddings).sum(dim=1)
-        biases = (rows.user_biases + rows.movie_biases).squeeze(1)
-        predictions: Tensor = self.global_mean + biases + dot
-        return predictions
+    @classmethod
+    def _tables_of(cls, side: Side) -> tuple[list[str], list[str]]:
+        """Return a side's tables in dot products, and those in terms of its own."""
+        sides = [(term, term.user if side == "user" else term.movie) for term in cls.TERMS]
+        products = [name for term, name in sides if name and term.user and term.movie]
+        return products, [name for term, name in sides if name and not (term.user and term.movie)]
+
+    def terms(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each term of the predictions but the global mean, by what it is called, shape (B,)."""
+        called = {table.name: table.row for table in self.TABLES}
+        found = {}
+        for term in self.TERMS:
+            tables = [name for name in (term.user, term.movie) if name]
+            product = reduce(torch.mul, (rows[name] for name in tables))
+            found[" · ".join(called[name] for name in tables)] = product.sum(dim=1)
+        return found
 
     @torch.no_grad()
     def score(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
         """Predict ratings where either side may be cold, marked by a negative row.
 
-        A cold side adds neither bias nor dot product, so the prediction falls back to the global
-        mean and the known side's bias.
+        A cold side adds neither its own terms nor dot products, so the prediction falls back to the global
+        mean and the known side's own terms.
 
         Args:
             user_idx: Rows of the user tables, negative where cold, shape (B,).
@@ -112,16 +170,9 @@ class CollaborativeFiltering(nn.Module):
             Predictions in rating units, not clamped, shape (B,).
         """
         warm_user, warm_movie = user_idx >= 0, movie_idx >= 0
-        user, movie = user_idx.clamp(min=0), movie_idx.clamp(min=0)
-        dot = (self.user_embeddings(user) * self.movie_embeddings(movie)).sum(dim=1)
-        user_bias = self.user_biases(user).squeeze(1)
-        movie_bias = self.movie_biases(movie).squeeze(1)
-        biases = user_bias * warm_user + movie_bias * warm_movie
-        predictions: Tensor = self.global_mean + biases + dot * (warm_user & warm_movie)
+        rows = self.look_up(user_idx.clamp(min=0), movie_idx.clamp(min=0))
+        user, movie = (self.side_rows(side, rows) for side in SIDES)
+        dot = (user.vectors * movie.vectors).sum(dim=1)
+        own = user.offset * warm_user + movie.offset * warm_movie
+        predictions: Tensor = self.global_mean + own + dot * (warm_user & warm_movie)
         return predictions
-
-
-def _table(weight: Tensor) -> nn.Embedding:
-    # Built from values: nn.Embedding's own would be drawn from torch's global stream, then thrown away.
-    table: nn.Embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
-    return table

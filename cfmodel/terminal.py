@@ -1,6 +1,6 @@
 """What a person watching a run sees: one line per event, a bar for what takes long, a table at the end."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,15 +19,13 @@ from cfmodel.promotion.decision import Decision
 from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
 from cfmodel.run_summary import accuracy_rows, step_seconds, training_in_words
-from cfmodel.training.epoch_records import TABLES, EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
 
 #: Told at the end of a step: its result, its seconds and whether an earlier result was reused.
 Finish = Callable[[Any, float, bool], None]
 
-EPOCH_HEADER = """\
-                     gradient norm before clipping, mean over steps
-          train     val       user_    user_      movie_   movie_  ratings
-  epoch    loss    RMSE  embeddings   biases  embeddings   biases    per s"""
+#: Narrowest column of a table's gradient norm.
+_NORM_WIDTH = 8
 
 
 def describe(thing: Any) -> str | None:
@@ -58,10 +56,25 @@ def _data_line(data: DatasetRef) -> str:
     return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{told}"
 
 
+def epoch_header(tables: Iterable[str]) -> str:
+    """Return the heading of the lines of epochs: a column for each table, its name on two lines."""
+    columns = [(_norm_width(table), *table.rpartition("_")) for table in tables]
+    upper = " ".join(f"{f'{first}{mark}':>{width}}" for width, first, mark, _ in columns)
+    lower = " ".join(f"{last:>{width}}" for width, _, _, last in columns)
+    return (
+        f"{'':21}gradient norm before clipping, mean over steps\n"
+        f"{'train':>15}{'val':>8} {upper}  ratings\n"
+        f"{'epoch':>7}{'loss':>8}{'RMSE':>8} {lower}    per s"
+    )
+
+
+def _norm_width(table: str) -> int:
+    return max(_NORM_WIDTH, *(len(part) + 1 for part in table.rsplit("_", 1)))
+
+
 def _epoch_line(record: EpochRecord) -> str:
     val = "     -" if record.val_rmse is None else f"{record.val_rmse:6.4f}"
-    widths = (11, 8, 11, 8)
-    norms = " ".join(f"{record.grad_norms[table]:{width}.4f}" for table, width in zip(TABLES, widths, strict=True))
+    norms = " ".join(f"{norm:{_norm_width(table)}.4f}" for table, norm in record.grad_norms.items())
     pace = _short(record.ratings_per_second)
     epoch = f"{record.epoch}/{record.epochs}"
     return f"{epoch:>7} {record.train_loss:7.4f}  {val} {norms} {pace:>8}{' best' if record.best else ''}"
@@ -190,7 +203,7 @@ class Screen(Silent):
             self._phase = record.phase
             if record.phase == "refit":
                 self._print(f"train   again on train and val together, for the {record.epochs} epochs found best")
-            self._print(EPOCH_HEADER)
+            self._print(epoch_header(record.grad_norms))
         self._print(_epoch_line(record))
 
     def _finished(self, name: str, result: Any, seconds: float, reused: bool) -> None:

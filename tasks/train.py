@@ -11,8 +11,8 @@ from cfmodel.refs import RunRef, SplitRef
 from cfmodel.tracking import OpenRun
 from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.engines.choose import choose
-from cfmodel.training.resuming.adam_state import memory_path
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.adam_state import adam_state_path
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import train
 from tasks.prefect_output import report
@@ -29,7 +29,7 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
     engine = choose(settings.train.engine, device)
     get_run_logger().info("training on %s with the engine %r: %s", device, engine.name, engine.reason)
     tracking.set_tags(run, {"engine": engine.name, "engine_reason": engine.reason})
-    keeper = Keeper(
+    checkpoints = CheckpointPolicy(
         CheckpointFolder(opened.folder),
         identity=opened.identity,
         every_seconds=settings.runtime.checkpoint_seconds,
@@ -45,11 +45,11 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
             device=device,
             on_record=report(record, keep, HealthWatch(settings.health)),
             monitor=settings.monitor,
-            keeper=keeper,
+            checkpoints=checkpoints,
         )
         # Saved before the last metrics are sent: a store that is away costs the record, not the model.
         digest = trained.recommender.save(folder)
-        trained.memory.save(memory_path(folder))
+        trained.adam.save(adam_state_path(folder))
     tracking.log_metrics(run, trained.summary())
     model_uri = tracking.log_model(run, folder)
     return RunRef(

@@ -19,8 +19,8 @@ from cfmodel.tracking.outbox.deliver import deliver
 from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.store import mlflow
 from cfmodel.training.epoch_records import EpochRecord
-from cfmodel.training.resuming.adam_state import AdamMemory
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.adam_state import SavedAdamState
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
 
@@ -42,7 +42,9 @@ def gone_on(earlier: Path, told: list[object], **identity: str) -> TrainingResul
         device=torch.device("cpu"),
         on_record=told.append,
         monitor=MonitorSettings(sample_every=16),
-        keeper=Keeper(CheckpointFolder(earlier / "checkpoints"), identity={"split": "planted", **identity}),
+        checkpoints=CheckpointPolicy(
+            CheckpointFolder(earlier / "checkpoints"), identity={"split": "planted", **identity}
+        ),
     )
 
 
@@ -54,9 +56,9 @@ def test_a_training_goes_on_from_its_checkpoint_and_ends_as_it_would_have(earlie
     whole = Recommender.load(earlier / "mlflow_model" / "data" / "model").model.state_dict()
     for name, table in result.recommender.model.state_dict().items():
         assert torch.equal(table, whole[name]), name
-    memory = AdamMemory.load(earlier / "adam.safetensors")
-    assert memory.step == result.memory.step == 33
-    for name, table in result.memory.second_moments.items():
+    memory = SavedAdamState.load(earlier / "adam.safetensors")
+    assert memory.step == result.adam.step == 33
+    for name, table in result.adam.second_moments.items():
         assert torch.equal(table, memory.second_moments[name]), name
 
 

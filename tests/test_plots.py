@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.slices import ErrorByPopularity, PredictedAgainstTrue, error_by_popularity
 from cfmodel.evaluation.slices import predicted_against_true as spread
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.plots import plots
 from cfmodel.plots.plots import Curve
-from cfmodel.training.epoch_records import TABLES
 
 CURVES: dict[str, Curve] = {
     "train/rmse": [(1, 1.0), (2, 0.9), (3, 0.8)],
     "val/rmse": [(1, 1.1), (2, 0.95), (3, 0.97)],
-    **{f"grad_norm/{table}": [(1, 0.4), (2, 0.2), (3, 0.1)] for table in TABLES},
+    **{f"grad_norm/{table}": [(1, 0.4), (2, 0.2), (3, 0.1)] for table in CollaborativeFiltering.table_names()},
 }
 
 
@@ -53,7 +53,7 @@ def test_learning_curves_show_both_rmses_and_mark_the_best_epoch() -> None:
     assert labels(top) == ["train", "val"]
     np.testing.assert_array_equal(top.get_lines()[1].get_ydata(), [1.1, 0.95, 0.97])
     assert [text.get_text() for text in top.texts] == ["best val RMSE 0.9500\nat epoch 2"]
-    assert labels(bottom) == list(TABLES)
+    assert labels(bottom) == list(CollaborativeFiltering.table_names())
     assert (bottom.get_yscale(), bottom.get_xlabel()) == ("log", "epoch")
     assert "rating units" in top.get_ylabel()
 
@@ -64,7 +64,7 @@ def test_a_refit_is_a_curve_of_its_own() -> None:
 
 
 def test_a_gradient_of_zero_is_drawn_on_a_plain_scale() -> None:
-    curves = {**CURVES, f"grad_norm/{TABLES[0]}": [(1, 0.0)]}
+    curves = {**CURVES, f"grad_norm/{CollaborativeFiltering.table_names()[0]}": [(1, 0.0)]}
     assert plots.learning_curves(curves).get_axes()[1].get_yscale() == "linear"
 
 

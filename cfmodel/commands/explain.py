@@ -11,7 +11,7 @@ from cfmodel.gradients.lesson.text import as_text
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.tracking import RunSummary
 from cfmodel.training.explain import explain
-from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
+from cfmodel.training.resuming.adam_state import SavedAdamState, adam_state_path
 
 _STYLES = (("●", "bold red"), ("○", "green"), ("▾", "bold"), ("Error decreased!", "green"), ("Error increased!", "red"))
 
@@ -33,7 +33,7 @@ def explain_run(
         Recommender.load(model_folder),
         read_split(split_folder),
         tracking.train_settings_of(found).train,
-        memory=AdamMemory.load(memory_path(model_folder)),
+        adam=SavedAdamState.load(adam_state_path(model_folder)),
         user_id=user_id,
         movie_id=movie_id,
     )

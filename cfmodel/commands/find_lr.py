@@ -15,7 +15,8 @@ from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
 from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
 from cfmodel.training.devices import limit_threads, resolve_device
-from cfmodel.training.range_test import STEPS, RangeTest, judge, range_test
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.range_test import STEPS, RangeTest, range_test, zones_of
 
 _WIDTH = 60
 
@@ -101,13 +102,10 @@ def _test(made: SplitRef, settings: PipelineSettings, *, console: Console) -> Ra
     limit_threads(settings.runtime.threads)
     users, movies = load_vocabularies(made)
     train, val = (load_part(made, part, users=users, movies=movies) for part in ("train", "val"))
-    steps = range_test(
-        train,
-        val,
-        num_users=len(users),
-        num_movies=len(movies),
-        settings=settings.train,
-        device=resolve_device(settings.runtime.device),
+    device = resolve_device(settings.runtime.device)
+    plan = TrainingPlan.of(
+        train, val, num_users=len(users), num_movies=len(movies), settings=settings.train, device=device
     )
+    steps = range_test(plan, val)
     bar = track(steps, "range test", total=STEPS, console=console, transient=True, disable=not console.is_terminal)
-    return judge(tuple(bar))
+    return zones_of(tuple(bar))

@@ -6,7 +6,8 @@ import numpy.typing as npt
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.accuracy import Accuracy
 from cfmodel.evaluation.identifiers import ColumnIds
-from cfmodel.recommending.fold_in import FoldIn, Tastes
+from cfmodel.model import SideRows
+from cfmodel.recommending.fold_in import FoldIn
 from cfmodel.recommending.recommender import Recommender
 
 Indices = npt.NDArray[np.int64]
@@ -93,7 +94,7 @@ def _folded_in(
     fold_in = FoldIn.of(recommender)
     known = RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating)
     tastes = fold_in.tastes(known, users)
-    each = Tastes(tastes.biases[number[1]], tastes.embeddings[number[1]])
+    each = SideRows(tastes.vectors[number[1]], tastes.offset[number[1]])
     return fold_in.predict(each, asked.movie_idx)
 
 

@@ -1,5 +1,6 @@
 """Pictures of a run. Knows matplotlib alone: numbers in, figures out, no display and no global state."""
 
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -9,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.evaluation.slices import ErrorByPopularity, PredictedAgainstTrue
-from cfmodel.training.epoch_records import TABLES
 from cfmodel.training.range_test import RangeTest
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A metric by step: (epoch, value) pairs, rising.
 Curve = Sequence[tuple[int, float]]
+
+_NORM = "grad_norm/"
 
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the colour-blind too
 INK, GREY, PALE = "#222222", "#767676", "#e6e6e6"
@@ -29,7 +31,7 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
 
     Args:
         curves: Metric key to curve; drawn are `train/rmse`, `val/rmse`, `refit/train/rmse` and
-            `grad_norm/<table>`, those that are there.
+            `grad_norm/<table>` in their order, those that are there.
         title: What stands on top.
     """
     figure = new_figure(9, 7)
@@ -41,9 +43,10 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
     _mark_best(top, curves.get("val/rmse", ()))
     style_axes(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
     # The user's and the movie's norms often lie on each other: dashes let the line below show.
-    looks = ((BLUE, "-"), (GREEN, "-"), (ORANGE, "--"), (PINK, "--"))
-    for table, (colour, style) in zip(TABLES, looks, strict=True):
-        _draw(bottom, curves.get(f"grad_norm/{table}", ()), label=table, colour=colour, style=style)
+    looks = ((BLUE, "-"), (GREEN, "-"), (ORANGE, "--"), (PINK, "--"), (INK, ":"), (GREY, ":"))
+    norms = {key.removeprefix(_NORM): curve for key, curve in curves.items() if key.startswith(_NORM)}
+    for (table, curve), (colour, style) in zip(norms.items(), itertools.cycle(looks), strict=False):
+        _draw(bottom, curve, label=table, colour=colour, style=style)
     _log_scale_if_positive(bottom)
     _whole_epochs(bottom, curves)
     for axes in (top, bottom):

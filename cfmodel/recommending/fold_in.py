@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.model import SideRows
 from cfmodel.recommending.recommender import Recommender
 
 #: Share of the noise that the prior weighs with. Trained users' tastes are shrunk, so that their covariance is too
@@ -38,29 +39,18 @@ _BLOCK_RATINGS = 2**17
 
 
 @dataclass(frozen=True, eq=False)
-class Tastes:
-    """Biases and embeddings of some users.
-
-    Attributes:
-        biases: In rating units, float32, shape (B,).
-        embeddings: Float32, shape (B, K).
-    """
-
-    biases: Tensor
-    embeddings: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class FoldIn:
     """Finds tastes for a model's new users.
 
     Attributes:
         recommender: The model.
-        mean: Of the trained users' biases and embeddings, float64, shape (K + 1,).
-        ridge: s C^-1, float64, shape (K + 1, K + 1).
+        movies: What the model's movies bring to predictions.
+        mean: Of the trained users' offsets and vectors, float64, shape (D + 1,).
+        ridge: s C^-1, float64, shape (D + 1, D + 1).
     """
 
     recommender: Recommender
+    movies: SideRows
     mean: Tensor
     ridge: Tensor
 
@@ -68,16 +58,22 @@ class FoldIn:
     def of(cls, recommender: Recommender) -> Self:
         """Learn from a model's users what users are like."""
         model = recommender.model
-        users = torch.cat([model.user_biases.weight, model.user_embeddings.weight], dim=1).detach().double()
+        rows = model.side_rows("user")
+        users = torch.cat([rows.offset.unsqueeze(1), rows.vectors], dim=1).double()
         mean = users.mean(dim=0)
         centred = users - mean
         covariance = centred.T @ centred / len(users)
         # A direction in which no two users differ is no reason to divide by zero.
         least = 1e-6 * covariance.diagonal().mean() + 1e-9
         covariance = covariance + least * torch.eye(len(mean), dtype=torch.float64, device=mean.device)
-        return cls(recommender, mean, PRIOR_WEIGHT * _noise(recommender) * torch.linalg.inv(covariance))
+        return cls(
+            recommender,
+            model.side_rows("movie"),
+            mean,
+            PRIOR_WEIGHT * _noise(recommender) * torch.linalg.inv(covariance),
+        )
 
-    def tastes(self, ratings: RatingArrays, num_users: int) -> Tastes:
+    def tastes(self, ratings: RatingArrays, num_users: int) -> SideRows:
         """Fold users in.
 
         A rating of a movie the model does not know says nothing; a user without any other is taken
@@ -102,34 +98,33 @@ class FoldIn:
             movies[given], values[given] = movie[cells], rating[cells]
             tensors = (torch.from_numpy(each).to(self.mean.device) for each in (movies, values, given))
             found[torch.from_numpy(users)] = self._solve(*tensors)
-        return Tastes(found[:, 0].float(), found[:, 1:].float())
+        return SideRows(found[:, 1:].float(), found[:, 0].float())
 
-    def predict(self, tastes: Tastes, movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    def predict(self, users: SideRows, movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """Predict one rating per taste.
 
         Args:
-            tastes: Of N users.
+            users: N users, as `tastes` returns them.
             movie_idx: One movie for each, negative where unknown, shape (N,).
 
         Returns:
             Predictions in rating units, clamped like the model's own, shape (N,).
         """
-        model = self.recommender.model
         movies = torch.from_numpy(np.maximum(movie_idx, 0).astype(np.int64)).to(self.mean.device)
-        dot = (tastes.embeddings * model.movie_embeddings.weight.detach()[movies]).sum(dim=1)
+        dot = (users.vectors * self.movies.vectors[movies]).sum(dim=1)
         warm = torch.from_numpy(movie_idx >= 0).to(self.mean.device)
-        scores = model.global_mean + tastes.biases + (model.movie_biases.weight.detach()[movies, 0] + dot) * warm
+        scores = self.recommender.model.global_mean + users.offset + (self.movies.offset[movies] + dot) * warm
         clamped = scores.clamp(self.recommender.rating_min, self.recommender.rating_max)
         predictions: npt.NDArray[np.float32] = clamped.float().cpu().numpy()
         return predictions
 
     def _solve(self, movie_idx: Tensor, rating: Tensor, given: Tensor) -> Tensor:
         """Solve for a block of users, shape (B, n) each; what is not `given` is padding."""
-        model, weight = self.recommender.model, given.double()
+        weight = given.double()
         ones = torch.ones_like(weight).unsqueeze(2)
-        factors = torch.cat([ones, model.movie_embeddings.weight.detach()[movie_idx].double()], dim=2)
+        factors = torch.cat([ones, self.movies.vectors[movie_idx].double()], dim=2)
         factors = factors * weight.unsqueeze(2)
-        explained = model.global_mean.double() + model.movie_biases.weight.detach()[movie_idx, 0].double()
+        explained = self.recommender.model.global_mean.double() + self.movies.offset[movie_idx].double()
         residual = (rating - explained) * weight
         left = factors.transpose(1, 2) @ factors + self.ridge
         right = (factors.transpose(1, 2) @ residual.unsqueeze(2)).squeeze(2) + self.ridge @ self.mean

@@ -138,22 +138,25 @@ class Recommender:
         return sha256(manifest).hexdigest()
 
     @classmethod
-    def load(cls, folder: Path, *, digest: str | None = None) -> Self:
+    def load(
+        cls, folder: Path, *, digest: str | None = None, model: type[CollaborativeFiltering] = CollaborativeFiltering
+    ) -> Self:
         """Read a saved recommender, checking every file; no code in the folder is run.
 
         Args:
             folder: What `save` wrote.
             digest: What `save` returned, where the caller knows it.
+            model: Class of the saved model.
 
         Raises:
             DigestError: A file is missing, changed or damaged.
-            DataError: A newer cfmodel wrote it, or its files do not fit together.
+            DataError: A newer cfmodel wrote it, its files do not fit together, or it has other tables than `model`.
         """
         manifest = _read_manifest(folder, digest)
         for name in (WEIGHTS, USERS, MOVIES, *([HISTORY] if _has_history(manifest) else [])):
             _check(folder, name, manifest)
         try:
-            loaded = cls._read(folder, manifest)
+            loaded = cls._read(folder, manifest, model)
         except (safetensors.SafetensorError, pa.ArrowException, RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{folder}: is no recommender this cfmodel can read ({reason}); save it anew") from None
@@ -161,9 +164,9 @@ class Recommender:
         return loaded
 
     @classmethod
-    def _read(cls, folder: Path, manifest: dict[str, Any]) -> Self:
+    def _read(cls, folder: Path, manifest: dict[str, Any], model: type[CollaborativeFiltering]) -> Self:
         return cls(
-            _model_of(safetensors.torch.load((folder / WEIGHTS).read_bytes())),
+            _model_of(model, safetensors.torch.load((folder / WEIGHTS).read_bytes()), folder),
             Vocabulary.read(folder / USERS),
             Vocabulary.read(folder / MOVIES),
             float(manifest["rating_min"]),
@@ -182,7 +185,7 @@ class Recommender:
             "cfmodel_version": __version__,
             "num_users": len(self.users),
             "num_movies": len(self.movies),
-            "embedding_dim": self.model.user_embeddings.embedding_dim,
+            "embedding_dim": self.model.embedding_dim,
             "rating_min": float(self.rating_min),
             "rating_max": float(self.rating_max),
             "val_rmse": self.val_rmse,
@@ -227,19 +230,27 @@ def _check(folder: Path, name: str, manifest: dict[str, Any]) -> None:
         raise DigestError(f"{folder / name}: is changed or damaged, not the file {MANIFEST} names; save it anew")
 
 
-def _model_of(weights: dict[str, torch.Tensor]) -> CollaborativeFiltering:
-    num_users, embedding_dim = weights["user_embeddings.weight"].shape
-    num_movies = len(weights["movie_embeddings.weight"])
+def _model_of(
+    kind: type[CollaborativeFiltering], weights: dict[str, torch.Tensor], folder: Path
+) -> CollaborativeFiltering:
+    shapes = {name.removesuffix(".weight"): tensor.shape for name, tensor in weights.items() if tensor.dim() == 2}
+    if set(shapes) != set(kind.table_names()):
+        raise DataError(
+            f"{folder}: holds the tables {', '.join(sorted(shapes))}, where {kind.__name__} has "
+            f"{', '.join(sorted(kind.table_names()))}; load it as the class of model that was saved"
+        )
+    rows = {table.side: shapes[table.name][0] for table in kind.TABLES}
+    embedding_dim = next(shapes[table.name][1] for table in kind.TABLES if table.width is None)
     # On the meta device nothing is allocated; `assign` puts the tables read in place. To draw there would import
     # torch's compiler, which takes longer than all the rest.
     with torch.device("meta"):
-        model = CollaborativeFiltering(num_users, num_movies, embedding_dim, init_std=None)
+        model = kind(rows["user"], rows["movie"], embedding_dim, init_std=None)
     model.load_state_dict(weights, assign=True)
     return model.requires_grad_(False).eval()
 
 
 def _check_sizes(loaded: Recommender, folder: Path) -> None:
-    rows = loaded.model.user_embeddings.num_embeddings, loaded.model.movie_embeddings.num_embeddings
+    rows = loaded.model.num_rows["user"], loaded.model.num_rows["movie"]
     ids = len(loaded.users), len(loaded.movies)
     if rows != ids:
         raise DataError(

@@ -39,8 +39,6 @@ def suggest(
 ) -> Lists:
     """Return the best unseen movies of the model's users, with predicted ratings.
 
-        score = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
-
     Args:
         recommender: The model.
         user_idx: Rows of the users, negative where unknown: these get the movies liked best by all, shape (N,).
@@ -59,8 +57,8 @@ def suggest(
         device=device,
         block_bytes=block_bytes,
     )
-    biases = model.user_biases.weight.detach()[:, 0].cpu().numpy()
-    own = np.where(user_idx >= 0, biases[np.maximum(user_idx, 0)], 0.0)
+    offsets = model.side_rows("user").offset.cpu().numpy()
+    own = np.where(user_idx >= 0, offsets[np.maximum(user_idx, 0)], 0.0)
     return _in_rating_units(lists, recommender, own)
 
 
@@ -76,16 +74,16 @@ def suggest_to_new(
         k: Length of the lists.
         fold_in: The model's, where it is at hand.
     """
-    tastes = (fold_in or FoldIn.of(recommender)).tastes(ratings, num_users)
+    users = (fold_in or FoldIn.of(recommender)).tastes(ratings, num_users)
     lists = top_k(
-        catalogue_scores(recommender.model, tastes.embeddings),
+        catalogue_scores(recommender.model, users.vectors),
         np.arange(num_users),
         k=k,
         num_movies=len(recommender.movies),
         seen=SeenMovies.of(ratings.user_idx, ratings.movie_idx, num_users),
         device=recommender.model.global_mean.device,
     )
-    return _in_rating_units(lists, recommender, tastes.biases.cpu().numpy())
+    return _in_rating_units(lists, recommender, users.offset.cpu().numpy())
 
 
 def ratings_by_id(recommender: Recommender, given: Mapping[str, float]) -> RatingArrays:
@@ -117,7 +115,7 @@ def similar(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
         movie_idx: Row of the movie.
         k: Length of the list.
     """
-    vectors = recommender.model.movie_embeddings.weight.detach()
+    vectors = recommender.model.side_rows("movie").vectors
     vectors = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
     likeness = vectors @ vectors[movie_idx] * _evidence(recommender).to(vectors)
     likeness[movie_idx] = -torch.inf
@@ -145,6 +143,6 @@ def _evidence(recommender: Recommender) -> torch.Tensor:
     return torch.from_numpy(counts / (counts + EVIDENCE))
 
 
-def _in_rating_units(lists: Lists, recommender: Recommender, user_biases: npt.NDArray[np.floating[Any]]) -> Lists:
-    offset = (float(recommender.model.global_mean) + user_biases).astype(np.float32)
+def _in_rating_units(lists: Lists, recommender: Recommender, user_offsets: npt.NDArray[np.floating[Any]]) -> Lists:
+    offset = (float(recommender.model.global_mean) + user_offsets).astype(np.float32)
     return Lists(lists.movie_idx, lists.score + offset[:, None])

@@ -37,25 +37,24 @@ class Lists(NamedTuple):
     score: npt.NDArray[np.float32]
 
 
-def catalogue_scores(model: CollaborativeFiltering, user_embeddings: Tensor | None = None) -> Scorer:
+def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None = None) -> Scorer:
     """Return a scorer that orders the catalogue as the model does.
 
-        score = movie_bias + <user_embedding, movie_embedding>
+        score = movie.offset + <user.vectors, movie.vectors>
 
-    Global mean and user bias are left out: they are the same for every movie of a user, and adding
-    them would only round small differences away. A cold user's scores are the movie biases.
+    Global mean and the user's offset are left out: they are the same for every movie of a user, and adding
+    them would only round small differences away. A cold user's scores are the movies' offsets.
 
     Args:
         model: Whose catalogue it is.
-        user_embeddings: Tastes of other users than the model's own, shape (B, K); None: its own.
+        user_vectors: `SideRows.vectors` of other users than the model's own, shape (B, D); None: its own.
     """
-    movie_biases = model.movie_biases.weight.detach().squeeze(1)
-    movie_embeddings = model.movie_embeddings.weight.detach().T
-    tastes = model.user_embeddings.weight.detach() if user_embeddings is None else user_embeddings
+    movies = model.side_rows("movie")
+    vectors = model.side_rows("user").vectors if user_vectors is None else user_vectors
 
     def scores(user_idx: Tensor, table: Tensor) -> None:
-        users = tastes[user_idx.clamp(min=0)] * (user_idx >= 0).unsqueeze(1)
-        torch.addmm(movie_biases, users, movie_embeddings, out=table)
+        users = vectors[user_idx.clamp(min=0)] * (user_idx >= 0).unsqueeze(1)
+        torch.addmm(movies.offset, users, movies.vectors.T, out=table)
 
     return scores
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cfmodel.gradients.recording.gradient_records import TABLES as TABLES
 from cfmodel.gradients.recording.gradient_records import GradientRecord
 
 #: `fit` learns on train and watches val; `refit` learns on both, for the epochs fit found best.

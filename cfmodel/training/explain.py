@@ -1,11 +1,13 @@
 """From a trained recommender and the ratings it learned from to a lesson about one of them."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays, load_together
@@ -16,23 +18,24 @@ from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
+from cfmodel.tables import Side, Table
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.step import loss_of
 from cfmodel.training.fitting import BLOCK
-from cfmodel.training.resuming.adam_state import AdamMemory
+from cfmodel.training.resuming.adam_state import SavedAdamState
 
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
 class _Trained:
-    """All that a lesson draws on: the model on the CPU, what it learned from, what Adam remembers."""
+    """All that a lesson draws on: the model on the CPU, what it learned from, Adam's state."""
 
     recommender: Recommender
     model: CollaborativeFiltering
     ratings: RatingArrays
     settings: TrainSettings
-    memory: AdamMemory
+    adam: SavedAdamState
 
 
 def explain(
@@ -40,7 +43,7 @@ def explain(
     split: SplitRef,
     settings: TrainSettings,
     *,
-    memory: AdamMemory,
+    adam: SavedAdamState,
     user_id: str | None = None,
     movie_id: str | None = None,
 ) -> Lesson:
@@ -57,7 +60,7 @@ def explain(
         recommender: The trained model.
         split: What it learned from.
         settings: How it learned.
-        memory: What Adam remembers, from the same training.
+        adam: Adam's state at the end of the same training.
         user_id: User of the rating; with `movie_id` or not at all.
         movie_id: Movie of the rating.
 
@@ -73,18 +76,25 @@ def explain(
     together, parts = load_together(split, names, users=recommender.users, movies=recommender.movies)
     learned = together[: sum(len(parts[part]) for part in settings.trained_parts)]
     model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
-    trained = _Trained(recommender, model, learned, settings, memory)
+    trained = _Trained(recommender, model, learned, settings, adam)
     if user_id is None or movie_id is None:
         part, place = "train", _typical(model, parts["train"])
     else:
         part, place = _find(recommender, parts, user_id, movie_id)
     user, movie = int(parts[part].user_idx[place]), int(parts[part].movie_idx[place])
     return teach(
-        _example(trained, user, movie, rating=float(parts[part].rating[place]), part=part),
+        example_of(
+            model,
+            {"user": user, "movie": movie},
+            user_id=recommender.users.decode([user])[0],
+            movie_id=recommender.movies.decode([movie])[0],
+            rating=float(parts[part].rating[place]),
+            part=part,
+        ),
         _next_steps(trained, user, movie),
         learning_rate=settings.learning_rate,
-        last_learning_rate=memory.learning_rate,
-        regularization=memory.regularization,
+        last_learning_rate=adam.learning_rate,
+        regularization=adam.regularization,
         max_grad_norm=settings.max_grad_norm,
     )
 
@@ -118,19 +128,37 @@ def _row(vocabulary: Vocabulary, id: str, who: str) -> int:
         raise VocabularyError(f"{who} {refusal}") from None
 
 
-def _example(trained: _Trained, user: int, movie: int, *, rating: float, part: str) -> Example:
-    model = trained.model
+def example_of(
+    model: CollaborativeFiltering, rows: Mapping[Side, int], *, user_id: str, movie_id: str, rating: float, part: str
+) -> Example:
+    """Return one rating with all that the model knows of it.
+
+    Args:
+        model: On the CPU.
+        rows: The user's row and the movie's.
+        user_id: The user, as the source knows them.
+        movie_id: The movie, likewise.
+        rating: What the user gave, in rating units.
+        part: Part of the split it is from.
+    """
+    weights = model.weights()
     return Example(
-        user_id=trained.recommender.users.decode([user])[0],
-        movie_id=trained.recommender.movies.decode([movie])[0],
+        user_id=user_id,
+        movie_id=movie_id,
         rating=rating,
         part=part,
         global_mean=float(model.global_mean),
-        user_embedding=model.user_embeddings.weight.detach()[user],
-        user_bias=model.user_biases.weight.detach()[user],
-        movie_embedding=model.movie_embeddings.weight.detach()[movie],
-        movie_bias=model.movie_biases.weight.detach()[movie],
+        rows={table.name: weights[table.name].detach()[rows[table.side]] for table in model.TABLES},
+        names={table.name: table.row for table in model.TABLES},
+        vectors=tuple(table.name for table in model.TABLES if table.width is None),
+        penalized=tuple(table.name for table in model.TABLES if table.penalized),
+        predict=lambda rows: model.combine(_as_batch(rows))[0],
+        terms=lambda rows: {name: value[0] for name, value in model.terms(_as_batch(rows)).items()},
     )
+
+
+def _as_batch(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: row.unsqueeze(0) for name, row in rows.items()}
 
 
 def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
@@ -141,12 +169,12 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
         trained.ratings,
         num_users=len(trained.recommender.users),
         num_movies=len(trained.recommender.movies),
-        batch_size=trained.memory.batch_size,
+        batch_size=trained.adam.batch_size,
         seed=trained.settings.seed,
-        blocks=trained.memory.blocks,
+        blocks=trained.adam.blocks,
     )
     order = planned.order()
-    batches = [order[places] for places in planned.of(trained.memory.epoch + 1)]
+    batches = [order[places] for places in planned.of(trained.adam.epoch + 1)]
     return [
         _next_step(trained, batches, who="the user", side="user", row=user),
         _next_step(trained, batches, who="the movie", side="movie", row=movie),
@@ -155,30 +183,35 @@ def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
     ]
 
 
-def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: str, side: str, row: int) -> NextStep:
+def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: str, side: Side, row: int) -> NextStep:
     rows = trained.ratings.user_idx if side == "user" else trained.ratings.movie_idx
     places = next((places for places in batches if (rows[places] == row).any()), batches[0])
     batch = DeviceRatings.of(trained.ratings[places], _CPU)
     gradients = _gradients(trained, batch)
-    table = f"{side}_biases"
+    table = _bias_of(trained.model, side)
     vocabulary = trained.recommender.users if side == "user" else trained.recommender.movies
     return NextStep(
         who=who,
-        name=f"{side}_bias",
+        name=table.row,
         id=vocabulary.decode([row])[0],
         ratings=int((rows == row).sum()),
         in_batch=int((rows[places] == row).sum()),
         batch_size=len(batch),
-        value=float(trained.model.get_parameter(f"{table}.weight").detach()[row, 0]),
-        gradient=float(gradients[table][row, 0]),
+        value=float(trained.model.weights()[table.name].detach()[row, 0]),
+        gradient=float(gradients[table.name][row, 0]),
         norm=float(torch.stack([gradient.norm() for gradient in gradients.values()]).norm()),
-        first_moment=float(trained.memory.first_moments[table][row, 0]),
-        second_moment=float(trained.memory.second_moments[table][row, 0]),
-        step=trained.memory.step,
+        first_moment=float(trained.adam.first_moments[table.name][row, 0]),
+        second_moment=float(trained.adam.second_moments[table.name][row, 0]),
+        step=trained.adam.step,
     )
 
 
-def _gradients(trained: _Trained, batch: DeviceRatings) -> dict[str, torch.Tensor]:
-    loss = loss_of(trained.model, batch, regularization=trained.memory.regularization)
-    tables = {name.removesuffix(".weight"): table for name, table in trained.model.named_parameters()}
-    return dict(zip(tables, torch.autograd.grad(loss.total, list(tables.values())), strict=True))
+def _bias_of(model: CollaborativeFiltering, side: Side) -> Table:
+    """Return the first of a side's tables whose rows are single numbers."""
+    return next(table for table in model.TABLES if table.side == side and table.width == 1)
+
+
+def _gradients(trained: _Trained, batch: DeviceRatings) -> dict[str, Tensor]:
+    loss = loss_of(trained.model, batch, regularization=trained.adam.regularization)
+    weights = trained.model.weights()
+    return dict(zip(weights, torch.autograd.grad(loss.total, list(weights.values())), strict=True))

@@ -3,24 +3,17 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import torch
-
-from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.errors import DataError, DivergedError
+from cfmodel.errors import DivergedError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batching.batches import Stream, default_batch_size, generator
-from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.divergence import IdsOf, explained
-from cfmodel.training.epoch_records import OnRecord, Phase, StepProgress
+from cfmodel.training.epoch_records import OnRecord, StepProgress
 from cfmodel.training.fitting import Fitting
-from cfmodel.training.regularization import default_regularization
-from cfmodel.training.resuming.adam_state import AdamMemory
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.resuming.adam_state import SavedAdamState
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import Interrupted, ShouldStop, never
 from cfmodel.training.val_outcome import val_outcome
 
@@ -41,7 +34,7 @@ class FitResult:
         epochs: Epochs that were run.
         batch_size: Ratings in a step.
         regularization: Weight of the penalty.
-        memory: What Adam remembered beside those weights.
+        adam: Adam's state beside those weights.
         stopped_early: Whether patience ended the training.
         rating_min: Lowest training rating, in rating units.
         rating_max: Highest training rating, in rating units.
@@ -54,7 +47,7 @@ class FitResult:
     epochs: int
     batch_size: int
     regularization: float
-    memory: AdamMemory
+    adam: SavedAdamState
     stopped_early: bool
     rating_min: float
     rating_max: float
@@ -62,98 +55,49 @@ class FitResult:
 
 
 def fit(
-    train: RatingArrays,
-    val: RatingArrays | None,
+    plan: TrainingPlan,
     *,
-    num_users: int,
-    num_movies: int,
-    settings: TrainSettings,
-    device: torch.device,
     on_record: OnRecord | None = None,
-    phase: Phase = "fit",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    monitor: MonitorSettings = MonitorSettings(),
-    keeper: Keeper | None = None,
+    checkpoints: CheckpointPolicy | None = None,
     should_stop: ShouldStop = never,
     ids: IdsOf = lambda user, movie: (f"row {user}", f"row {movie}"),
 ) -> FitResult:
     """Fit a model to ratings, stopping early on val.
 
     Args:
-        train: Ratings to learn from, rows in range.
-        val: Ratings to watch, rows negative where cold; None or empty: run all epochs, keep the last.
-        num_users: Rows of the user tables.
-        num_movies: Rows of the movie tables.
-        settings: What to learn and how; `settings.epochs` is the horizon of the schedule.
-        device: Where to learn.
+        plan: What to learn from, and how.
         on_record: Takes each `EpochRecord`, `StepProgress` and the monitor's records as they are
             made; None: nobody listens, and nothing is monitored.
-        phase: What the records call this training.
-        epochs: Stop after so many of `settings.epochs`; None: run them all.
-        batch_size: Ratings in a step; None: as the settings say.
-        monitor: How closely to watch; it changes nothing that is learned.
-        keeper: Keeps what to go on from, and has begun with `on_record`; None: nothing is kept.
+        checkpoints: Keeps what to resume from, and has begun with `on_record`; None: nothing is kept.
         should_stop: Asked now and then between two steps.
         ids: Names rows of users and movies as the source does, for messages.
 
     Raises:
-        DataError: There is no training rating.
         DivergedError: Loss, gradient or weights are no longer finite.
         DiskFullError, CheckpointError: The disk does not take a checkpoint.
         Interrupted: It was to stop; the state it was in then is kept, or the last good one.
     """
-    if len(train) == 0:
-        raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
-    settings = settings.for_rows(num_users + num_movies)
-    if keeper is None:
-        keeper = Keeper()
-        keeper.begin(on_record or _ignore)
-    counts = RowCounts.of(train, num_users=num_users, num_movies=num_movies)
-    training = _Training(
-        train,
-        val,
-        counts,
-        sizes=(num_users, num_movies),
-        settings=settings,
-        device=device,
-        phase=phase,
-        epochs=min(epochs or settings.epochs, settings.epochs),
-        batch_size=batch_size or settings.batch_size or default_batch_size(len(train)),
-        regularization=(
-            default_regularization(train, counts) if settings.regularization is None else settings.regularization
-        ),
-        monitor=monitor if on_record is not None and monitor.enabled else None,
-        keeper=keeper,
-        should_stop=should_stop,
-        ids=ids,
-    )
-    return training.run()
+    if checkpoints is None:
+        checkpoints = CheckpointPolicy()
+        checkpoints.begin(on_record or _ignore)
+    if on_record is None:
+        plan = replace(plan, monitor=None)
+    return _Training(plan, checkpoints, should_stop, ids).run()
 
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """One phase of training: what `fit` was given, defaults resolved."""
+    """One phase of training, with what keeps it and what may end it."""
 
-    train: RatingArrays
-    val: RatingArrays | None
-    counts: RowCounts
-    sizes: tuple[int, int]
-    settings: TrainSettings
-    device: torch.device
-    phase: Phase
-    epochs: int
-    batch_size: int
-    regularization: float
-    monitor: MonitorSettings | None
-    keeper: Keeper
+    plan: TrainingPlan
+    checkpoints: CheckpointPolicy
     should_stop: ShouldStop
     ids: IdsOf
 
     def run(self) -> FitResult:
         """Train until patience or the epochs are at their end."""
-        kept = self.keeper.last
-        if kept is None or kept["phase"] != self.phase:
+        kept = self.checkpoints.last
+        if kept is None or kept["phase"] != self.plan.phase:
             kept = None
         fitting, rate = self._begun(kept), 1.0 if kept is None else kept["rate"]
         try:
@@ -161,8 +105,8 @@ class _Training:
                 self._keep(fitting, rate, at_once=True)
             elif kept["before"] is not None:
                 before = {**kept["before"], "best": kept["fitting"]["best"]}
-                self.keeper.last = {**kept, "fitting": before, "before": None}
-            while fitting.epoch < self.epochs and not fitting.stopping.is_due:
+                self.checkpoints.last = {**kept, "fitting": before, "before": None}
+            while fitting.epoch < self.plan.epochs and not fitting.stopping.is_due:
                 if (error := self._epoch(fitting, rate)) is not None:
                     fitting.close()
                     fitting, rate = self._restored(error, retried=rate < 1)
@@ -179,15 +123,15 @@ class _Training:
         """Run one epoch, or the rest of one; return what it diverged in, if it did."""
 
         def emit(record: Any) -> None:
-            self.keeper.log(record)
+            self.checkpoints.log(record)
             if isinstance(record, StepProgress) and record.fraction < 1:  # the end of the epoch is kept anyway
                 self._between_steps(fitting, rate)
 
-        with self.keeper.log.held() as forget:
+        with self.checkpoints.log.held() as forget:
             try:
-                fitting.run_epoch(planned=self.epochs, phase=self.phase, emit=emit)
+                fitting.run_epoch(emit)
             except DivergedError as error:
-                if self.settings.on_diverged == "retry" and rate == 1:
+                if self.plan.settings.on_diverged == "retry" and rate == 1:
                     forget()
                 return error
         return None
@@ -199,7 +143,7 @@ class _Training:
             Interrupted: It is to stop.
         """
         stop = self.should_stop()
-        if self.keeper.is_due or stop:
+        if self.checkpoints.is_due or stop:
             began = time.perf_counter()
             self._write_within(fitting, rate)
             fitting.leave_out(time.perf_counter() - began)
@@ -209,12 +153,14 @@ class _Training:
     def _write_within(self, fitting: Fitting, rate: float) -> None:
         state = fitting.state_within()
         if state is None:
-            self.keeper.write()
+            self.checkpoints.write()
             return
-        assert self.keeper.last is not None
+        assert self.checkpoints.last is not None
         # A second try begins with the epoch that the first one diverged in, wherever in it this was written.
-        before = {**self.keeper.last["fitting"], "best": None} if self.settings.on_diverged == "retry" else None
-        self.keeper.write_passing({"phase": self.phase, "rate": rate, "fitting": state, "before": before})
+        before = (
+            {**self.checkpoints.last["fitting"], "best": None} if self.plan.settings.on_diverged == "retry" else None
+        )
+        self.checkpoints.write_passing({"phase": self.plan.phase, "rate": rate, "fitting": state, "before": before})
 
     def _restored(self, error: DivergedError, *, retried: bool) -> tuple[Fitting, float]:
         """Return the training in its last good state, and the lower rate with which it goes on.
@@ -222,87 +168,62 @@ class _Training:
         Raises:
             DivergedError: It is not to be tried, or was tried before.
         """
-        kept = self.keeper.last
+        kept = self.checkpoints.last
         assert kept is not None
-        if self.settings.on_diverged == "retry" and not retried:
+        if self.plan.settings.on_diverged == "retry" and not retried:
             fitting = self._begun({**kept, "rate": RETRY_RATE})
             outcome = f"the state after {fitting.position} is restored and goes on with {RETRY_RATE:g} of the rate"
             _log.warning("%s", explained(error, fitting, self.ids, outcome=outcome))
             return fitting, RETRY_RATE
         fitting = self._begun(kept)
         try:
-            self.keeper.write()
+            self.checkpoints.write()
             hint = "" if retried else "; train.on_diverged=retry would go on from there with a tenth of the rate"
-            outcome = f"the state after {fitting.position} is restored{self.keeper.where}{hint}"
+            outcome = f"the state after {fitting.position} is restored{self.checkpoints.where}{hint}"
             raise explained(error, fitting, self.ids, outcome=outcome) from None
         finally:
             fitting.close()
 
     def _begun(self, kept: Mapping[str, Any] | None) -> Fitting:
         """Return the training as it begins, or as it was left."""
-        rate = 1.0 if kept is None else kept["rate"]
-        settings = self.settings.model_copy(update={"learning_rate": self.settings.learning_rate * rate})
-        users, movies = self.sizes
-        model = initial_model(self.train, num_users=users, num_movies=movies, settings=settings).to(self.device)
-        fitting = Fitting(
-            model,
-            self.train,
-            self.val,
-            settings=settings,
-            batch_size=self.batch_size,
-            regularization=self.regularization,
-            counts=self.counts,
-        )
+        fitting = Fitting(self.plan.at_rate(1.0 if kept is None else kept["rate"]))
         state = None if kept is None else kept["fitting"]
         try:
             if state is not None:
                 fitting.restore(state)
-            if self.monitor is not None:
-                watched, log = state and state["monitor"], self.keeper.log
-                fitting.watch(self.monitor, phase=self.phase, epochs=self.epochs, on_record=log, state=watched)
+            if self.plan.monitor is not None:
+                fitting.watch(self.checkpoints.log, state=state and state["monitor"])
         except BaseException:
             fitting.close()
             raise
         return fitting
 
     def _keep(self, fitting: Fitting, rate: float, *, at_once: bool = False) -> None:
-        state = {"phase": self.phase, "rate": rate, "fitting": fitting.state(), "before": None}
-        self.keeper.keep(state, at_once=at_once)
+        state = {"phase": self.plan.phase, "rate": rate, "fitting": fitting.state(), "before": None}
+        self.checkpoints.keep(state, at_once=at_once)
 
     def _result(self, fitting: Fitting) -> FitResult:
         if fitting.monitor is not None:
             fitting.monitor.finish()  # looks at the tables as training left them, so before the best ones come back
         model = fitting.best_model()
-        if fitting.monitor is not None and self.val is not None and fitting.val_rmse:
-            outcome = val_outcome(model, self.train, self.val, phase=self.phase, val_rmse=fitting.val_rmse)
-            self.keeper.log(outcome)
+        if fitting.monitor is not None and self.plan.val is not None and fitting.val_rmse:
+            outcome = val_outcome(
+                model, self.plan.train, self.plan.val, phase=self.plan.phase, val_rmse=fitting.val_rmse
+            )
+            self.checkpoints.log(outcome)
         return FitResult(
             model=model,
             best_epoch=fitting.stopping.best_epoch if fitting.val else fitting.epoch,
             best_val_rmse=fitting.stopping.best_val_rmse if fitting.val else None,
             epochs=fitting.epoch,
-            batch_size=self.batch_size,
-            regularization=self.regularization,
-            memory=fitting.best_memory(),
-            stopped_early=fitting.epoch < self.epochs,
+            batch_size=self.plan.batch_size,
+            regularization=self.plan.regularization,
+            adam=fitting.best_adam_state(),
+            stopped_early=fitting.epoch < self.plan.epochs,
             rating_min=fitting.rating_min,
             rating_max=fitting.rating_max,
             seconds=fitting.seconds,
         )
-
-
-def initial_model(
-    train: RatingArrays, *, num_users: int, num_movies: int, settings: TrainSettings
-) -> CollaborativeFiltering:
-    """Return the untrained model, its embeddings drawn from the seed's own stream for that."""
-    return CollaborativeFiltering(
-        num_users,
-        num_movies,
-        settings.embedding_dim,
-        global_mean=float(np.mean(train.rating, dtype=np.float64)),
-        init_std=settings.init_std,
-        generator=generator(settings.seed, Stream.INITIALISATION),
-    )
 
 
 def _ignore(record: object) -> None: ...

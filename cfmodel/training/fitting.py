@@ -9,18 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batching.batches import DeviceRatings, batches_for
-from cfmodel.training.batching.row_counts import RowCounts
+from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
-from cfmodel.training.epoch_records import EpochRecord, OnRecord, Phase, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, OnRecord, StepProgress
 from cfmodel.training.monitor_setup import monitor_of
-from cfmodel.training.resuming.adam_state import AdamMemory, copied
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.resuming.adam_state import SavedAdamState, copied
 from cfmodel.training.resuming.record_replay import packed, unpacked
 from cfmodel.training.step_log import NO_STEPS, StepLog
 from cfmodel.training.stopping import EarlyStopping
@@ -40,34 +38,13 @@ class Fitting:
         seconds: How long those epochs took, val included.
     """
 
-    def __init__(
-        self,
-        model: CollaborativeFiltering,
-        train: RatingArrays,
-        val: RatingArrays | None,
-        *,
-        settings: TrainSettings,
-        batch_size: int,
-        regularization: float,
-        counts: RowCounts | None = None,
-    ) -> None:
-        device = model.global_mean.device
-        self.settings, self.regularization = settings, regularization
-        self.batches = batches_for(
-            train,
-            settings,
-            device,
-            num_users=len(model.user_biases.weight),
-            num_movies=len(model.movie_biases.weight),
-            batch_size=batch_size,
-            counts=counts,
-        )
-        self.batch_size = batch_size
-        self.engine = engine_for(model, train, self.batches, settings=settings, regularization=regularization)
-        self.train = train
-        self.val = DeviceRatings.of(val, device) if val is not None and len(val) else None
-        self.rating_min, self.rating_max = float(train.rating.min()), float(train.rating.max())
-        self.stopping = EarlyStopping(settings.patience)
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan, self.train, val = plan, plan.train, plan.val
+        self.batches = plan.batches()
+        self.engine = engine_for(plan.initial_model(), self.batches, plan)
+        self.val = DeviceRatings.of(val, plan.device) if val is not None and len(val) else None
+        self.rating_min, self.rating_max = float(self.train.rating.min()), float(self.train.rating.max())
+        self.stopping = EarlyStopping(plan.settings.patience)
         self.epoch = self.step = 0
         self.val_rmse: list[float] = []
         self.seconds = 0.0
@@ -76,33 +53,13 @@ class Fitting:
         self._after, self._seconds_before = NO_STEPS, 0.0
         self._began = 0.0
         self._best_weights: dict[str, Tensor] | None = None
-        self._best_memory: AdamMemory | None = None
+        self._best_adam: SavedAdamState | None = None
         self._kept: dict[str, dict[str, Tensor]] | None = None
         self._closed = False
 
-    def watch(
-        self,
-        settings: MonitorSettings,
-        *,
-        phase: Phase,
-        epochs: int,
-        on_record: OnRecord,
-        state: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Have a monitor watch the training that is about to begin, or goes on from a monitor's state."""
-        self.monitor = monitor_of(
-            self.engine,
-            self.train,
-            self.batches.counts,
-            train_settings=self.settings,
-            settings=settings,
-            phase=phase,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            steps=self.batches.steps,
-            regularization=self.regularization,
-            on_record=on_record,
-        )
+    def watch(self, on_record: OnRecord, *, state: Mapping[str, Any] | None = None) -> None:
+        """Have a monitor watch the training that is about to begin, or that resumes from a monitor's state."""
+        self.monitor = monitor_of(self.engine, self.plan, steps=self.batches.steps, on_record=on_record)
         if state is None:
             self.monitor.start()
         else:
@@ -114,7 +71,7 @@ class Fitting:
         within = f" and {len(self._after):,} steps of the next" if len(self._after) else ""
         return f"epoch {self.epoch}{within}"
 
-    def run_epoch(self, *, planned: int, phase: Phase, emit: OnRecord) -> EpochRecord:
+    def run_epoch(self, emit: OnRecord) -> EpochRecord:
         """Train to the end of one more epoch, look at val, keep the weights if they are the best, emit the record.
 
         While `emit` has a `StepProgress` of less than the whole epoch, `state_within` may be asked for.
@@ -122,6 +79,7 @@ class Fitting:
         Raises:
             DivergedError: Loss, gradient or weights are no longer finite; this object is of no more use then.
         """
+        phase, planned = self.plan.phase, self.plan.epochs
         epoch, self._began = self.epoch + 1, time.perf_counter() - self._seconds_before
         log = self.engine.run_epoch(
             epoch,
@@ -193,10 +151,12 @@ class Fitting:
             self.engine.model.load_state_dict(now["weights"])
             self.engine.resume(AdamState(now["adam_step"], now["first_moments"], now["second_moments"]))
         if (within := state["within"]) is not None:
-            self._after = StepLog.of({name: column.numpy() for name, column in within["log"].items()})
+            self._after = StepLog.of(
+                {name: column.numpy() for name, column in within["log"].items()}, self.engine.model.table_names()
+            )
             self._seconds_before = within["seconds"]
         if (best := state["best"]) is not None:
-            self._best_weights, self._best_memory = best["weights"], AdamMemory(**best["memory"])
+            self._best_weights, self._best_adam = best["weights"], SavedAdamState(**best["memory"])
 
     def close(self) -> None:
         """Let go of the engine's threads; no step may follow."""
@@ -211,9 +171,9 @@ class Fitting:
             self.engine.model.load_state_dict(self._best_weights)
         return self.engine.model
 
-    def best_memory(self) -> AdamMemory:
+    def best_adam_state(self) -> SavedAdamState:
         """Return what Adam remembered beside the weights of `best_model`."""
-        return self._best_memory or self._memory(self.epoch)
+        return self._best_adam or self._adam_state(self.epoch)
 
     def _state(self, *, now: dict[str, Any] | None, within: dict[str, Any] | None) -> dict[str, Any]:
         monitor = None if self.monitor is None else self.monitor.state_dict()
@@ -226,7 +186,7 @@ class Fitting:
             "monitor": monitor and {**monitor, "taken": packed(monitor["taken"])},
             "now": now,
             "within": within,
-            "best": self._best_memory and {"weights": self._best_weights, "memory": vars(self._best_memory)},
+            "best": self._best_adam and {"weights": self._best_weights, "memory": vars(self._best_adam)},
         }
 
     def _now(self, *, copies: bool) -> dict[str, Any]:
@@ -247,14 +207,14 @@ class Fitting:
                     self._kept[kind][name].copy_(table)
         return self._kept
 
-    def _memory(self, epoch: int) -> AdamMemory:
-        return AdamMemory.of(
+    def _adam_state(self, epoch: int) -> SavedAdamState:
+        return SavedAdamState.of(
             self.engine.adam(),
             epoch=epoch,
             learning_rate=self.engine.learning_rate,
-            batch_size=self.batch_size,
+            batch_size=self.plan.batch_size,
             blocks=self.batches.blocks,
-            regularization=self.regularization,
+            regularization=self.plan.regularization,
         )
 
     def _val_rmse(self) -> float | None:
@@ -266,7 +226,7 @@ class Fitting:
         best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
         if best:
             self._best_weights = copied(self.engine.model.state_dict())
-            self._best_memory = self._memory(epoch)
+            self._best_adam = self._adam_state(epoch)
         return best
 
 

@@ -1,65 +1,60 @@
-"""Where the monitor, which knows names and tensors alone, meets the model, its optimiser and its ratings."""
+"""The monitor of a training: told of the model's tables, its optimizer and its ratings."""
 
 import torch
 
-from cfmodel.config import MonitorSettings, TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.measuring.monitor import Monitor
-from cfmodel.gradients.measuring.pace import Plan
+from cfmodel.gradients.measuring.monitored_table import MonitoredTable, Sensitivity
+from cfmodel.gradients.measuring.pace import MonitorPlan
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.base import Engine
-from cfmodel.training.epoch_records import TABLES, OnRecord, Phase
+from cfmodel.training.epoch_records import OnRecord
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.prediction_spread import PredictionSpread
 
 
-def monitor_of(
-    engine: Engine,
-    ratings: RatingArrays,
-    counts: RowCounts,
-    *,
-    train_settings: TrainSettings,
-    settings: MonitorSettings,
-    phase: Phase,
-    epochs: int,
-    batch_size: int,
-    steps: int,
-    regularization: float,
-    on_record: OnRecord,
-) -> Monitor:
+def monitor_of(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: OnRecord) -> Monitor:
     """Return a monitor of a model that is about to be trained.
 
     Args:
         engine: What trains it.
-        ratings: What it will learn from.
-        counts: How many of them each row has.
-        train_settings: How it will learn.
-        settings: How closely to look.
-        phase: What the records call this training.
-        epochs: Most epochs it will run.
-        batch_size: Ratings in a step.
+        plan: How, and how closely to watch.
         steps: Steps of an epoch.
-        regularization: Weight of the penalty.
         on_record: Takes each record as it is made.
     """
-
-    model, device = engine.model, engine.model.global_mean.device
-    tables = {name: model.get_submodule(name).get_parameter("weight") for name in TABLES}
+    assert plan.monitor is not None
+    model, settings = engine.model, plan.settings
+    ratings, weights = DeviceRatings.sharing(plan.train, plan.device), model.weights()
+    tables = {
+        table.name: MonitoredTable(
+            weights[table.name], table.side, table.width is None, plan.regularization if table.penalized else 0.0
+        )
+        for table in model.TABLES
+    }
     return Monitor(
         tables,
-        DeviceRatings.sharing(ratings, device),
-        {side: torch.from_numpy(of_side).to(device) for side, of_side in counts._asdict().items()},
-        plan=Plan(
-            phase=phase,
-            epochs=epochs,
-            batch_size=batch_size,
+        ratings.rating,
+        {side: torch.from_numpy(of_side).to(plan.device) for side, of_side in plan.counts._asdict().items()},
+        plan=MonitorPlan(
+            phase=plan.phase,
+            epochs=plan.epochs,
+            batch_size=plan.batch_size,
             steps=steps,
-            learning_rate=train_settings.learning_rate,
-            max_grad_norm=train_settings.max_grad_norm,
-            regularization=regularization,
-            phases=2 if train_settings.refit else 1,
-            all_rows=train_settings.adam == "all_rows",
+            learning_rate=settings.learning_rate,
+            max_grad_norm=settings.max_grad_norm,
+            regularization=plan.regularization,
+            phases=2 if settings.refit else 1,
+            all_rows=settings.adam == "all_rows",
         ),
-        settings=settings,
+        settings=plan.monitor,
         emit=on_record,
         second_moments=lambda: engine.adam().second_moments,
+        spreads=PredictionSpread(model, ratings).find,
+        sensitivity=sensitivity_of(type(model)),
     )
+
+
+def sensitivity_of(model: type[CollaborativeFiltering]) -> Sensitivity:
+    """Return how a prediction moves with the rows it looks up: d<p, q>/dp = q, and 1 for a term of one side alone."""
+    products = [(term.user, term.movie) for term in model.TERMS if term.user and term.movie]
+    return Sensitivity(len(model.TERMS) - len(products), tuple(name for pair in products for name in pair))

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batching.batches import DeviceRatings, batches_for
+from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import adam_of
 from cfmodel.training.engines.step import update
-from cfmodel.training.fit import initial_model
 from cfmodel.training.fitting import BLOCK
-from cfmodel.training.regularization import default_regularization
+from cfmodel.training.plan import TrainingPlan
 
 #: From a rate that moves nothing to the highest one the settings take, 40 steps to each factor of ten.
 LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241
@@ -73,15 +71,7 @@ class RangeTest:
         return "too high" if learning_rate >= self.too_high else "just right"
 
 
-def range_test(
-    train: RatingArrays,
-    watched: RatingArrays,
-    *,
-    num_users: int,
-    num_movies: int,
-    settings: TrainSettings,
-    device: torch.device,
-) -> Iterator[RangeStep]:
+def range_test(plan: TrainingPlan, watched: RatingArrays) -> Iterator[RangeStep]:
     """Train a fresh model while the learning rate rises by the same factor at each step.
 
         learning_rate(step) = 1e-5 * (10 / 1e-5) ** ((step - 1) / 240)
@@ -90,32 +80,21 @@ def range_test(
     batch than from rate to rate. The test ends when the loss is four times its best.
 
     Args:
-        train: Ratings to learn from, rows in range, in the order training would take them.
+        plan: What to learn from, and how; rate, schedule and epochs are not used.
         watched: Ratings to look at, rows negative where cold; of the warm ones the first 16,384
             are taken. Where none is warm, the training ratings are watched.
-        num_users: Rows of the user tables.
-        num_movies: Rows of the movie tables.
-        settings: What to learn and how; rate, schedule and epochs are not used.
-        device: Where to learn.
-
-    Raises:
-        DataError: There is no training rating.
 
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
     """
-    if len(train) == 0:
-        raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
-    model = initial_model(train, num_users=num_users, num_movies=num_movies, settings=settings).to(device)
-    optimizer = adam_of(model, settings.for_rows(num_users + num_movies))
-    regularization = default_regularization(train) if settings.regularization is None else settings.regularization
-    ratings, sample = DeviceRatings.of(train, device), _warm(watched, device)
+    settings, device, model = plan.settings, plan.device, plan.initial_model()
+    optimizer = adam_of(model, settings)
+    ratings, sample = DeviceRatings.of(plan.train, device), _warm(watched, device)
     sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
-    batches = _batches(ratings, train, settings, num_users=num_users, num_movies=num_movies)
-    for step, (learning_rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
+    for step, (learning_rate, batch) in enumerate(zip(rates, _batches(ratings, plan), strict=False), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate
-        update(model, optimizer, batch, regularization=regularization, max_grad_norm=settings.max_grad_norm)
+        update(model, optimizer, batch, regularization=plan.regularization, max_grad_norm=settings.max_grad_norm)
         loss = _mean_squared_error(model, sample)
         smoothed = MEMORY * smoothed + (1 - MEMORY) * loss
         mean = smoothed / (1 - MEMORY**step)  # as if the past before the first step weighed nothing
@@ -127,7 +106,7 @@ def range_test(
             return
 
 
-def judge(steps: tuple[RangeStep, ...]) -> RangeTest:
+def zones_of(steps: tuple[RangeStep, ...]) -> RangeTest:
     """Find the three zones of a range test and the rate to train with.
 
         too high:    from the rate of the lowest loss on
@@ -162,11 +141,9 @@ def _warm(watched: RatingArrays, device: torch.device) -> DeviceRatings:
     return ratings[warm.nonzero().squeeze(1)[:BLOCK]]
 
 
-def _batches(
-    ratings: DeviceRatings, train: RatingArrays, settings: TrainSettings, *, num_users: int, num_movies: int
-) -> Iterator[DeviceRatings]:
+def _batches(ratings: DeviceRatings, plan: TrainingPlan) -> Iterator[DeviceRatings]:
     """Yield the batches that training would see, epoch after epoch."""
-    planned = batches_for(train, settings, ratings.rating.device, num_users=num_users, num_movies=num_movies)
+    planned = plan.batches()
     order = torch.from_numpy(planned.order())
     for epoch in itertools.count(1):
         for places in planned.of(epoch):

@@ -1,7 +1,7 @@
 """What the steps of an epoch saw, on the host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.measuring.step_scalars import StepScalars
-from cfmodel.training.epoch_records import TABLES
 
 Floats = npt.NDArray[np.float64]
+
+#: Fields of a `StepLog` that are arrays.
+_ARRAYS = ("sizes", "loss", "mean_squared_error", "total_norm", "clip_coefficient", "grad_norms")
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,17 @@ class StepLog:
     """What S steps saw; norms are L2 norms before clipping.
 
     Attributes:
+        tables: Names of the model's T tables.
         sizes: Ratings of each step, int64, shape (S,).
         loss: What was differentiated, penalty included, shape (S,).
         mean_squared_error: Of the predictions before the update, in rating units squared, shape (S,).
         total_norm: Norm of all gradients together, shape (S,).
         clip_coefficient: What they were multiplied by, at most 1, shape (S,).
-        grad_norms: Norm of each table's gradient, in the order of `TABLES`, shape (S, T).
+        grad_norms: Norm of each table's gradient, in the order of `tables`, shape (S, T).
         scalars: What else the monitor takes of each step; None where there is no monitor.
     """
 
+    tables: tuple[str, ...]
     sizes: npt.NDArray[np.int64]
     loss: Floats
     mean_squared_error: Floats
@@ -49,14 +53,14 @@ class StepLog:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all of it by name, each array with S for its first dimension."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scalars"}
+        own = {name: getattr(self, name) for name in _ARRAYS}
         return own if self.scalars is None else own | self.scalars.arrays()
 
     @classmethod
-    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]], tables: tuple[str, ...]) -> Self:
         """Take back what `arrays` returned."""
-        own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "scalars"}
-        return cls(**own, scalars=StepScalars.of(arrays) if len(arrays) > len(own) else None)
+        own = {name: arrays[name] for name in _ARRAYS}
+        return cls(tables, **own, scalars=StepScalars.of(arrays) if len(arrays) > len(own) else None)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -66,7 +70,8 @@ class StepLog:
         if not len(earlier):
             return self
         before = earlier.arrays()
-        return StepLog.of({name: np.concatenate([before[name], array]) for name, array in self.arrays().items()})
+        both = {name: np.concatenate([before[name], array]) for name, array in self.arrays().items()}
+        return StepLog.of(both, self.tables)
 
     @property
     def is_finite(self) -> bool:
@@ -80,7 +85,7 @@ class StepLog:
             "mean_squared_error": self.mean_squared_error,
             "total_norm": self.total_norm,
             "clip_coefficient": self.clip_coefficient,
-            "grad_norms": dict(zip(TABLES, self.grad_norms.T, strict=True)),
+            "grad_norms": dict(zip(self.tables, self.grad_norms.T, strict=True)),
             "scalars": self.scalars,
         }
 
@@ -94,7 +99,7 @@ class StepLog:
         return EpochSummary(
             train_loss=float(np.average(self.loss, weights=self.sizes)),
             train_rmse=float(np.sqrt(np.average(self.mean_squared_error, weights=self.sizes))),
-            grad_norms=dict(zip(TABLES, self.grad_norms.mean(axis=0).tolist(), strict=True)),
+            grad_norms=dict(zip(self.tables, self.grad_norms.mean(axis=0).tolist(), strict=True)),
             total_grad_norm=float(self.total_norm.mean()),
             clipped_fraction=float((self.clip_coefficient < 1).mean()),
         )
@@ -115,6 +120,4 @@ class StepLog:
 
 
 #: What the steps of an epoch saw that has not begun.
-NO_STEPS = StepLog(
-    np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty((0, len(TABLES)))
-)
+NO_STEPS = StepLog((), np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0), np.empty(0), np.empty((0, 0)))

@@ -11,18 +11,20 @@ import torch
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part, load_vocabularies
 from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.rated import History
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.resuming.adam_state import AdamMemory
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.resuming.adam_state import SavedAdamState
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import heard_between_steps, never
 
 
 @dataclass(frozen=True)
-class Found:
+class FitSummary:
     """What the refit needs to know of the fit; see `FitResult`."""
 
     best_epoch: int
@@ -48,7 +50,7 @@ class TrainingResult:
         epochs: Epochs run before training stopped; the refit's not counted.
         batch_size: Ratings in a step.
         regularization: Weight of the penalty, in the training that made the recommender.
-        memory: What Adam remembered at the end of that training.
+        adam: Adam's state at the end of that training.
         stopped_early: Whether patience ended the training.
         refit: Whether the recommender was trained again on train and val together.
         num_ratings: Ratings the recommender learned from.
@@ -61,7 +63,7 @@ class TrainingResult:
     epochs: int
     batch_size: int
     regularization: float
-    memory: AdamMemory
+    adam: SavedAdamState
     stopped_early: bool
     refit: bool
     num_ratings: int
@@ -85,7 +87,8 @@ def train(
     device: torch.device,
     on_record: OnRecord | None = None,
     monitor: MonitorSettings = MonitorSettings(),
-    keeper: Keeper | None = None,
+    checkpoints: CheckpointPolicy | None = None,
+    model: type[CollaborativeFiltering] = CollaborativeFiltering,
 ) -> TrainingResult:
     """Train a recommender on a split's train part, choosing the epoch on its val part.
 
@@ -95,7 +98,7 @@ def train(
 
     Both are watched by a monitor as `monitor` says, if there is an `on_record` to take what it sees.
 
-    With a `keeper` that has a folder, training goes on from the newest good checkpoint there, and
+    With a `checkpoints` that has a folder, training goes on from the newest good checkpoint there, and
     SIGTERM and Ctrl+C wait until the last good state is on disk.
 
     Args:
@@ -104,7 +107,8 @@ def train(
         device: Where to learn.
         on_record: Takes the records of both trainings; see `fit`.
         monitor: How closely to watch.
-        keeper: Keeps checkpoints; None: in memory alone.
+        checkpoints: Keeps checkpoints; None: in memory alone.
+        model: Class of the model.
 
     Raises:
         CheckpointError: The checkpoints are of another training, or the disk does not take one.
@@ -114,20 +118,23 @@ def train(
         DivergedError: Loss, gradient or weights are no longer finite.
     """
     started = time.perf_counter()
-    keeper = keeper or Keeper()
-    keeper.begin(on_record or _ignore)
-    how = partial(_fitted, settings=settings, device=device, on_record=on_record, monitor=monitor, keeper=keeper)
-    found = _found_before(keeper) if settings.refit else None
+    checkpoints = checkpoints or CheckpointPolicy()
+    checkpoints.begin(on_record or _ignore)
+    how = partial(
+        _fitted, on_record=on_record, checkpoints=checkpoints, settings=settings, device=device, monitor=monitor,
+        model=model,
+    )  # fmt: skip
+    found = _found_before(checkpoints) if settings.refit else None
     if found is None:
         users, movies = load_vocabularies(split)
         ratings, val = (_loaded(split, part, users, movies) for part in ("train", "val"))
         last = how(ratings, val, users, movies)
-        found = Found.of(last)
+        found = FitSummary.of(last)
         if settings.refit:
             # Both trainings' ratings and tables at once would take nearly twice the memory.
             del ratings, val, last
     if settings.refit:
-        keeper.carry(asdict(found))
+        checkpoints.carry(asdict(found))
         users, movies = load_vocabularies(split, parts=("train", "val"))
         ratings = concatenate(*(_loaded(split, part, users, movies) for part in ("train", "val")))
         last = how(ratings, None, users, movies, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
@@ -147,7 +154,7 @@ def train(
         epochs=found.epochs,
         batch_size=found.batch_size,
         regularization=last.regularization,
-        memory=last.memory,
+        adam=last.adam,
         stopped_early=found.stopped_early,
         refit=settings.refit,
         num_ratings=len(ratings),
@@ -160,9 +167,9 @@ def _loaded(split: SplitRef, part: str, users: Vocabulary, movies: Vocabulary) -
     return load_part(split, part, users=users, movies=movies, timestamps=False)
 
 
-def _found_before(keeper: Keeper) -> Found | None:
+def _found_before(checkpoints: CheckpointPolicy) -> FitSummary | None:
     """Return what the fit found, if a checkpoint says that it is over."""
-    return Found(**keeper.carried) if keeper.carried is not None else None
+    return FitSummary(**checkpoints.carried) if checkpoints.carried is not None else None
 
 
 def _fitted(
@@ -171,25 +178,18 @@ def _fitted(
     users: Vocabulary,
     movies: Vocabulary,
     *,
-    keeper: Keeper,
+    on_record: OnRecord | None,
+    checkpoints: CheckpointPolicy,
     **how: Any,
 ) -> FitResult:
-    """Fit, with signals heard between steps where there are checkpoints to go on from."""
+    """Fit, with signals heard between steps where there are checkpoints to resume from."""
 
     def ids(user: int, movie: int) -> tuple[str, str]:
         return users.decode([user])[0], movies.decode([movie])[0]
 
-    with heard_between_steps() if keeper.is_on_disk else nullcontext(never) as should_stop:
-        return fit(
-            ratings,
-            val,
-            num_users=len(users),
-            num_movies=len(movies),
-            keeper=keeper,
-            should_stop=should_stop,
-            ids=ids,
-            **how,
-        )
+    plan = TrainingPlan.of(ratings, val, num_users=len(users), num_movies=len(movies), **how)
+    with heard_between_steps() if checkpoints.is_on_disk else nullcontext(never) as should_stop:
+        return fit(plan, on_record=on_record, checkpoints=checkpoints, should_stop=should_stop, ids=ids)
 
 
 def _ignore(record: object) -> None: ...

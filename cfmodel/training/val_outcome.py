@@ -33,8 +33,8 @@ def val_outcome(
         phase: What the records call this training.
         val_rmse: RMSE on val after each epoch, in rating units.
     """
-    rows = len(model.user_embeddings.weight), len(model.movie_embeddings.weight)
-    biases = fit_damped_biases(train, *rows, damping_user=DAMPING_USER, damping_movie=DAMPING_MOVIE)
+    users, movies = model.num_rows["user"], model.num_rows["movie"]
+    biases = fit_damped_biases(train, users, movies, damping_user=DAMPING_USER, damping_movie=DAMPING_MOVIE)
     score = biases.score(val.user_idx, val.movie_idx).clip(float(train.rating.min()), float(train.rating.max()))
     return Outcome(
         phase=phase,
@@ -58,8 +58,8 @@ def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingA
     device = model.global_mean.device
     warm = (val.user_idx >= 0) & (val.movie_idx >= 0)
     columns = (val.user_idx[warm], val.movie_idx[warm], val.rating[warm])
-    user = _centred(model.user_embeddings.weight, train.user_idx)
-    movie = _centred(model.movie_embeddings.weight, train.movie_idx)
+    user = _centred(model.side_rows("user").vectors, train.user_idx)
+    movie = _centred(model.side_rows("movie").vectors, train.movie_idx)
     tastes, rests = [], []
     for batch in DeviceRatings.of(RatingArrays(*columns), device).batches(BLOCK):
         taste = (user[batch.user_idx] * movie[batch.movie_idx]).sum(dim=1)

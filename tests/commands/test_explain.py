@@ -22,7 +22,7 @@ from cfmodel.refs import SplitRef
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.step import update
 from cfmodel.training.explain import explain
-from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
+from cfmodel.training.resuming.adam_state import SavedAdamState, adam_state_path
 from cfmodel.training.train import TrainingResult, train
 
 SOURCE = "synthetic:users=60,movies=40,ratings=1200"
@@ -64,7 +64,7 @@ def home(make_mlflow_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     tracking.log_split(run, parts)
     trained = train(parts, settings.train, device=CPU)
     trained.recommender.save(data_dir / "models" / run.run_id)
-    trained.memory.save(memory_path(data_dir / "models" / run.run_id))
+    trained.adam.save(adam_state_path(data_dir / "models" / run.run_id))
     tracking.end_run(run)
     # Newer, but neither finished nor of the pipeline: not to be taken for the newest run.
     tracking.end_run(tracking.start_run(settings.tracking, tags={"kind": "comparison"}))
@@ -100,7 +100,7 @@ def test_a_run_is_found_by_its_id_and_by_its_name(home: Home, command: Callable[
 
 def test_the_default_rating_is_the_one_with_the_median_error(home: Home) -> None:
     model = home.trained.recommender.model
-    lesson = explain(home.trained.recommender, home.parts, home.settings.train, memory=home.trained.memory)
+    lesson = explain(home.trained.recommender, home.parts, home.settings.train, adam=home.trained.adam)
     ids = {"users": home.trained.recommender.users, "movies": home.trained.recommender.movies}
     ratings = load_part(home.parts, "train", **ids)
     errors = np.abs(
@@ -112,8 +112,8 @@ def test_the_default_rating_is_the_one_with_the_median_error(home: Home) -> None
 
 def test_adams_step_is_the_one_that_training_goes_on_to_make(home: Home) -> None:
     """Put Adam's memory into a new Adam, do the steps of the next epoch, and look at the same biases."""
-    trained, memory = home.trained, home.trained.memory
-    lesson = explain(trained.recommender, home.parts, home.settings.train, memory=memory)
+    trained, memory = home.trained, home.trained.adam
+    lesson = explain(trained.recommender, home.parts, home.settings.train, adam=memory)
     ratings = DeviceRatings.of(home.learned(), CPU)
     planned = Batches(
         home.learned(),
@@ -137,7 +137,7 @@ def after_a_step(home: Home, batch: DeviceRatings, table: str, row: int) -> floa
     """Return a bias after torch's own Adam, with the memory put back, did one step on a copy of the model."""
     import copy
 
-    memory, model = home.trained.memory, copy.deepcopy(home.trained.recommender.model)
+    memory, model = home.trained.adam, copy.deepcopy(home.trained.recommender.model)
     optimizer = torch.optim.Adam(model.parameters(), lr=home.settings.train.learning_rate)
     for name, weight in model.named_parameters():
         short = name.removesuffix(".weight")
@@ -151,8 +151,8 @@ def after_a_step(home: Home, batch: DeviceRatings, table: str, row: int) -> floa
 
 
 def test_adams_memory_is_that_of_the_training_and_survives_the_disk(home: Home) -> None:
-    saved = AdamMemory.load(memory_path(home.settings.runtime.data_dir / "models" / home.run.run_id))
-    memory = home.trained.memory
+    saved = SavedAdamState.load(adam_state_path(home.settings.runtime.data_dir / "models" / home.run.run_id))
+    memory = home.trained.adam
     steps = round(len(home.learned()) / memory.batch_size)
     assert (saved.epoch, saved.step) == (home.trained.best_epoch, home.trained.best_epoch * steps)
     assert (saved.learning_rate, saved.regularization) == (memory.learning_rate, home.trained.regularization)
@@ -167,13 +167,13 @@ def test_without_refit_the_memory_is_that_of_the_best_epoch(home: Home) -> None:
     )
     found = train(home.parts, settings, device=CPU)
     assert found.best_epoch < found.epochs
-    assert found.memory.epoch == found.best_epoch
+    assert found.adam.epoch == found.best_epoch
     again = train(home.parts, settings.model_copy(update={"patience": found.epochs}), device=CPU)
-    assert torch.equal(found.memory.first_moments["user_biases"], again.memory.first_moments["user_biases"])
+    assert torch.equal(found.adam.first_moments["user_biases"], again.adam.first_moments["user_biases"])
 
 
 def test_popular_and_rare_are_the_movies_with_most_and_fewest_ratings(home: Home) -> None:
-    lesson = explain(home.trained.recommender, home.parts, home.settings.train, memory=home.trained.memory)
+    lesson = explain(home.trained.recommender, home.parts, home.settings.train, adam=home.trained.adam)
     counts = np.bincount(home.learned().movie_idx)
     popular, rare = lesson.adam[2].before, lesson.adam[3].before
     assert (popular.ratings, rare.ratings) == (counts.max(), counts[counts > 0].min())
@@ -201,11 +201,11 @@ def test_unknown_ids_are_refused_with_near_ones(command: Callable[..., Result]) 
 
 
 def test_refusals_name_their_kind(home: Home) -> None:
-    recommender, memory, settings = home.trained.recommender, home.trained.memory, home.settings.train
+    recommender, memory, settings = home.trained.recommender, home.trained.adam, home.settings.train
     with pytest.raises(VocabularyError, match="user id 'nobody'"):
-        explain(recommender, home.parts, settings, memory=memory, user_id="nobody", movie_id="1")
+        explain(recommender, home.parts, settings, adam=memory, user_id="nobody", movie_id="1")
     with pytest.raises(DataError, match="both --user and --movie"):
-        explain(recommender, home.parts, settings, memory=memory, user_id="1")
+        explain(recommender, home.parts, settings, adam=memory, user_id="1")
     with pytest.raises(TrackingError, match="no run with the id or name 'absent'"):
         tracking.find_run(home.settings.tracking, "absent")
 
@@ -218,7 +218,7 @@ def test_a_movie_the_user_has_not_rated_is_refused_with_some_they_did(home: Home
     unrated = int(np.setdiff1d(np.arange(len(recommender.movies)), rated)[0])
     names = {"user_id": recommender.users.decode([0])[0], "movie_id": recommender.movies.decode([unrated])[0]}
     with pytest.raises(DataError, match=r"has not rated movie .* movies this user did rate: '"):
-        explain(recommender, home.parts, home.settings.train, memory=home.trained.memory, **names)
+        explain(recommender, home.parts, home.settings.train, adam=home.trained.adam, **names)
 
 
 def test_a_store_that_is_not_there_is_not_created(tmp_path: Path) -> None:
@@ -232,4 +232,4 @@ def test_a_damaged_memory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m-adam.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0damaged")
     for name in ("m", "absent"):
         with pytest.raises(DigestError, match="train again"):
-            AdamMemory.load(memory_path(tmp_path / name))
+            SavedAdamState.load(adam_state_path(tmp_path / name))

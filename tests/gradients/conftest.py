@@ -23,7 +23,7 @@ from cfmodel.gradients.report.comparison_page import comparison_page
 from cfmodel.gradients.report.run_report import gradient_report
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.resuming.adam_state import memory_path
+from cfmodel.training.resuming.adam_state import adam_state_path
 from cfmodel.training.train import train
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _run(store: str, made: SplitRef, folder: Path, learning_rate: float) -> Run:
 
         trained = train(made, settings.train, device=torch.device("cpu"), on_record=on_record)
     trained.recommender.save(model)
-    trained.memory.save(memory_path(model))
+    trained.adam.save(adam_state_path(model))
     tracking.log_gradients(run, archive, made, model=model)
     tracking.end_run(run)
     return run

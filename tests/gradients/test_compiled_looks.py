@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cfmodel.gradients.measuring.table_look import Found, TensorLook, Watched
-from cfmodel.gradients.measuring.table_look_cpu import CompiledLook, WatchedOnHost
+from cfmodel.gradients.measuring.table_look import Found, SampledTable, TensorLook
+from cfmodel.gradients.measuring.table_look_cpu import CompiledLook, SampledTableCpu
 from cfmodel.gradients.measuring.touched_rows import TouchedRows
 
 ROWS, TOUCHED = 40, torch.tensor([3, 4, 17, 39])
@@ -19,9 +19,9 @@ def found_by(compiled: bool, *, dim: int, size: float, whole: bool, dtype: torch
     gradient = gradient[: len(TOUCHED)].clone()
     deciles, copy = torch.arange(ROWS) % 10, torch.empty_like(table) if whole else None
     look = (
-        CompiledLook(WatchedOnHost(table, deciles, 0.1, copy))
+        CompiledLook(SampledTableCpu(table, "user", deciles, 0.1, copy))
         if compiled
-        else TensorLook(Watched(table, deciles, 0.1, copy))
+        else TensorLook(SampledTable(table, "user", deciles, 0.1, copy))
     )
     lookups = torch.tensor([1.0, 2.0, 1.0, 4.0])
     look.before(TouchedRows(TOUCHED, lookups, None, torch.tensor(4)), gradient, batch_size=8)

@@ -7,22 +7,25 @@ import pytest
 import torch
 
 from cfmodel.gradients.lesson.html import as_html
-from cfmodel.gradients.lesson.lesson import adam_step, clip_coefficient, teach
+from cfmodel.gradients.lesson.lesson import adam_step, teach
 from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
 from cfmodel.gradients.lesson.text import as_text
 from cfmodel.model import CollaborativeFiltering
+from cfmodel.optimizer import clip_coefficient
+from cfmodel.training.explain import example_of
 
-BY_HAND = Example(
-    user_id="123",
-    movie_id="456",
-    rating=1.0,
-    part="train",
-    global_mean=0.0,
-    user_embedding=torch.zeros(2),
-    user_bias=torch.tensor([0.5], dtype=torch.float64),
-    movie_embedding=torch.zeros(2),
-    movie_bias=torch.tensor([0.3], dtype=torch.float64),
-)
+
+def by_hand(user_embedding: tuple[float, ...] = (0.0, 0.0), movie_embedding: tuple[float, ...] = (0.0, 0.0)) -> Example:
+    """The textbook's own example: biases of 0.5 and 0.3, and a rating of 1."""
+    model = CollaborativeFiltering(1, 1, 2, init_std=0.0).double()
+    rows = {"user_embeddings": user_embedding, "user_biases": (0.5,), "movie_biases": (0.3,)}
+    with torch.no_grad():
+        for name, row in {**rows, "movie_embeddings": movie_embedding}.items():
+            model.weights()[name][0] = torch.tensor(row, dtype=torch.float64)
+    return example_of(model, {"user": 0, "movie": 0}, user_id="123", movie_id="456", rating=1.0, part="train")
+
+
+BY_HAND = by_hand()
 SETTINGS = {"learning_rate": 0.01, "last_learning_rate": 0.001, "regularization": 0.1, "max_grad_norm": 1.0}
 
 
@@ -67,18 +70,8 @@ def trained() -> tuple[CollaborativeFiltering, Example]:
     with torch.no_grad():
         model.user_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(3))
-    tables = {name.removesuffix(".weight"): table.detach() for name, table in model.named_parameters()}
-    return model, Example(
-        user_id="u",
-        movie_id="m",
-        rating=4.5,
-        part="train",
-        global_mean=3.5,
-        user_embedding=tables["user_embeddings"][1],
-        user_bias=tables["user_biases"][1],
-        movie_embedding=tables["movie_embeddings"][2],
-        movie_bias=tables["movie_biases"][2],
-    )
+    rows = {"user": 1, "movie": 2}
+    return model, example_of(model, rows, user_id="u", movie_id="m", rating=4.5, part="train")
 
 
 def test_the_textbooks_own_example_comes_out_as_the_textbook_has_it() -> None:
@@ -95,14 +88,14 @@ def test_the_textbooks_own_example_comes_out_as_the_textbook_has_it() -> None:
 def test_the_parts_add_up_to_what_the_model_predicts(trained: tuple[CollaborativeFiltering, Example]) -> None:
     model, example = trained
     parts = lesson_of(example).prediction
-    assert parts.global_mean + parts.user_bias + parts.movie_bias + parts.taste == pytest.approx(parts.prediction)
+    assert parts.global_mean + sum(parts.terms.values()) == pytest.approx(parts.prediction)
     assert parts.prediction == pytest.approx(float(model(torch.tensor([1]), torch.tensor([2])).detach()), abs=1e-5)
 
 
 def test_slopes_are_what_autograd_finds_in_the_model(trained: tuple[CollaborativeFiltering, Example]) -> None:
     model, example = trained
     rows = model.look_up(torch.tensor([1]), torch.tensor([2]))
-    squares = rows.user_embeddings.square().sum() + rows.movie_embeddings.square().sum()
+    squares = rows["user_embeddings"].square().sum() + rows["movie_embeddings"].square().sum()
     ((4.5 - model.combine(rows)).square().sum() + 0.1 * squares).backward()
     user_bias, movie_bias, steepest = lesson_of(example).slopes
     grads = {name: table.grad for name, table in model.named_parameters()}
@@ -175,9 +168,9 @@ def test_clipping_is_torchs_and_says_when_it_changes_nothing(trained: tuple[Coll
 
 
 def test_the_norm_of_one_ratings_gradient_has_its_closed_form() -> None:
-    example = replace(BY_HAND, user_embedding=torch.tensor([0.6, 0.2]), movie_embedding=torch.tensor([0.1, -0.4]))
+    example = by_hand((0.6, 0.2), (0.1, -0.4))
     lesson = lesson_of(example, regularization=0.0)
-    squares = example.user_embedding.square().sum() + example.movie_embedding.square().sum()
+    squares = sum(example.rows[name].square().sum() for name in example.vectors)
     expected = 2 * abs(lesson.prediction.error) * float(squares + 2) ** 0.5
     assert lesson.clipping.norm == pytest.approx(expected, rel=1e-6)
 

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.gradients.recording.gradient_records import QUANTILES, TABLES, StepBlock, StepSample
+from cfmodel.gradients.recording.gradient_records import QUANTILES, StepBlock, StepSample
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.step import clip_gradients, loss_of
-from cfmodel.training.fit import fit, initial_model
+from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.schedule import learning_rate_at
 
 USERS, MOVIES, BATCH, RATINGS = 80, 30, 48, 480
@@ -41,14 +42,16 @@ def ratings(number: int = RATINGS, seed: int = 0) -> RatingArrays:
 def watched(every: int | None = 1, settings: TrainSettings = SETTINGS) -> list[object]:
     records: list[object] = []
     fit(
-        ratings(),
-        None,
-        num_users=USERS,
-        num_movies=MOVIES,
-        settings=settings,
-        device=CPU,
+        TrainingPlan.of(
+            ratings(),
+            None,
+            num_users=USERS,
+            num_movies=MOVIES,
+            settings=settings,
+            device=CPU,
+            monitor=MonitorSettings(sample_every=every),
+        ),
         on_record=records.append,
-        monitor=MonitorSettings(sample_every=every),
     )
     return records
 
@@ -70,10 +73,6 @@ class PlainStep:
         return np.unique(index.numpy())
 
 
-def weights(model: CollaborativeFiltering) -> dict[str, Tensor]:
-    return {name: model.get_submodule(name).get_parameter("weight") for name in TABLES}
-
-
 def copied(tables: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: table.detach().numpy().copy() for name, table in tables.items()}
 
@@ -82,8 +81,8 @@ def copied(tables: dict[str, Tensor]) -> dict[str, np.ndarray]:
 def plain() -> list[PlainStep]:
     """The training once more, without a monitor, by autograd and torch's Adam."""
     train = ratings()
-    model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=SETTINGS)
-    tables, steps = weights(model), []
+    model = TrainingPlan.of(train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS).initial_model()
+    tables, steps = model.weights(), []
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     for epoch in (1, 2):
         planned = Batches(train, num_users=USERS, num_movies=MOVIES, batch_size=BATCH, seed=SETTINGS.seed)
@@ -131,7 +130,7 @@ def test_steps_are_counted_from_one_over_all_epochs(blocks: list[StepBlock], sam
 def test_norms_of_every_step_are_those_of_autograd_before_clipping(
     blocks: list[StepBlock], plain: list[PlainStep]
 ) -> None:
-    for table in TABLES:
+    for table in CollaborativeFiltering.table_names():
         found = np.concatenate([block.grad_norms[table] for block in blocks])
         np.testing.assert_allclose(found, [np.linalg.norm(step.gradients[table]) for step in plain], rtol=1e-5)
     totals = [np.sqrt(sum(np.linalg.norm(each) ** 2 for each in step.gradients.values())) for step in plain]
@@ -154,7 +153,7 @@ def test_the_largest_error_of_every_step_is_found_with_its_user_and_movie(
 
 
 def test_rows_touched_are_the_distinct_rows_of_the_batch(blocks: list[StepBlock], plain: list[PlainStep]) -> None:
-    for table in TABLES:
+    for table in CollaborativeFiltering.table_names():
         found = np.concatenate([block.rows_touched[table] for block in blocks])
         assert found.tolist() == [len(step.rows(table)) for step in plain]
 
@@ -163,7 +162,7 @@ def test_histograms_are_those_of_the_raw_bits_of_the_touched_rows(
     samples: list[StepSample], plain: list[PlainStep]
 ) -> None:
     for sample, step in zip(samples, plain, strict=True):
-        for table in TABLES:
+        for table in CollaborativeFiltering.table_names():
             gradient, seen = step.gradients[table][step.rows(table)], sample.tables[table]
             bits = gradient.ravel().view(np.uint32)
             np.testing.assert_array_equal(seen.gradient_counts, np.bincount(bits >> 23, minlength=512))
@@ -176,7 +175,7 @@ def test_histograms_are_those_of_the_raw_bits_of_the_touched_rows(
 
 def test_updates_are_measured_on_the_rows_that_were_touched(samples: list[StepSample], plain: list[PlainStep]) -> None:
     for sample, step in zip(samples, plain, strict=True):
-        for table in TABLES:
+        for table in CollaborativeFiltering.table_names():
             rows, seen = step.rows(table), sample.tables[table]
             moved = step.after[table] - step.before[table]
             weight = np.linalg.norm(step.before[table][rows])
@@ -190,7 +189,7 @@ def test_the_ghost_share_is_the_squared_movement_of_the_rows_without_a_gradient(
     samples: list[StepSample], plain: list[PlainStep]
 ) -> None:
     for sample, step in zip(samples, plain, strict=True):
-        for table in TABLES:
+        for table in CollaborativeFiltering.table_names():
             moved = (step.after[table] - step.before[table]).astype(np.float64)
             ghosts = np.delete(moved, step.rows(table), axis=0)
             assert sample.tables[table].ghost_share == pytest.approx((ghosts**2).sum() / (moved**2).sum(), rel=1e-4)
@@ -219,8 +218,11 @@ def per_sample_gradients(step: PlainStep) -> np.ndarray:
     mean = float(np.mean(ratings().rating, dtype=np.float64))
     gradients = []
     for user, movie, rating in zip(step.batch.user_idx, step.batch.movie_idx, step.batch.rating, strict=True):
-        own = [tables[name].clone().requires_grad_() for name in TABLES]
-        rows = (table[user if name.startswith("user") else movie] for name, table in zip(TABLES, own, strict=True))
+        own = [tables[name].clone().requires_grad_() for name in CollaborativeFiltering.table_names()]
+        rows = (
+            table[user if name.startswith("user") else movie]
+            for name, table in zip(CollaborativeFiltering.table_names(), own, strict=True)
+        )
         p, b, q, c = rows
         loss = (rating - mean - b - c - (p * q).sum()).square().sum()
         gradients.append(torch.cat([each.ravel() for each in torch.autograd.grad(loss, own)]).numpy())
@@ -246,14 +248,16 @@ def test_per_sample_norms_and_noise_scale_are_those_of_per_sample_autograd(
 def test_the_weights_are_bit_for_bit_the_same_with_and_without_a_monitor(every: int | None) -> None:
     def trained(monitor: MonitorSettings) -> dict[str, Tensor]:
         found = fit(
-            ratings(),
-            ratings(60, seed=1),
-            num_users=USERS,
-            num_movies=MOVIES,
-            settings=SETTINGS.model_copy(update={"epochs": 4}),
-            device=CPU,
+            TrainingPlan.of(
+                ratings(),
+                ratings(60, seed=1),
+                num_users=USERS,
+                num_movies=MOVIES,
+                settings=SETTINGS.model_copy(update={"epochs": 4}),
+                device=CPU,
+                monitor=monitor,
+            ),
             on_record=[].append,
-            monitor=monitor,
         )
         return dict(found.model.state_dict())
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cfmodel.config import MonitorSettings, PipelineSettings, TrainSettings
@@ -15,20 +14,22 @@ from cfmodel.errors import ConfigError, DivergedError
 from cfmodel.gradients.measuring.probe import Position, Probe
 from cfmodel.gradients.measuring.step_scalars import StepReducer
 from cfmodel.gradients.measuring.stopwatch import Stopwatch, clock_of
-from cfmodel.gradients.measuring.table_look import Watched
+from cfmodel.gradients.measuring.table_look import SampledTable
 from cfmodel.gradients.recording.gradient_records import (
-    TABLES,
     EpochGradients,
     InitialRecord,
     MonitorCost,
     StepBlock,
     StepSample,
 )
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.step import update
-from cfmodel.training.fit import fit, initial_model
+from cfmodel.training.fit import fit
 from cfmodel.training.fitting import Fitting
+from cfmodel.training.monitor_setup import sensitivity_of
+from cfmodel.training.plan import TrainingPlan
 
 CPU = torch.device("cpu")
 USERS, MOVIES = 50, 30
@@ -49,17 +50,24 @@ def ratings(number: int = 640, seed: int = 0) -> RatingArrays:
     return RatingArrays(user.astype(np.int32), movie.astype(np.int32), rng.integers(1, 6, number).astype(np.float32))
 
 
+def plan_of(train: RatingArrays, settings: TrainSettings, **how: Any) -> TrainingPlan:
+    changed = settings.model_copy(update={"regularization": 0.1})
+    return TrainingPlan.of(train, None, num_users=USERS, num_movies=MOVIES, settings=changed, batch_size=32, **how)
+
+
 def watched(train: RatingArrays, settings: TrainSettings = SETTINGS, **monitor: Any) -> list[Any]:
     records: list[Any] = []
     fit(
-        train,
-        None,
-        num_users=USERS,
-        num_movies=MOVIES,
-        settings=settings,
-        device=CPU,
+        TrainingPlan.of(
+            train,
+            None,
+            num_users=USERS,
+            num_movies=MOVIES,
+            settings=settings,
+            device=CPU,
+            monitor=MonitorSettings(**monitor),
+        ),
         on_record=records.append,
-        monitor=MonitorSettings(**monitor),
     )
     return records
 
@@ -86,9 +94,9 @@ class Readings(TorchDispatchMode):
 def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
     train = ratings()
     settings = SETTINGS.model_copy(update={"engine": "autograd", "adam": "all_rows"})
-    model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=settings)
-    fitting = Fitting(model, train, None, settings=settings, batch_size=32, regularization=0.1)
-    fitting.watch(MonitorSettings(sample_every=64), phase="fit", epochs=6, on_record=[].append)
+    fitting = Fitting(plan_of(train, settings, monitor=MonitorSettings(sample_every=64)))
+    fitting.watch([].append)
+    model = fitting.engine.model
     monitor = fitting.monitor
     assert monitor is not None
     assert isinstance(fitting.engine, AutogradEngine)
@@ -112,17 +120,17 @@ def test_a_sampled_step_reads_nothing_back_where_that_would_mean_to_wait() -> No
     # Tensors of the meta device have shapes and no values: whatever needs a value fails.
     meta = torch.device("meta")
     rows = {"user": 50, "movie": 30}
-    tables: dict[str, Tensor] = {}
-    for name in TABLES:
-        shape = rows[name.split("_")[0]], 4 if name.endswith("embeddings") else 1
-        tables[name] = torch.empty(shape, device=meta)
-        tables[name].grad = torch.empty(shape, device=meta)
-    watched = {
-        name: Watched(table, torch.zeros(len(table), dtype=torch.int64, device=meta), 0.1, torch.empty_like(table))
-        for name, table in tables.items()
-    }
+    watched = {}
+    for table in CollaborativeFiltering.TABLES:
+        shape = rows[table.side], table.width or 4
+        weights = torch.empty(shape, device=meta)
+        weights.grad = torch.empty(shape, device=meta)
+        deciles = torch.zeros(len(weights), dtype=torch.int64, device=meta)
+        watched[table.name] = SampledTable(weights, table.side, deciles, 0.1, torch.empty_like(weights))
     index = torch.zeros(32, dtype=torch.int32, device=meta)
-    probe = Probe(Position("fit", 1, 1, 0.003), watched, Stopwatch(clock_of(meta)))
+    probe = Probe(
+        Position("fit", 1, 1, 0.003), watched, sensitivity_of(CollaborativeFiltering), Stopwatch(clock_of(meta))
+    )
     probe.before({"user": index, "movie": index}, torch.empty(32, device=meta))
     probe.after()
     reducer = StepReducer(rows, 32)
@@ -173,7 +181,10 @@ def test_a_training_that_diverges_is_recorded_before_it_is_refused() -> None:
     train.rating[100] = 3e20
     records: list[Any] = []
     with pytest.raises(DivergedError):
-        fit(train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU, on_record=records.append)
+        fit(
+            TrainingPlan.of(train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU),
+            on_record=records.append,
+        )
     (block,) = of(StepBlock, records)
     first = int(block.finite.argmin())
     assert not block.finite[first]
@@ -185,12 +196,10 @@ def test_a_resumed_phase_samples_the_same_steps_and_says_the_same_of_the_tables(
     train, records, resumed = ratings(), [], []
 
     def fitting_of(into: list[Any], state: dict[str, Any] | None = None) -> Fitting:
-        model = initial_model(train, num_users=USERS, num_movies=MOVIES, settings=SETTINGS)
-        fitting = Fitting(model, train, None, settings=SETTINGS, batch_size=32, regularization=0.1)
+        fitting = Fitting(plan_of(train, SETTINGS))
         if state is not None:
             fitting.restore(state)
-        watched = state and state["monitor"]
-        fitting.watch(MonitorSettings(), phase="fit", epochs=6, on_record=into.append, state=watched)
+        fitting.watch(into.append, state=state and state["monitor"])
         return fitting
 
     def run(fitting: Fitting, epochs: int, into: list[Any]) -> None:
@@ -208,7 +217,7 @@ def test_a_resumed_phase_samples_the_same_steps_and_says_the_same_of_the_tables(
     assert [sample.step for sample in theirs] == [sample.step for sample in ours]
     for one, two in zip(ours, theirs, strict=True):
         assert one.noise_scale == two.noise_scale
-        for table in TABLES:
+        for table in CollaborativeFiltering.table_names():
             np.testing.assert_array_equal(one.tables[table].gradient_counts, two.tables[table].gradient_counts)
     for one, two in zip(of(EpochGradients, later), of(EpochGradients, resumed), strict=True):
         assert (one.epoch, one.step, one.dot_std) == (two.epoch, two.step, two.dot_std)

@@ -11,19 +11,20 @@ from torch import Tensor
 
 from cfmodel.gradients.measuring.epoch_look import TableWatch
 from cfmodel.gradients.measuring.epoch_pass import CompiledPass, TensorPass
-from cfmodel.gradients.measuring.rating_statistics import Population
 from cfmodel.gradients.measuring.step_scalars import StepReducer
 from cfmodel.gradients.measuring.touched_rows import TouchedRows, _marked, popularity_deciles, rows_touched
 from cfmodel.gradients.recording.gradient_records import QUANTILES, TableHealth
 from cfmodel.gradients.statistics.quantiles import quantiles
 from cfmodel.gradients.statistics.rank import effective_rank
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
+from cfmodel.training.prediction_spread import PredictionSpread
 
 rows = st.lists(st.integers(0, 19), min_size=1, max_size=40)
 
 
-def watch(table: Tensor, counts: list[int], name: str = "user_embeddings") -> TableWatch:
-    return TableWatch(name, table, torch.tensor(counts))
+def watch(table: Tensor, counts: list[int], *, has_vectors: bool = True) -> TableWatch:
+    return TableWatch(table, torch.tensor(counts), has_vectors=has_vectors)
 
 
 def look(watched: TableWatch, *, epochs: int = 1, moment: Tensor | None = None, gradient: bool = True) -> TableHealth:
@@ -152,7 +153,7 @@ def test_a_pass_over_rows_that_are_not_finite_says_so() -> None:
 
 
 def test_biases_have_neither_rank_nor_leak() -> None:
-    found = look(watch(torch.ones(3, 1), [1, 1, 1], name="movie_biases"))
+    found = look(watch(torch.ones(3, 1), [1, 1, 1], has_vectors=False))
     assert (found.effective_rank, found.mean_leak) == (None, None)
 
 
@@ -219,17 +220,17 @@ def test_deciles_hold_as_many_rated_rows_each_rarest_first() -> None:
 def test_the_spread_of_the_predictions_is_that_of_the_training_ratings() -> None:
     rng = torch.Generator().manual_seed(0)
     users, movies = torch.arange(20) % 5, torch.arange(20) // 5
-    tables = {
-        "user_embeddings": torch.randn(5, 3, generator=rng),
-        "user_biases": torch.randn(5, 1, generator=rng),
-        "movie_embeddings": torch.randn(4, 3, generator=rng),
-        "movie_biases": torch.randn(4, 1, generator=rng),
-    }
-    counts = {"user": torch.full((5,), 4), "movie": torch.full((4,), 5)}
-    population = Population(DeviceRatings(users, movies, torch.ones(20)), tables, counts)
-    dot = tables["user_embeddings"] @ tables["movie_embeddings"].T
-    whole = dot + tables["user_biases"] + tables["movie_biases"].T
-    assert population.spreads() == pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
+    model = CollaborativeFiltering(5, 4, 3, global_mean=3.0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(generator=rng)
+    spread = PredictionSpread(model, DeviceRatings(users, movies, torch.ones(20)))
+    user, movie = model.side_rows("user"), model.side_rows("movie")
+    dot = user.vectors @ movie.vectors.T
+    whole = dot + user.offset[:, None] + movie.offset
+    expected = pytest.approx((float(whole.std(correction=0)), float(dot.std(correction=0))))
+    assert spread.find() == expected
+    assert spread.find_by_tensors() == expected
 
 
 @pytest.mark.parametrize("users", [20, 100_000])

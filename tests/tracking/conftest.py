@@ -14,7 +14,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.epoch_records import TABLES, EpochRecord
+from cfmodel.training.epoch_records import EpochRecord
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +103,7 @@ def epoch() -> Callable[[int], EpochRecord]:
         val_rmse=0.9,
         best=number == 1,
         learning_rate=0.001,
-        grad_norms=dict.fromkeys(TABLES, 0.25),
+        grad_norms=dict.fromkeys(CollaborativeFiltering.table_names(), 0.25),
         total_grad_norm=0.5,
         clipped_fraction=0.1,
         seconds=0.2,

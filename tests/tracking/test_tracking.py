@@ -27,7 +27,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.epoch_records import TABLES, EpochRecord, Phase, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, Phase, StepProgress
 
 START = """
 import sys
@@ -117,7 +117,7 @@ def epoch(number: int, phase: Phase = "fit", *, val_rmse: float | None = 0.9, be
         val_rmse=val_rmse,
         best=best,
         learning_rate=0.001,
-        grad_norms=dict.fromkeys(TABLES, 0.25),
+        grad_norms=dict.fromkeys(CollaborativeFiltering.table_names(), 0.25),
         total_grad_norm=0.5,
         clipped_fraction=0.1,
         seconds=0.2,
@@ -202,7 +202,7 @@ def test_epochs_become_metrics_by_step_and_the_refit_has_its_own(store: Store, r
     metrics = tracking.read_run(store.uri, run.run_id).metrics
     assert (metrics["best_val_rmse"], metrics["best_epoch"]) == (0.91, 2.0)
     assert "refit/val/rmse" not in metrics
-    norms = {f"grad_norm/{name}" for name in (*TABLES, "total")}
+    norms = {f"grad_norm/{name}" for name in (*CollaborativeFiltering.table_names(), "total")}
     rates = {"train/rmse", "train/learning_rate", "train/clipped_fraction", "time/epoch_seconds"}
     assert norms | rates | {"time/ratings_per_second"} <= set(metrics)
 

@@ -11,6 +11,7 @@ import torch
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.plan import TrainingPlan
 
 NOISE = 0.5
 
@@ -57,14 +58,16 @@ def fitted(planted: Planted) -> Callable[..., FitResult]:
 
     def run(*, val: bool = True, on_record: Any = None, epochs: int | None = None, **settings: Any) -> FitResult:
         return fit(
-            planted.train,
-            planted.val if val else None,
-            num_users=planted.num_users,
-            num_movies=planted.num_movies,
-            settings=TrainSettings(**settings),
-            device=torch.device("cpu"),
+            TrainingPlan.of(
+                planted.train,
+                planted.val if val else None,
+                num_users=planted.num_users,
+                num_movies=planted.num_movies,
+                settings=TrainSettings(**settings),
+                device=torch.device("cpu"),
+                epochs=epochs,
+            ),
             on_record=on_record,
-            epochs=epochs,
         )
 
     return run

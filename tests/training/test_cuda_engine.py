@@ -12,20 +12,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.measuring.table_look import Watched
+from cfmodel.gradients.measuring.table_look import SampledTable
 from cfmodel.gradients.measuring.touched_rows import TouchedRows
 from cfmodel.gradients.recording.gradient_records import StepBlock, StepSample
 from cfmodel.training.batching.batches import Batches, DeviceRatings
-from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import AdamState, Engine
-from cfmodel.training.engines.cuda.batch_prefetch import DealtAhead
+from cfmodel.training.engines.cuda.batch_prefetch import BatchPrefetch
 from cfmodel.training.engines.cuda.closed_form import ClosedFormStep
 from cfmodel.training.engines.cuda.device_epoch import DeviceEpoch
 from cfmodel.training.engines.cuda.engine import CudaEngine, adam_of
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
-from cfmodel.training.fit import fit, initial_model
+from cfmodel.training.fit import fit
 from cfmodel.training.monitor_setup import monitor_of
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import copied
 from cfmodel.training.step_log import StepLog
 
@@ -44,6 +44,13 @@ def chosen(**how: Any) -> TrainSettings:
     return TrainSettings(**{"embedding_dim": 5, "epochs": 4, "init_std": 0.3, "learning_rate": 0.02, **how})
 
 
+def plan_of(
+    ratings: RatingArrays, how: TrainSettings, *, users: int = USERS, movies: int = MOVIES, **options: Any
+) -> TrainingPlan:
+    settings = how.model_copy(update={"regularization": 0.05})
+    return TrainingPlan.of(ratings, None, num_users=users, num_movies=movies, settings=settings, **options)
+
+
 def engine_of(
     kind: Any,
     ratings: RatingArrays,
@@ -56,9 +63,9 @@ def engine_of(
     device: str = "cpu",
     **dealing: Any,
 ) -> Any:
-    model = initial_model(ratings, num_users=users, num_movies=movies, settings=how).to(device, dtype)
+    plan = plan_of(ratings, how, users=users, movies=movies, batch_size=batch_size, device=torch.device(device))
     batches = Batches(ratings, num_users=users, num_movies=movies, batch_size=batch_size, seed=how.seed, **dealing)
-    return kind(model, ratings, batches, settings=how, regularization=0.05)
+    return kind(plan.initial_model().to(dtype), batches, plan)
 
 
 def trained(engine: Engine, epochs: int = 2) -> StepLog:
@@ -113,9 +120,9 @@ def test_a_larger_batch_in_a_later_epoch_finds_room(adam: str) -> None:
     ratings, how = drawn(640), chosen(adam=adam)
     engines = []
     for kind in (CudaEngine, AutogradEngine):
-        model = initial_model(ratings, num_users=USERS, num_movies=MOVIES, settings=how).double()
+        plan = plan_of(ratings, how)
         batches = Growing(ratings, num_users=USERS, num_movies=MOVIES, batch_size=32, seed=0)
-        engines.append(kind(model, ratings, batches, settings=how, regularization=0.05))
+        engines.append(kind(plan.initial_model().double(), batches, plan))
         assert [len(engines[-1].run_epoch(epoch, on_progress=print).sizes) for epoch in (1, 2)] == [20, 10]
     assert_same_tables(*engines, 1e-9)
 
@@ -137,11 +144,10 @@ def watched(kind: Any, how: TrainSettings, device: str = "cpu", **monitoring: An
     """Train two epochs under a monitor; return its records and the engine."""
     ratings, records = drawn(900), []
     engine = engine_of(kind, ratings, how, batch_size=64, dtype=torch.float32, device=device)
-    monitor = monitor_of(
-        engine, ratings, RowCounts.of(ratings, num_users=USERS, num_movies=MOVIES), train_settings=how,
-        settings=MonitorSettings(**monitoring), phase="fit", epochs=2,
-        batch_size=64, steps=14, regularization=0.05, on_record=records.append,
-    )  # fmt: skip
+    plan = plan_of(
+        ratings, how, batch_size=64, device=torch.device(device), monitor=MonitorSettings(**monitoring), epochs=2
+    )
+    monitor = monitor_of(engine, plan, steps=14, on_record=records.append)
     monitor.start()
     for epoch in (1, 2):
         engine.run_epoch(epoch, on_progress=lambda share: None, monitor=monitor)
@@ -158,7 +164,7 @@ def test_the_monitor_gets_the_records_that_autograd_gives_it(
     found = [watched(AutogradEngine, chosen(adam=adam), sample_every=1)[0]]
     if as_on_a_gpu:  # where how many rows a batch looks up is not known on the host
         monkeypatch.setattr(TouchedRows, "of", TouchedRows.padded)
-        monkeypatch.setattr("cfmodel.gradients.measuring.monitor.WatchedOnHost", Watched)
+        monkeypatch.setattr("cfmodel.gradients.measuring.monitor.SampledTableCpu", SampledTable)
     found.insert(0, watched(CudaEngine, chosen(adam=adam), sample_every=1)[0])
     assert [type(record) for record in found[0]] == [type(record) for record in found[1]]
     for one, two in zip(*found, strict=True):
@@ -191,7 +197,7 @@ def test_watching_changes_nothing_that_is_learned(adam: str) -> None:
 def step_on(device: str, adam: str) -> ClosedFormStep:
     """Return a step with room for 32 ratings of an epoch that is yet to begin."""
     how = chosen(adam=adam)
-    model = initial_model(drawn(320), num_users=USERS, num_movies=MOVIES, settings=how).to(device)
+    model = plan_of(drawn(320), how, device=torch.device(device)).initial_model()
     tables = PackedTables(model)
     gradient = torch.zeros_like(tables.weight)
     ratings = DeviceRatings.of(drawn(320), torch.device(device))
@@ -236,7 +242,7 @@ def test_a_step_reads_nothing_back_and_is_the_same_operations_each_time(adam: st
 
 def test_epochs_dealt_ahead_are_those_of_the_batches() -> None:
     batches = Batches(drawn(640), num_users=USERS, num_movies=MOVIES, batch_size=32, seed=3, blocks=2)
-    ahead = DealtAhead(batches, epochs=6, pinned=False)
+    ahead = BatchPrefetch(batches, epochs=6, pinned=False)
     for epoch in (1, 2, 3, 5, 6, 2, 3):  # in order, with one left out, and once more from an earlier one on
         dealt, expected = ahead.take(epoch), list(batches.of(epoch))
         assert dealt.places.tolist() == np.concatenate(expected).tolist()
@@ -314,7 +320,11 @@ def test_on_cuda_an_engine_goes_on_from_between_two_steps(adam: str) -> None:
 def test_on_cuda_a_training_is_fitted_as_on_the_cpu() -> None:
     ratings, how = drawn(3000), chosen(batch_size=64, embedding_dim=8)
     found = [
-        fit(ratings, ratings, num_users=USERS, num_movies=MOVIES, settings=how, device=torch.device(device))
+        fit(
+            TrainingPlan.of(
+                ratings, ratings, num_users=USERS, num_movies=MOVIES, settings=how, device=torch.device(device)
+            )
+        )
         for device in ("cuda", "cpu")
     ]
     assert found[0].best_val_rmse == pytest.approx(found[1].best_val_rmse, abs=2e-3)

@@ -23,7 +23,8 @@ from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import OnProgress
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import RETRY_RATE, fit
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.step_log import StepLog
 from cfmodel.training.train import TrainingResult, train
@@ -92,9 +93,11 @@ def broken_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(
     ref: SplitRef, settings: TrainSettings, *, folder: Path | None = None, on_record: Any = lambda _: None
 ) -> TrainingResult:
-    keeper = Keeper(CheckpointFolder(folder), every_seconds=3600) if folder else None
+    checkpoints = CheckpointPolicy(CheckpointFolder(folder), every_seconds=3600) if folder else None
     monitor = MonitorSettings(sample_every=8)
-    return train(ref, settings, device=torch.device("cpu"), on_record=on_record, monitor=monitor, keeper=keeper)
+    return train(
+        ref, settings, device=torch.device("cpu"), on_record=on_record, monitor=monitor, checkpoints=checkpoints
+    )
 
 
 def epochs_of(records: list[Any], kind: type) -> list[int]:
@@ -129,7 +132,7 @@ def test_the_last_good_state_is_what_is_left(ref: SplitRef, tmp_path: Path) -> N
     weights = {name: table.detach() for name, table in two.recommender.model.named_parameters()}
     for name, table in weights.items():
         assert torch.equal(state["now"]["weights"][name], table)
-    for name, moment in two.memory.second_moments.items():
+    for name, moment in two.adam.second_moments.items():
         assert torch.equal(state["now"]["second_moments"][name], moment)
 
 
@@ -177,9 +180,9 @@ def test_a_second_try_that_was_killed_ends_as_one_that_was_not(ref: SplitRef, tm
             raise Killed
 
     whole = trained(ref, RETRY)
-    keeper = Keeper(CheckpointFolder(tmp_path), every_seconds=0.0)
+    checkpoints = CheckpointPolicy(CheckpointFolder(tmp_path), every_seconds=0.0)
     with pytest.raises(Killed):
-        train(ref, RETRY, device=torch.device("cpu"), on_record=listen, keeper=keeper)
+        train(ref, RETRY, device=torch.device("cpu"), on_record=listen, checkpoints=checkpoints)
     again = trained(ref, RETRY, folder=tmp_path)
     for mine, theirs in zip(again.recommender.model.parameters(), whole.recommender.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
@@ -193,8 +196,8 @@ def killed_in_the_third_epoch(record: Any) -> None:
         raise Killed
 
 
-def always_due(folder: Path) -> Keeper:
-    return Keeper(CheckpointFolder(folder), every_seconds=0.0, most_share=math.inf)
+def always_due(folder: Path) -> CheckpointPolicy:
+    return CheckpointPolicy(CheckpointFolder(folder), every_seconds=0.0, most_share=math.inf)
 
 
 @pytest.mark.usefixtures("broken_halfway")
@@ -202,8 +205,8 @@ def test_a_second_try_of_an_epoch_that_was_left_within_begins_with_that_epoch(re
     whole = trained(ref, RETRY)
     with pytest.raises(Killed):
         train(
-            ref, RETRY, device=torch.device("cpu"), on_record=killed_in_the_third_epoch, keeper=always_due(tmp_path),
-            monitor=MonitorSettings(sample_every=8),
+            ref, RETRY, device=torch.device("cpu"), on_record=killed_in_the_third_epoch,
+            checkpoints=always_due(tmp_path), monitor=MonitorSettings(sample_every=8),
         )  # fmt: skip
     found = CheckpointFolder(tmp_path).newest()
     assert found is not None
@@ -217,9 +220,11 @@ def test_a_second_try_of_an_epoch_that_was_left_within_begins_with_that_epoch(re
 
 @pytest.mark.usefixtures("broken_halfway")
 def test_no_state_with_a_number_that_is_not_finite_is_written(ref: SplitRef, tmp_path: Path) -> None:
-    keeper = always_due(tmp_path)
+    checkpoints = always_due(tmp_path)
     with pytest.raises(DivergedError, match="the state after epoch 2 is restored"):
-        train(ref, SETTINGS, device=torch.device("cpu"), monitor=MonitorSettings(sample_every=8), keeper=keeper)
+        train(
+            ref, SETTINGS, device=torch.device("cpu"), monitor=MonitorSettings(sample_every=8), checkpoints=checkpoints
+        )
     newest = CheckpointFolder(tmp_path).newest()
     assert newest is not None
     assert (newest["training"]["fitting"]["epoch"], newest["training"]["fitting"]["within"]) == (2, None)
@@ -238,7 +243,7 @@ def test_the_state_within_an_epoch_that_was_gone_on_from_is_what_is_left(ref: Sp
     with pytest.raises(Killed):
         train(
             ref, SETTINGS, device=torch.device("cpu"), on_record=killed_in_the_third_epoch,
-            keeper=always_due(tmp_path), monitor=MonitorSettings(sample_every=8),
+            checkpoints=always_due(tmp_path), monitor=MonitorSettings(sample_every=8),
         )  # fmt: skip
     with pytest.raises(DivergedError, match=r"the state after epoch 2 and 2[0-9] steps of the next is restored and"):
         trained(ref, SETTINGS, folder=tmp_path)
@@ -261,11 +266,6 @@ def test_a_rating_far_outside_its_scale_is_named(engine: str) -> None:
     settings = TrainSettings(epochs=1, engine=engine)  # type: ignore[arg-type]
     with pytest.raises(DivergedError, match=r"the rating 1e\+30 by user 'u20' of movie 'm8' is far outside"):
         fit(
-            ratings,
-            None,
-            num_users=40,
-            num_movies=23,
-            settings=settings,
-            device=torch.device("cpu"),
+            TrainingPlan.of(ratings, None, num_users=40, num_movies=23, settings=settings, device=torch.device("cpu")),
             ids=lambda user, movie: (f"u{user}", f"m{movie}"),
         )

@@ -1,5 +1,6 @@
 """Every engine computes what autograd and torch's own Adam do."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError
 from cfmodel.gradients.recording.gradient_records import StepBlock
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import Engine
 from cfmodel.training.engines.choose import choose
 from cfmodel.training.engines.cpu.engine import FusedEngine
 from cfmodel.training.engines.cuda.engine import CudaEngine
-from cfmodel.training.fit import fit, initial_model
+from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.step_log import StepLog
 
 CPU = torch.device("cpu")
@@ -33,6 +34,14 @@ def drawn(count: int, users: int, movies: int, seed: int = 0) -> RatingArrays:
     rng = np.random.default_rng(seed)
     user, movie = (rng.random(count) ** 2 * users).astype(np.int32), (rng.random(count) ** 2 * movies).astype(np.int32)
     return RatingArrays(user, movie, rng.integers(1, 6, count).astype(np.float32))
+
+
+def plan_of(ratings: RatingArrays, users: int, movies: int, settings: TrainSettings, **how: Any) -> TrainingPlan:
+    """Plan a training with the settings as they are: `auto` is left to the engine."""
+    changed = settings.model_copy(update={"regularization": 0.05, "blocks": how.pop("blocks", 1)})
+    return replace(
+        TrainingPlan.of(ratings, None, num_users=users, num_movies=movies, settings=changed, **how), settings=changed
+    )
 
 
 def trained(
@@ -49,12 +58,9 @@ def trained(
 ) -> tuple[Engine, StepLog]:
     """Train for some epochs; return the engine and what the last epoch's steps saw."""
     chosen = TrainSettings(**{"embedding_dim": 5, "epochs": 8, "init_std": 0.3, "learning_rate": 0.02, **how})
-    model = initial_model(ratings, num_users=users, num_movies=movies, settings=chosen).to(dtype)
-    batches = Batches(
-        ratings, num_users=users, num_movies=movies, batch_size=batch_size, seed=chosen.seed, blocks=blocks
-    )
+    plan = plan_of(ratings, users, movies, chosen, batch_size=batch_size, blocks=blocks)
     extra = {"threads": 1} if kind is FusedEngine and "threads" not in how else {}
-    engine = kind(model, ratings, batches, settings=chosen, regularization=0.05, **extra)
+    engine = kind(plan.initial_model().to(dtype), plan.batches(), plan, **extra)
     for epoch in range(1, epochs + 1):
         log = engine.run_epoch(epoch, on_progress=lambda share: None)
     return engine, log
@@ -101,9 +107,9 @@ def test_rows_that_no_rating_looks_up_move_only_as_torch_moves_them(kind: str, a
     how: dict[str, Any] = {"users": 30, "movies": 15, "batch_size": 20, "epochs": 3, "adam": adam}
     ours, reference = trained(FUSED[kind], ratings, **how), trained(AutogradEngine, ratings, **how)
     assert_same(ours, reference, 1e-9)
-    untrained = initial_model(
-        ratings, num_users=30, num_movies=15, settings=TrainSettings(embedding_dim=5, init_std=0.3)
-    )
+    untrained = TrainingPlan.of(
+        ratings, None, num_users=30, num_movies=15, settings=TrainSettings(embedding_dim=5, init_std=0.3)
+    ).initial_model()
     cold = ours[0].model.user_embeddings.weight[20:]
     torch.testing.assert_close(cold.data.float(), untrained.user_embeddings.weight[20:].data)
 
@@ -127,9 +133,8 @@ def test_any_shape_gives_what_autograd_gives(
     chosen = TrainSettings(embedding_dim=dim, epochs=4, init_std=0.3, adam=adam, seed=seed)
     engines: list[tuple[Engine, StepLog]] = []
     for kind, extra in ((FusedEngine, {"threads": threads}), (AutogradEngine, {})):
-        model = initial_model(ratings, num_users=users, num_movies=movies, settings=chosen).double()
-        batches = Batches(ratings, num_users=users, num_movies=movies, batch_size=batch_size, seed=seed, blocks=blocks)
-        engine: Engine = kind(model, ratings, batches, settings=chosen, regularization=0.1, **extra)
+        plan = plan_of(ratings, users, movies, chosen, batch_size=batch_size, blocks=blocks)
+        engine: Engine = kind(plan.initial_model().double(), plan.batches(), plan, **extra)
         for epoch in (1, 2):
             log = engine.run_epoch(epoch, on_progress=lambda share: None)
         engines.append((engine, log))
@@ -143,13 +148,12 @@ def test_the_result_does_not_depend_on_the_number_of_threads(adam: str, batch_si
     models = []
     for threads in (1, 2, 3, 7):
         chosen = TrainSettings(epochs=2, adam=adam)
-        model = initial_model(ratings, num_users=300, num_movies=200, settings=chosen)
-        batches = Batches(ratings, num_users=300, num_movies=200, batch_size=batch_size, seed=0, blocks=8)
-        engine = FusedEngine(model, ratings, batches, settings=chosen, regularization=0.1, threads=threads)
+        plan = plan_of(ratings, 300, 200, chosen, batch_size=batch_size, blocks=8)
+        engine = FusedEngine(plan.initial_model(), plan.batches(), plan, threads=threads)
         for epoch in (1, 2):
             engine.run_epoch(epoch, on_progress=lambda share: None)
         engine.close()
-        models.append(model.state_dict())
+        models.append(engine.model.state_dict())
     for other in models[1:]:
         assert all(torch.equal(other[name], table) for name, table in models[0].items())
 
@@ -161,11 +165,11 @@ def test_an_engine_goes_on_from_tables_and_adam_as_if_it_had_never_stopped(kind:
     whole, _ = trained(kind, ratings, epochs=3, **how)
     first, _ = trained(kind, ratings, epochs=2, **how)
     chosen = TrainSettings(embedding_dim=5, epochs=8, init_std=0.3, learning_rate=0.02)
-    model = initial_model(ratings, num_users=40, num_movies=30, settings=chosen)
+    plan = plan_of(ratings, 40, 30, chosen, batch_size=50)
+    model = plan.initial_model()
     model.load_state_dict(first.model.state_dict())
-    batches = Batches(ratings, num_users=40, num_movies=30, batch_size=50, seed=0)
     extra = {"threads": 1} if kind is FusedEngine else {}
-    resumed = kind(model, ratings, batches, settings=chosen, regularization=0.05, **extra)
+    resumed = kind(model, plan.batches(), plan, **extra)
     resumed.resume(first.adam())
     resumed.run_epoch(3, on_progress=lambda share: None)
     assert all(torch.equal(table, whole.model.get_parameter(name)) for name, table in resumed.model.named_parameters())
@@ -178,10 +182,9 @@ def test_both_engines_hand_the_monitor_the_same_records(adam: str) -> None:
     for engine in ("fused", "autograd"):
         records[engine] = []
         chosen = TrainSettings(embedding_dim=5, epochs=2, batch_size=64, engine=engine, adam=adam, init_std=0.1)
-        fit(
-            ratings, None, num_users=50, num_movies=30, settings=chosen, device=CPU,
-            on_record=records[engine].append, monitor=MonitorSettings(sample_every=1),
-        )  # fmt: skip
+        watched = MonitorSettings(sample_every=1)
+        plan = TrainingPlan.of(ratings, None, num_users=50, num_movies=30, settings=chosen, monitor=watched)
+        fit(plan, on_record=records[engine].append)
     ours, theirs = (
         [record for record in found if type(record).__name__ != "StepProgress"] for found in records.values()
     )
@@ -231,7 +234,7 @@ def test_a_rating_that_is_no_number_is_the_largest_error() -> None:
     ratings = drawn(100, users=20, movies=10)
     ratings.rating[17] = np.nan
     model = CollaborativeFiltering(20, 10, 5, global_mean=3.0)
-    batches = Batches(ratings, num_users=20, num_movies=10, batch_size=100, seed=0)
-    engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
+    plan = plan_of(ratings, 20, 10, TrainSettings(), batch_size=100)
+    engine = FusedEngine(model, plan.batches(), plan, threads=1)
     log = engine.run_epoch(1, on_progress=lambda share: None)
     assert np.isnan(log.loss[0])

@@ -12,10 +12,12 @@ import torch
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError, DivergedError
+from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.epoch_records import TABLES, EpochRecord, StepProgress
-from cfmodel.training.fit import FitResult, fit, initial_model
+from cfmodel.training.epoch_records import EpochRecord, StepProgress
+from cfmodel.training.fit import FitResult, fit
 from cfmodel.training.fitting import clamped_rmse
+from cfmodel.training.plan import TrainingPlan
 
 
 def curve(run: Callable[..., FitResult], **settings: Any) -> list[EpochRecord]:
@@ -61,7 +63,9 @@ def test_the_planted_noise_is_nearly_reached(fitted: Callable[..., FitResult], p
 
 
 def test_the_initial_model_knows_the_global_mean_and_little_else(planted: Any) -> None:
-    model = initial_model(planted.train, num_users=200, num_movies=100, settings=TrainSettings())
+    model = TrainingPlan.of(
+        planted.train, None, num_users=200, num_movies=100, settings=TrainSettings()
+    ).initial_model()
     assert model.global_mean.item() == pytest.approx(planted.train.rating.mean(), rel=1e-6)
     predictions = model(torch.arange(100), torch.arange(100))
     assert (predictions - model.global_mean).abs().max() < 0.01
@@ -76,7 +80,7 @@ def test_each_epoch_tells_its_losses_norms_and_pace(fitted: Callable[..., FitRes
         ("fit", 2, 2, 28),
     ]
     for record in epochs:
-        assert tuple(record.grad_norms) == TABLES
+        assert tuple(record.grad_norms) == CollaborativeFiltering.table_names()
         # The norm of a mean of vectors is at most the mean of their norms, and at least each part's.
         assert max(record.grad_norms.values()) <= record.total_grad_norm <= sum(record.grad_norms.values())
         assert record.train_loss > record.train_rmse**2
@@ -94,7 +98,7 @@ def test_clipping_is_counted(fitted: Callable[..., FitResult]) -> None:
 
 def test_the_clamped_rmse_worked_by_hand() -> None:
     one = RatingArrays(np.zeros(1, np.int32), np.zeros(1, np.int32), np.array([4.0], np.float32))
-    model = initial_model(one, num_users=1, num_movies=1, settings=TrainSettings(init_std=0))
+    model = TrainingPlan.of(one, None, num_users=1, num_movies=1, settings=TrainSettings(init_std=0)).initial_model()
     with torch.no_grad():
         model.user_biases.weight.fill_(3.0)
     # Predictions 4 + 3 = 7, clamped to 5, and 4 for a cold user: errors 1 and 2.
@@ -106,7 +110,7 @@ def test_cold_rows_in_val_are_answered(planted: Any, fitted: Callable[..., FitRe
     val = replace(planted.val, user_idx=np.full_like(planted.val.user_idx, -1))
     settings = TrainSettings(epochs=1)
     sizes = {"num_users": 200, "num_movies": 100}
-    result = fit(planted.train, val, settings=settings, device=torch.device("cpu"), **sizes)
+    result = fit(TrainingPlan.of(planted.train, val, settings=settings, device=torch.device("cpu"), **sizes))
     assert result.best_val_rmse is not None
     assert math.isfinite(result.best_val_rmse)
 
@@ -114,7 +118,11 @@ def test_cold_rows_in_val_are_answered(planted: Any, fitted: Callable[..., FitRe
 def test_no_ratings_at_all_are_refused() -> None:
     empty = RatingArrays(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     with pytest.raises(DataError, match="train: 0 ratings"):
-        fit(empty, None, num_users=1, num_movies=1, settings=TrainSettings(), device=torch.device("cpu"))
+        fit(
+            TrainingPlan.of(
+                empty, None, num_users=1, num_movies=1, settings=TrainSettings(), device=torch.device("cpu")
+            )
+        )
 
 
 def test_a_loss_that_overflows_ends_the_training_with_its_step_and_a_remedy(planted: Any) -> None:
@@ -123,7 +131,11 @@ def test_a_loss_that_overflows_ends_the_training_with_its_step_and_a_remedy(plan
     train = replace(planted.train, rating=rating)
     settings = TrainSettings(batch_size=1000)
     with pytest.raises(DivergedError, match=r"epoch 1: .* from step \d+ of 14 .*train\.learning_rate.*ratings"):
-        fit(train, planted.val, num_users=200, num_movies=100, settings=settings, device=torch.device("cpu"))
+        fit(
+            TrainingPlan.of(
+                train, planted.val, num_users=200, num_movies=100, settings=settings, device=torch.device("cpu")
+            )
+        )
 
 
 def test_steps_far_too_large_end_the_training(fitted: Callable[..., FitResult]) -> None:

@@ -11,6 +11,7 @@ import torch
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome
 from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.val_outcome import taste_score
 
 
@@ -61,14 +62,16 @@ def test_the_last_look_is_at_the_tables_as_training_left_them(planted: Any) -> N
     """Val is best after epoch 1 here, and those weights come back at the end: the look must not see them."""
     records: list[Any] = []
     fit(
-        planted.train,
-        replace(planted.val, rating=7 - planted.val.rating),
-        num_users=planted.num_users,
-        num_movies=planted.num_movies,
-        settings=TrainSettings(epochs=3),
-        device=torch.device("cpu"),
+        TrainingPlan.of(
+            planted.train,
+            replace(planted.val, rating=7 - planted.val.rating),
+            num_users=planted.num_users,
+            num_movies=planted.num_movies,
+            settings=TrainSettings(epochs=3),
+            device=torch.device("cpu"),
+            monitor=MonitorSettings(budget_seconds=1e-9, budget_fraction=1e-9),
+        ),
         on_record=records.append,
-        monitor=MonitorSettings(budget_seconds=1e-9, budget_fraction=1e-9),
     )
     looks = [record for record in records if isinstance(record, EpochGradients)]
     assert looks[-1].epoch == 3

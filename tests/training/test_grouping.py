@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.cpu.grouping import FIRST, LAST, MOVIE_FIRST, USER_FIRST, cells_of
-from cfmodel.training.engines.cpu.thread_team import Crew
+from cfmodel.training.engines.cpu.thread_team import ThreadTeam
 
 
 def made(count: int, users: int, movies: int, seed: int) -> RatingArrays:
@@ -22,7 +22,7 @@ def made(count: int, users: int, movies: int, seed: int) -> RatingArrays:
 def test_cells_hold_what_the_order_says_and_each_row_once(count: int, seed: int, blocks: int) -> None:
     ratings = made(count, 30, 20, seed)
     batches = Batches(ratings, num_users=30, num_movies=20, batch_size=50, seed=seed, blocks=blocks)
-    cells, order = cells_of(ratings, batches, Crew(1)), batches.order()
+    cells, order = cells_of(ratings, batches, ThreadTeam(1)), batches.order()
     assert cells.by_user.others.tolist() == ratings.movie_idx[order].tolist()
     assert cells.by_user.values.tolist() == ratings.rating[order].tolist()
     for part in cells.parts:
@@ -46,8 +46,8 @@ def test_cells_hold_what_the_order_says_and_each_row_once(count: int, seed: int,
 def test_what_is_grouped_does_not_depend_on_the_number_of_threads(threads: int) -> None:
     ratings = made(60_000, 900, 700, 0)
     batches = Batches(ratings, num_users=901, num_movies=701, batch_size=500, seed=0, blocks=8)
-    alone, crew = Crew(1), Crew(threads)
-    one, several = cells_of(ratings, batches, alone), cells_of(ratings, batches, crew)
+    alone, team = ThreadTeam(1), ThreadTeam(threads)
+    one, several = cells_of(ratings, batches, alone), cells_of(ratings, batches, team)
     assert one.parts.tolist() == several.parts.tolist()
     for first, second in ((one.by_user, several.by_user), (one.by_movie, several.by_movie)):
         assert first.others.tolist() == second.others.tolist()
@@ -56,14 +56,14 @@ def test_what_is_grouped_does_not_depend_on_the_number_of_threads(threads: int) 
         users, movies = slice(part[USER_FIRST], part[USER_FIRST + 1]), slice(part[MOVIE_FIRST], part[MOVIE_FIRST + 1])
         assert one.by_user.rows[users].tolist() == several.by_user.rows[users].tolist()
         assert one.by_movie.starts[movies].tolist() == several.by_movie.starts[movies].tolist()
-    crew.close()
+    team.close()
     alone.close()
 
 
 def test_the_input_is_left_alone() -> None:
     ratings = made(200, 30, 20, 0)
     before = [column.copy() for column in (ratings.user_idx, ratings.movie_idx, ratings.rating)]
-    cells_of(ratings, Batches(ratings, num_users=30, num_movies=20, batch_size=50, seed=0, blocks=2), Crew(2))
+    cells_of(ratings, Batches(ratings, num_users=30, num_movies=20, batch_size=50, seed=0, blocks=2), ThreadTeam(2))
     for column, expected in zip((ratings.user_idx, ratings.movie_idx, ratings.rating), before, strict=True):
         np.testing.assert_array_equal(column, expected)
 
@@ -71,6 +71,6 @@ def test_the_input_is_left_alone() -> None:
 @pytest.mark.parametrize("blocks", [2, 4])
 def test_a_cell_without_ratings_is_an_empty_part(blocks: int) -> None:
     one = RatingArrays(np.zeros(5, np.int32), np.zeros(5, np.int32), np.ones(5, np.float32))
-    cells = cells_of(one, Batches(one, num_users=8, num_movies=8, batch_size=5, seed=0, blocks=blocks), Crew(2))
+    cells = cells_of(one, Batches(one, num_users=8, num_movies=8, batch_size=5, seed=0, blocks=blocks), ThreadTeam(2))
     sizes = cells.parts[:, LAST] - cells.parts[:, FIRST]
     assert sorted(sizes.tolist()) == [0] * (blocks**2 - 1) + [5]

@@ -12,6 +12,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.training.fit import FitResult
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.range_test import (
     DIVERGED,
     HIGHEST_RATE,
@@ -29,12 +30,15 @@ CPU = torch.device("cpu")
 def steps_of(planted: Any, *, val: RatingArrays | None = None, **settings: object) -> list[RangeStep]:
     return list(
         range_test(
-            planted.train,
+            TrainingPlan.of(
+                planted.train,
+                planted.val if val is None else val,
+                num_users=planted.num_users,
+                num_movies=planted.num_movies,
+                settings=TrainSettings(**settings),
+                device=CPU,
+            ),
             planted.val if val is None else val,
-            num_users=planted.num_users,
-            num_movies=planted.num_movies,
-            settings=TrainSettings(**settings),
-            device=CPU,
         )
     )
 
@@ -107,13 +111,20 @@ def test_without_a_warm_rating_to_watch_the_training_ratings_are_watched(planted
 def test_no_training_rating_is_refused(planted: Any) -> None:
     nothing = RatingArrays(*(column[:0] for column in (planted.train.user_idx, planted.train.movie_idx)), np.empty(0))
     with pytest.raises(DataError, match="0 ratings"):
-        list(range_test(nothing, planted.val, num_users=1, num_movies=1, settings=TrainSettings(), device=CPU))
+        list(
+            range_test(
+                TrainingPlan.of(nothing, planted.val, num_users=1, num_movies=1, settings=TrainSettings(), device=CPU),
+                planted.val,
+            )
+        )
 
 
 def test_ratings_that_are_all_equal_are_refused(planted: Any) -> None:
     equal = replace(planted.train, rating=np.full(len(planted.train), 3.0, np.float32))
     watched = replace(planted.val, rating=np.full(len(planted.val), 3.0, np.float32))
     settings = TrainSettings(init_std=0.0)
-    steps = range_test(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU)
+    steps = range_test(
+        TrainingPlan.of(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU), watched
+    )
     with pytest.raises(DataError, match="falls at no learning rate"):
         judge(tuple(steps))

@@ -11,7 +11,7 @@ from cfmodel.gradients.recording.gradient_records import MonitorCost, StepSample
 from cfmodel.gradients.recording.plain_json import to_plain
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult
-from cfmodel.training.resuming.record_replay import RecordLog, unpacked
+from cfmodel.training.resuming.record_replay import RecordReplay, unpacked
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def plain(records: list[Any]) -> list[Any]:
 
 def test_records_are_handed_on_as_they_come(told: list[Any]) -> None:
     heard: list[Any] = []
-    log = RecordLog(heard.append)
+    log = RecordReplay(heard.append)
     passing = StepProgress("fit", 1, 2, 0.5)
     for record in [*told, passing]:
         log(record)
@@ -37,26 +37,26 @@ def test_records_are_handed_on_as_they_come(told: list[Any]) -> None:
 def test_all_but_passing_progress_is_told_again_in_order_and_to_the_last_bit(told: list[Any]) -> None:
     kinds = {type(record).__name__ for record in told}
     assert {"InitialRecord", "StepBlock", "StepSample", "EpochGradients", "EpochRecord", "MonitorCost"} <= kinds
-    log = RecordLog(lambda _: None)
+    log = RecordReplay(lambda _: None)
     for record in told:
         log(record)
         log(StepProgress("fit", 1, 2, 0.5))
     again: list[Any] = []
-    RecordLog(again.append).retell(log.tensors())
+    RecordReplay(again.append).replay(log.tensors())
     assert plain(again) == plain(told)
     sample = next(record for record in again if isinstance(record, StepSample))
     assert sample.tables["user_embeddings"].gradient_counts.dtype == np.int64
 
 
 def test_a_log_that_was_told_again_goes_on(told: list[Any]) -> None:
-    whole, first = RecordLog(lambda _: None), RecordLog(lambda _: None)
+    whole, first = RecordReplay(lambda _: None), RecordReplay(lambda _: None)
     for number, record in enumerate(told):
         whole(record)
         if number < 5:
             first(record)
     first.tensors()  # packing does not end it
-    second = RecordLog(lambda _: None)
-    second.retell(first.tensors())
+    second = RecordReplay(lambda _: None)
+    second.replay(first.tensors())
     for record in told[5:]:
         second(record)
     assert plain(list(unpacked(second.tensors()))) == plain(told)
@@ -65,13 +65,13 @@ def test_a_log_that_was_told_again_goes_on(told: list[Any]) -> None:
 
 
 def test_an_empty_log_tells_nothing() -> None:
-    assert list(unpacked(RecordLog(lambda _: None).tensors())) == []
+    assert list(unpacked(RecordReplay(lambda _: None).tensors())) == []
 
 
 def test_numbers_that_are_not_finite_come_back() -> None:
     record = EpochRecord("fit", 1, 2, 3, math.inf, 0.1 + 0.2, None, True, 1e-3, {"user_biases": math.nan}, 1, 0, 1, 1)
     cost = MonitorCost("fit", 0.1, 0.2, 0.5, 16, 1, 5)
-    log = RecordLog(lambda _: None)
+    log = RecordReplay(lambda _: None)
     for each in (record, cost):
         log(each)
     again = list(unpacked(log.tensors()))
@@ -82,7 +82,7 @@ def test_numbers_that_are_not_finite_come_back() -> None:
 
 def test_records_of_a_block_are_held_back_until_it_ends_and_passing_progress_is_not(told: list[Any]) -> None:
     heard: list[Any] = []
-    log, passing = RecordLog(heard.append), StepProgress("fit", 1, 2, 0.5)
+    log, passing = RecordReplay(heard.append), StepProgress("fit", 1, 2, 0.5)
     with log.held():
         log(told[0])
         log(passing)
@@ -93,7 +93,7 @@ def test_records_of_a_block_are_held_back_until_it_ends_and_passing_progress_is_
 
 def test_what_a_failed_attempt_told_can_be_forgotten(told: list[Any]) -> None:
     heard: list[Any] = []
-    log = RecordLog(heard.append)
+    log = RecordReplay(heard.append)
     with log.held() as forget:
         log(told[0])
         forget()
@@ -103,7 +103,7 @@ def test_what_a_failed_attempt_told_can_be_forgotten(told: list[Any]) -> None:
 
 def test_an_error_does_not_swallow_what_is_held(told: list[Any]) -> None:
     heard: list[Any] = []
-    log = RecordLog(heard.append)
+    log = RecordReplay(heard.append)
 
     def attempt() -> None:
         with log.held():

@@ -25,7 +25,7 @@ from cfmodel.data.splitting.split import split
 from cfmodel.errors import CheckpointError
 from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
 
@@ -69,18 +69,18 @@ def trained(
     every: float = 0.0,
     train_settings: TrainSettings = SETTINGS,
 ) -> TrainingResult:
-    keeper = None
+    checkpoints = None
     if folder:
         # However long a checkpoint takes: most are then of states within an epoch.
-        keeper = Keeper(
+        checkpoints = CheckpointPolicy(
             CheckpointFolder(folder), identity={"data": ref.digest}, every_seconds=every, most_share=math.inf
         )
-    return train(ref, train_settings, device=CPU, on_record=on_record, monitor=MONITOR, keeper=keeper)
+    return train(ref, train_settings, device=CPU, on_record=on_record, monitor=MONITOR, checkpoints=checkpoints)
 
 
 def digest_of(result: TrainingResult) -> str:
     """Return the SHA-256 of the weights, and of what Adam remembers beside them."""
-    weights, memory = dict(result.recommender.model.named_parameters()), result.memory
+    weights, memory = dict(result.recommender.model.named_parameters()), result.adam
     return digest_of_tables(weights, memory.first_moments, memory.second_moments, said=sorted(result.summary().items()))
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.step import clip_gradients, loss_of, update
-from cfmodel.training.epoch_records import TABLES
 
 
 def batch_of(user_idx: Sequence[int], movie_idx: Sequence[int], rating: Sequence[float]) -> DeviceRatings:
@@ -20,7 +19,7 @@ def batch_of(user_idx: Sequence[int], movie_idx: Sequence[int], rating: Sequence
 
 def model_of(*tables: Sequence[Sequence[float]], global_mean: float = 0.0) -> CollaborativeFiltering:
     """A model with these user embeddings, user biases, movie embeddings and movie biases."""
-    values = dict(zip(TABLES, map(torch.tensor, tables), strict=True))
+    values = dict(zip(CollaborativeFiltering.table_names(), map(torch.tensor, tables), strict=True))
     users, movies = values["user_embeddings"], values["movie_embeddings"]
     model = CollaborativeFiltering(len(users), len(movies), users.shape[1], global_mean=global_mean)
     with torch.no_grad():
@@ -30,7 +29,7 @@ def model_of(*tables: Sequence[Sequence[float]], global_mean: float = 0.0) -> Co
 
 
 def gradients_of(model: CollaborativeFiltering, batch: DeviceRatings, regularization: float = 0.0) -> dict[str, Tensor]:
-    tables = {name: model.get_submodule(name).weight for name in TABLES}
+    tables = {name: model.get_submodule(name).weight for name in CollaborativeFiltering.table_names()}
     loss = loss_of(model, batch, regularization=regularization)
     return dict(zip(tables, torch.autograd.grad(loss.total, list(tables.values())), strict=True))
 
@@ -178,9 +177,9 @@ def test_nothing_in_a_step_waits_for_the_device() -> None:
     batch = DeviceRatings(*columns, torch.empty(8, device="meta"))
     loss, norms = update(model, optimizer, batch, regularization=0.1, max_grad_norm=1.0)
     assert loss.total.is_meta
-    assert norms.tables.shape == (len(TABLES),)
+    assert norms.tables.shape == (len(CollaborativeFiltering.table_names()),)
 
 
 def test_the_tables_of_the_records_are_the_models_in_order() -> None:
     names = [name.removesuffix(".weight") for name, _ in CollaborativeFiltering(1, 1).named_parameters()]
-    assert tuple(names) == TABLES
+    assert tuple(names) == CollaborativeFiltering.table_names()

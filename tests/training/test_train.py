@@ -14,6 +14,7 @@ from cfmodel.data.splitting.split import split
 from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.train import train
 
 CPU = torch.device("cpu")
@@ -58,7 +59,7 @@ def test_a_refit_trains_on_train_and_val_for_the_best_number_of_epochs(small_spl
     users, movies = load_vocabularies(small_split, parts=("train", "val"))
     ratings = concatenate(*(load_part(small_split, part, users=users, movies=movies) for part in ("train", "val")))
     sizes = {"num_users": len(users), "num_movies": len(movies), "batch_size": result.batch_size}
-    by_hand = fit(ratings, None, settings=SETTINGS, device=CPU, epochs=result.best_epoch, **sizes)
+    by_hand = fit(TrainingPlan.of(ratings, None, settings=SETTINGS, device=CPU, epochs=result.best_epoch, **sizes))
     for mine, theirs in zip(result.recommender.model.parameters(), by_hand.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 

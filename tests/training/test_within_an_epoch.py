@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,15 @@ from torch import Tensor
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.recording.gradient_records import EpochGradients, MonitorCost, StepBlock, StepSample
-from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.cpu.engine import FusedEngine
 from cfmodel.training.engines.cuda.engine import CudaEngine
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
-from cfmodel.training.fit import FitResult, fit, initial_model
+from cfmodel.training.fit import FitResult, fit
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import copied
-from cfmodel.training.resuming.checkpoint_policy import Keeper
+from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.resuming.interrupts import Interrupted
 from cfmodel.training.step_log import NO_STEPS, StepLog
@@ -73,9 +73,9 @@ def chosen(**how: Any) -> TrainSettings:
 
 
 def engine_of(kind: str, how: TrainSettings, *, blocks: int, batch_size: int) -> Any:
-    model = initial_model(drawn(), num_users=USERS, num_movies=MOVIES, settings=how)
-    batches = Batches(drawn(), num_users=USERS, num_movies=MOVIES, batch_size=batch_size, seed=how.seed, blocks=blocks)
-    return ENGINES[kind](model, drawn(), batches, settings=how, regularization=0.05)
+    settings = how.model_copy(update={"regularization": 0.05, "blocks": blocks})
+    plan = TrainingPlan.of(drawn(), None, num_users=USERS, num_movies=MOVIES, settings=settings, batch_size=batch_size)
+    return ENGINES[kind](plan.initial_model(), plan.batches(), plan)
 
 
 def left_behind(engine: Any) -> tuple[dict[str, Tensor], AdamState, StepLog]:
@@ -134,8 +134,8 @@ def test_a_log_is_itself_after_no_steps_and_comes_back_from_its_arrays() -> None
     engine = engine_of("fused", chosen(), blocks=1, batch_size=40)
     log = engine.run_epoch(1, on_progress=lambda _: None)
     assert log.after(NO_STEPS) is log
-    assert_same_log(StepLog.of(log.arrays()), log)
-    alone = StepLog.of({field.name: getattr(log, field.name) for field in fields(log) if field.name != "scalars"})
+    assert_same_log(StepLog.of(log.arrays(), log.tables), log)
+    alone = StepLog.of(replace(log, scalars=None).arrays(), log.tables)
     assert alone.scalars is None
 
 
@@ -149,30 +149,34 @@ def fitted(
     **how: Any,
 ) -> FitResult:
     """Fit to the first 600 ratings, a checkpoint written at every report from `every` seconds on."""
-    keeper = Keeper(CheckpointFolder(folder) if folder else None, every_seconds=every, most_share=math.inf)
-    keeper.begin(on_record)
+    checkpoints = CheckpointPolicy(
+        CheckpointFolder(folder) if folder else None, every_seconds=every, most_share=math.inf
+    )
+    checkpoints.begin(on_record)
     ratings = drawn()
     train, val = (
         RatingArrays(ratings.user_idx[part], ratings.movie_idx[part], ratings.rating[part])
         for part in (slice(600), slice(600, None))
     )
     return fit(
-        train,
-        val,
-        num_users=USERS,
-        num_movies=MOVIES,
-        settings=chosen(**{"batch_size": 30, **how}),
-        device=CPU,
+        TrainingPlan.of(
+            train,
+            val,
+            num_users=USERS,
+            num_movies=MOVIES,
+            settings=chosen(**{"batch_size": 30, **how}),
+            device=CPU,
+            monitor=MonitorSettings(enabled=False) if monitor is None else monitor,
+        ),
         on_record=on_record,
-        monitor=MonitorSettings(enabled=False) if monitor is None else monitor,
-        keeper=keeper,
+        checkpoints=checkpoints,
         should_stop=should_stop,
     )
 
 
 def digest_of(result: FitResult) -> str:
     """Return the SHA-256 of what was learned, and of what Adam remembers beside it."""
-    weights, memory = result.model.state_dict(), result.memory
+    weights, memory = result.model.state_dict(), result.adam
     said = result.best_val_rmse, result.best_epoch
     return digest_of_tables(weights, memory.first_moments, memory.second_moments, said=said)
 

@@ -11,31 +11,32 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 12.0, 14.0, 46.0
 _APART = 30.0
 
 
-def drawing(curve: Curve, gradient: float) -> str:
+def drawing(curve: Curve, gradient: float, name: str) -> str:
     """Return the curve as SVG.
 
     Args:
         curve: The loss along the parameter.
         gradient: Its slope where the model is, in loss a unit of the parameter.
+        name: What the parameter is called.
     """
     place = _Places(curve)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place.pair, curve.values, curve.losses))
     label = (
-        f"Loss of this rating along user_bias: a parabola; you are here at {curve.here.value:.3f}, lowest at "
+        f"Loss of this rating along {name}: a parabola; you are here at {curve.here.value:.3f}, lowest at "
         f"{curve.lowest.value:.3f}"
     )
     inside = f'x="{_LEFT:g}" y="{_TOP:g}" width="{place.width:g}" height="{place.height:g}"'
     return f"""<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(label)}">
 <clipPath id="lesson-frame"><rect {inside}/></clipPath>
 <rect class="frame" {inside}/>
-{_axes(place)}
+{_axes(place, escape(name))}
 <polyline class="lesson-curve" points="{points}"/>
 {_tangent(place, curve, gradient)}
 {_marks(place, curve)}
 </svg>"""
 
 
-def _axes(place: "_Places") -> str:
+def _axes(place: "_Places", name: str) -> str:
     bottom, middle = _HEIGHT - _BOTTOM, _TOP + place.height / 2
     lines = []
     for value in ticks(place.left, place.right):
@@ -48,7 +49,7 @@ def _axes(place: "_Places") -> str:
         lines.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
     lines.append(
         f'<text class="axis" x="{_LEFT + place.width / 2:g}" y="{_HEIGHT - 6:g}" text-anchor="middle">'
-        "user_bias (rating units)</text>"
+        f"{name} (rating units)</text>"
     )
     lines.append(
         f'<text class="axis" transform="translate(14 {middle:g}) rotate(-90)" text-anchor="middle">'

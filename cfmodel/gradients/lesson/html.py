@@ -37,7 +37,7 @@ def no_lesson(reason: str) -> str:
 def _part(lesson: Lesson, title: str, lines: list[str]) -> str:
     look = ""
     if title == "Gradient descent":
-        look, body = " tall", drawing(lesson.curve, lesson.update.gradient) + _legend(lines)
+        look, body = " tall", drawing(lesson.curve, lesson.update.gradient, lesson.nudged) + _legend(lines)
     elif title.startswith("The optimizer"):
         look, body = " wide", _table(adam_rows(lesson)) + _paragraphs(adam_summary(lesson))
     elif title == "Gradient clipping":

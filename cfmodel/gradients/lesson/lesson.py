@@ -5,6 +5,7 @@ docs/gradients.md: the prediction, a nudge, the slope, the curve, the update, Ad
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from cfmodel.gradients.lesson.lesson_records import (
     Slope,
     Update,
 )
+from cfmodel.optimizer import BETA_1, BETA_2, EPSILON, clip_coefficient
 
 #: How far a bias is nudged, in rating units.
 NUDGE = 0.1
@@ -32,8 +34,6 @@ HALF_STEP = 1e-4
 DESCENTS = (1, 10, 100)
 #: Points of the drawn curve: odd, so that the middle one is the lowest.
 CURVE_POINTS = 121
-#: Adam's own constants, torch's defaults.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def teach(
@@ -47,9 +47,9 @@ def teach(
 ) -> Lesson:
     """Compute a lesson.
 
-        loss = (rating - prediction)^2 + regularization * (|user_embedding|^2 + |movie_embedding|^2)
+        loss = (rating - prediction)^2 + regularization * sum of |row|^2 over the penalized tables
 
-    In float64, so that what is measured and what is derived can be held against each other.
+    In float64, so that what is measured and what is derived can be compared.
 
     Args:
         example: The rating and its rows.
@@ -61,20 +61,20 @@ def teach(
     """
     rows = _Rows(example, regularization)
     gradients = rows.gradients()
-    parts, slope = rows.prediction(), float(gradients["user_bias"])
-    bias, along = parts.user_bias, rows.along("user_bias")
-    clipping = _clipping(gradients, bias, learning_rate=learning_rate, max_grad_norm=max_grad_norm)
+    parts, slope = rows.prediction(), float(gradients[example.nudged])
+    value, along = rows.value(example.nudged), rows.along(example.nudged)
+    clipping = _clipping(gradients, slope, value, learning_rate=learning_rate, max_grad_norm=max_grad_norm)
     return Lesson(
         user_id=example.user_id,
         movie_id=example.movie_id,
         part=example.part,
-        user_embedding=tuple(example.user_embedding.tolist()),
-        movie_embedding=tuple(example.movie_embedding.tolist()),
+        vectors={example.names[name]: tuple(example.rows[name].tolist()) for name in example.vectors},
+        nudged=example.names[example.nudged],
         prediction=parts,
         nudges=tuple(rows.nudge(change) for change in (NUDGE, -NUDGE)),
         slopes=tuple(rows.slopes(gradients)),
-        curve=_curve(along, bias, parts.error, learning_rate=learning_rate),
-        update=Update(bias, learning_rate, slope, bias - learning_rate * slope),
+        curve=_curve(along, value, parts.error, learning_rate=learning_rate),
+        update=Update(value, learning_rate, slope, value - learning_rate * slope),
         clipping=clipping,
         adam=tuple(
             adam_step(before, learning_rate=learning_rate, max_grad_norm=max_grad_norm) for before in next_steps
@@ -108,23 +108,20 @@ def adam_step(before: NextStep, *, learning_rate: float, max_grad_norm: float) -
     )
 
 
-def clip_coefficient(norm: float, max_grad_norm: float) -> float:
-    """Return what clipping multiplies gradients of this joint norm by: `min(1, max_grad_norm / (norm + 1e-6))`."""
-    return min(1.0, max_grad_norm / (norm + 1e-6))
-
-
-def _clipping(gradients: dict[str, Tensor], bias: float, *, learning_rate: float, max_grad_norm: float) -> Clipping:
+def _clipping(
+    gradients: dict[str, Tensor], slope: float, value: float, *, learning_rate: float, max_grad_norm: float
+) -> Clipping:
     norm = float(torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt())
     coefficient = clip_coefficient(norm, max_grad_norm)
-    clipped = coefficient * float(gradients["user_bias"])
-    return Clipping(norm, max_grad_norm, coefficient, clipped, bias - learning_rate * clipped)
+    clipped = coefficient * slope
+    return Clipping(norm, max_grad_norm, coefficient, clipped, value - learning_rate * clipped)
 
 
-def _curve(along: Callable[[float], float], bias: float, error: float, *, learning_rate: float) -> Curve:
+def _curve(along: Callable[[float], float], here: float, error: float, *, learning_rate: float) -> Curve:
     """Draw the loss around its lowest point, wide enough that the model's place is well inside."""
-    lowest, reach = bias + error, 1.25 * max(abs(error), NUDGE)
+    lowest, reach = here + error, 1.25 * max(abs(error), NUDGE)
     values = tuple((lowest + reach * np.linspace(-1.0, 1.0, CURVE_POINTS)).tolist())
-    descents, value = [], bias
+    descents, value = [], here
     for step in range(1, max(DESCENTS) + 1):
         value -= learning_rate * -2 * (lowest - value)  # the slope of the squared error, from the derivative
         if step in DESCENTS:
@@ -132,7 +129,7 @@ def _curve(along: Callable[[float], float], bias: float, error: float, *, learni
     return Curve(
         values=values,
         losses=tuple(map(along, values)),
-        here=Descent(0, bias, along(bias)),
+        here=Descent(0, here, along(here)),
         lowest=Descent(0, lowest, along(lowest)),
         descents=tuple(descents),
     )
@@ -143,18 +140,13 @@ class _Rows:
 
     def __init__(self, example: Example, regularization: float) -> None:
         self.example, self.regularization = example, regularization
-        names = ("user_embedding", "user_bias", "movie_embedding", "movie_bias")
         self.parameters = {
-            name: getattr(example, name).detach().double().cpu().clone().requires_grad_() for name in names
+            name: row.detach().double().cpu().clone().requires_grad_() for name, row in example.rows.items()
         }
 
-    def predict(self, parameters: dict[str, Tensor]) -> Tensor:
-        taste = (parameters["user_embedding"] * parameters["movie_embedding"]).sum()
-        return self.example.global_mean + parameters["user_bias"].sum() + parameters["movie_bias"].sum() + taste
-
     def loss(self, parameters: dict[str, Tensor]) -> Tensor:
-        squares = sum(parameters[f"{side}_embedding"].square().sum() for side in ("user", "movie"))
-        return (self.example.rating - self.predict(parameters)).square() + self.regularization * squares
+        squares = reduce(torch.add, (parameters[name].square().sum() for name in self.example.penalized))
+        return (self.example.rating - self.example.predict(parameters)).square() + self.regularization * squares
 
     def gradients(self) -> dict[str, Tensor]:
         found = torch.autograd.grad(self.loss(self.parameters), list(self.parameters.values()))
@@ -171,31 +163,32 @@ class _Rows:
 
         return loss
 
+    def value(self, name: str) -> float:
+        return float(self.parameters[name].detach()[0])
+
     @torch.no_grad()
     def prediction(self) -> Prediction:
-        rows = self.parameters
-        user_bias, movie_bias = rows["user_bias"].item(), rows["movie_bias"].item()
-        taste = float((rows["user_embedding"] * rows["movie_embedding"]).sum())
-        mean, rating = self.example.global_mean, self.example.rating
-        prediction = mean + user_bias + movie_bias + taste
-        return Prediction(mean, user_bias, movie_bias, taste, prediction, rating, rating - prediction)
+        terms = {name: float(value) for name, value in self.example.terms(self.parameters).items()}
+        prediction, rating = float(self.example.predict(self.parameters)), self.example.rating
+        return Prediction(self.example.global_mean, terms, prediction, rating, rating - prediction)
 
     def nudge(self, change: float) -> Nudge:
-        """Predict again with a changed `user_bias`."""
-        old = self.prediction()
-        changed = {**self.parameters, "user_bias": self.parameters["user_bias"] + change}
-        new_prediction = float(self.predict(changed).detach())
+        """Predict again with the nudged parameter changed."""
+        name, old = self.example.nudged, self.prediction()
+        new_prediction = float(self.example.predict({**self.parameters, name: self.parameters[name] + change}).detach())
         new_error = self.example.rating - new_prediction
-        return Nudge(change, old.user_bias + change, new_prediction, new_error, abs(new_error) < abs(old.error))
+        return Nudge(change, self.value(name) + change, new_prediction, new_error, abs(new_error) < abs(old.error))
 
     def slopes(self, gradients: dict[str, Tensor]) -> list[Slope]:
-        """Measure the slope along both biases and along the user's steepest number, beside autograd's."""
-        steepest = int(gradients["user_embedding"].abs().argmax())
-        places = (("user_bias", 0), ("movie_bias", 0), ("user_embedding", steepest))
+        """Measure the slope along every single number and along a vector's steepest one, beside autograd's."""
+        places = [(name, 0) for name in self.parameters if name not in self.example.vectors]
+        for name in self.example.vectors[:1]:
+            places.append((name, int(gradients[name].abs().argmax())))
         return [self._slope(name, index, float(gradients[name][index])) for name, index in places]
 
     def _slope(self, name: str, index: int, gradient: float) -> Slope:
         along, value = self.along(name, index), float(self.parameters[name].detach()[index])
         difference = (along(value + HALF_STEP) - along(value - HALF_STEP)) / (2 * HALF_STEP)
-        shown = name if len(self.parameters[name]) == 1 else f"{name}[{index}]"
+        called = self.example.names[name]
+        shown = f"{called}[{index}]" if name in self.example.vectors else called
         return Slope(shown, value, difference, gradient)

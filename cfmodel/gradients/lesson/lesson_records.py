@@ -1,5 +1,6 @@
 """What goes into a lesson and what comes out: frozen records of plain numbers."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -15,10 +16,12 @@ class Example:
         rating: What the user gave, in rating units.
         part: Part of the split it is from.
         global_mean: Mean of the training ratings, in rating units.
-        user_embedding: The user's taste, shape (K,).
-        user_bias: Rating units above the mean, shape (1,).
-        movie_embedding: The movie's features, shape (K,).
-        movie_bias: Rating units above the mean, shape (1,).
+        rows: The rows by table, the user's first, each of shape (width,).
+        names: What a row of each table is called.
+        vectors: Tables whose rows are vectors.
+        penalized: Tables whose rows the loss's penalty includes.
+        predict: Gives the prediction of rows, in rating units, a scalar.
+        terms: Gives the terms of the prediction but the global mean, by name.
     """
 
     user_id: str
@@ -26,10 +29,17 @@ class Example:
     rating: float
     part: str
     global_mean: float
-    user_embedding: Tensor
-    user_bias: Tensor
-    movie_embedding: Tensor
-    movie_bias: Tensor
+    rows: Mapping[str, Tensor]
+    names: Mapping[str, str]
+    vectors: tuple[str, ...]
+    penalized: tuple[str, ...]
+    predict: Callable[[Mapping[str, Tensor]], Tensor]
+    terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+
+    @property
+    def nudged(self) -> str:
+        """The first table whose row is a single number: the parameter that the lesson follows."""
+        return next(name for name in self.rows if name not in self.vectors)
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class NextStep:
 
     Attributes:
         who: Which row this is: `the user`, `the movie`, `a popular movie`, `a rare movie`.
-        name: `user_bias` or `movie_bias`.
+        name: What it is called, such as `user_bias`.
         id: Whose.
         ratings: Training ratings of it.
         in_batch: How many of them are in the batch.
@@ -67,12 +77,10 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction as the sum of its parts, in rating units; error is rating less prediction."""
+    """A prediction as the sum of its terms, in rating units; error is rating less prediction."""
 
     global_mean: float
-    user_bias: float
-    movie_bias: float
-    taste: float
+    terms: dict[str, float]
     prediction: float
     rating: float
     error: float
@@ -80,7 +88,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Nudge:
-    """What a small change of `user_bias` does to the error, in rating units."""
+    """What a small change of the nudged parameter does to the error, in rating units."""
 
     change: float
     new_value: float
@@ -117,7 +125,7 @@ class Descent:
 
 @dataclass(frozen=True)
 class Curve:
-    """The loss of the rating along `user_bias`, everything else as it is.
+    """The loss of the rating along the nudged parameter, everything else as it is.
 
     Attributes:
         values: Places, rising, shape (P,).
@@ -136,7 +144,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Update:
-    """`new_value = old_value - learning_rate * gradient`, for `user_bias` and this rating alone."""
+    """`new_value = old_value - learning_rate * gradient`, for the nudged parameter and this rating alone."""
 
     old_value: float
     learning_rate: float
@@ -152,8 +160,8 @@ class Clipping:
         norm: L2 norm of the gradient over all rows the rating touches.
         max_grad_norm: Largest norm left as it is.
         coefficient: What the gradient is multiplied by, at most 1.
-        gradient: `user_bias`'s, after it.
-        new_value: `user_bias` after the update with it.
+        gradient: The nudged parameter's, after it.
+        new_value: The nudged parameter after the update with it.
     """
 
     norm: float
@@ -202,12 +210,12 @@ class Lesson:
         user_id: The user.
         movie_id: The movie.
         part: Part of the split the rating is from.
-        user_embedding: The user's taste.
-        movie_embedding: The movie's features.
+        vectors: The rows that are vectors, by name: tastes of the user, features of the movie.
+        nudged: Name of the parameter that is changed: the first row that is a single number, `user_bias`.
         prediction: The sum and the error.
-        nudges: `user_bias` up and down by a tenth.
-        slopes: Of both biases and of the embedding number with the steepest slope.
-        curve: The loss along `user_bias`.
+        nudges: That parameter up and down by a tenth.
+        slopes: Of every row that is a single number, and of the steepest number of a vector.
+        curve: The loss along that parameter.
         update: The textbook's update of it.
         clipping: What clipping would have changed in it.
         adam: What Adam does instead, for the user, the movie, a popular and a rare movie.
@@ -217,8 +225,8 @@ class Lesson:
     user_id: str
     movie_id: str
     part: str
-    user_embedding: tuple[float, ...]
-    movie_embedding: tuple[float, ...]
+    vectors: dict[str, tuple[float, ...]]
+    nudged: str
     prediction: Prediction
     nudges: tuple[Nudge, ...]
     slopes: tuple[Slope, ...]

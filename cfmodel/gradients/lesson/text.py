@@ -8,6 +8,8 @@ from cfmodel.gradients.lesson.lesson_records import AdamStep, Curve, Lesson, Nud
 #: Numbers of an embedding that are shown.
 SHOWN = 3
 _WIDTH = 60
+#: Columns of what stands before a number of the sum.
+_LABEL = 36
 
 
 def as_text(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
@@ -15,7 +17,7 @@ def as_text(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
     yield "The prediction is a sum", _prediction(lesson)
     yield "Testing parameter changes", [line for nudge in lesson.nudges for line in _nudge(lesson, nudge)]
     yield "The gradient is the slope", _slopes(lesson)
-    yield "Gradient descent", _curve(lesson.curve)
+    yield "Gradient descent", _curve(lesson.curve, lesson.nudged)
     yield "Gradient update", _update(lesson)
     yield "The optimizer's role: what Adam does instead", _adam(lesson)
     yield "Gradient clipping", _clipping(lesson)
@@ -72,7 +74,7 @@ def clipping_summary(lesson: Lesson) -> list[str]:
     if clip.coefficient < 1:
         lines += [
             f"The norm is above it: every gradient would be multiplied by {clip.coefficient:.4f}, "
-            f"user_bias's from {update.gradient:+.6f} to {clip.gradient:+.6f}.",
+            f"{lesson.nudged}'s from {update.gradient:+.6f} to {clip.gradient:+.6f}.",
             f"new_value = {clip.new_value:.6f} in place of {update.new_value:.6f}",
         ]
     else:
@@ -98,27 +100,27 @@ def _of(lesson: Lesson, who: str) -> AdamStep:
 
 def _prediction(lesson: Lesson) -> list[str]:
     parts = lesson.prediction
+    width = max(map(len, lesson.vectors), default=0)
+    sums = [("global_mean", parts.global_mean), *parts.terms.items()]
+    results = [
+        (f"{'prediction':<{_LABEL - 2}} =", parts.prediction),
+        ("actual_rating", parts.rating),
+        ("error = actual_rating - prediction =", parts.error),
+    ]
     return [
-        f"user_embedding  = {vector(lesson.user_embedding)}",
-        f"movie_embedding = {vector(lesson.movie_embedding)}",
+        *(f"{name:<{width}} = {vector(numbers)}" for name, numbers in lesson.vectors.items()),
         "",
-        f"global_mean                          {parts.global_mean:+9.4f}",
-        f"user_bias                            {parts.user_bias:+9.4f}",
-        f"movie_bias                           {parts.movie_bias:+9.4f}",
-        f"user_embedding · movie_embedding     {parts.taste:+9.4f}",
-        f"prediction                         = {parts.prediction:+9.4f}",
-        f"actual_rating                        {parts.rating:+9.4f}",
-        f"error = actual_rating - prediction = {parts.error:+9.4f}",
+        *(f"{name:<{_LABEL}} {value:+9.4f}" for name, value in [*sums, *results]),
     ]
 
 
 def _nudge(lesson: Lesson, nudge: Nudge) -> list[str]:
-    parts = lesson.prediction
-    rest = parts.prediction - parts.user_bias
+    parts, old = lesson.prediction, lesson.update.old_value
+    rest = parts.prediction - old
     verb, sign = ("Increase", "+") if nudge.change > 0 else ("Decrease", "-")
-    changed = f"({parts.user_bias:.4f} {sign} {abs(nudge.change):g})"
+    changed = f"({old:.4f} {sign} {abs(nudge.change):g})"
     return [
-        f"{verb} user_bias by {abs(nudge.change):g}:",
+        f"{verb} {lesson.nudged} by {abs(nudge.change):g}:",
         f"  new_prediction = {changed} + {rest:.4f} = {nudge.new_prediction:.4f}",
         f"  new_error      = {parts.rating:.4f} - {nudge.new_prediction:.4f} = {nudge.new_error:+.4f}"
         f"  # {error_changed(nudge)}",
@@ -135,12 +137,12 @@ def _slopes(lesson: Lesson) -> list[str]:
     return [
         *rows,
         "",
-        f"Along user_bias the loss goes {uphill} to the right: descent goes to the "
+        f"Along {lesson.nudged} the loss goes {uphill} to the right: descent goes to the "
         f"{'left' if uphill == 'up' else 'right'}.",
     ]
 
 
-def _curve(curve: Curve) -> list[str]:
+def _curve(curve: Curve, name: str) -> list[str]:
     marks = [Mark(curve.lowest.value, curve.lowest.loss, "▾")]
     marks += [Mark(place.value, place.loss, "○") for place in reversed(curve.descents)]
     marks.append(Mark(curve.here.value, curve.here.loss, "●"))
@@ -149,7 +151,7 @@ def _curve(curve: Curve) -> list[str]:
     labels = [(place, f"{place:.3f}") for place in (left, curve.here.value, curve.lowest.value, right)]
     bottom = scale(labels, margin=len(lines[0]) - _WIDTH, width=_WIDTH, left=left, right=right)
     steps = [
-        f"○ after {place.steps:,} step{'s' if place.steps > 1 else ''} of descent: user_bias = {place.value:.6f}, "
+        f"○ after {place.steps:,} step{'s' if place.steps > 1 else ''} of descent: {name} = {place.value:.6f}, "
         f"loss = {place.loss:.6f}"
         for place in curve.descents
     ]
@@ -157,10 +159,10 @@ def _curve(curve: Curve) -> list[str]:
         "loss of this rating",
         *lines,
         bottom,
-        f"{'user_bias':^{len(lines[0])}}".rstrip(),
-        f"● You are here: user_bias = {curve.here.value:.6f}, loss = {curve.here.loss:.6f}",
+        f"{name:^{len(lines[0])}}".rstrip(),
+        f"● You are here: {name} = {curve.here.value:.6f}, loss = {curve.here.loss:.6f}",
         *steps,
-        f"▾ lowest: user_bias = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is gone there, "
+        f"▾ lowest: {name} = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is gone there, "
         "what is left is the penalty on the embeddings",
     ]
 

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 from cfmodel.gradients.measuring.epoch_pass import EXAMPLES, pass_over
-from cfmodel.gradients.recording.gradient_records import EMBEDDINGS, TableHealth
+from cfmodel.gradients.recording.gradient_records import TableHealth
 
 
 class TableWatch:
     """One table over a training: what it was at the start and at the last look.
 
     Args:
-        name: Name of the table.
         table: Its weights, shape (rows, K); read, never written.
         counts: Training ratings of each row, so touches an epoch, shape (rows,).
+        has_vectors: Whether its rows are vectors, which have an effective rank and a mean leak.
     """
 
-    def __init__(self, name: str, table: Tensor, counts: Tensor) -> None:
-        self._name, self._table, self._counts = name, table.detach(), counts
+    def __init__(self, table: Tensor, counts: Tensor, *, has_vectors: bool) -> None:
+        self._table, self._counts, self._has_vectors = table.detach(), counts, has_vectors
         self._cold = (counts == 0).nonzero().squeeze(1)
         self._cold_row_examples = tuple(self._cold[:EXAMPLES].tolist())
         self._begin(self._table[self._cold].clone())
@@ -42,7 +42,7 @@ class TableWatch:
                 where no gradient ever was anything else. None: dead rows are not looked for.
             had_gradient: Whether the table had a gradient since the last look.
         """
-        now, embeddings = self._pass.find(second_moment, epochs=epochs), self._name in EMBEDDINGS
+        now = self._pass.find(second_moment, epochs=epochs)
         frozen = had_gradient and np.array_equal(now.norms, self._norms)
         self._norms = now.norms
         return TableHealth(
@@ -56,7 +56,7 @@ class TableWatch:
             cold_row_examples=self._cold_row_examples,
             row_norm_quantiles=now.quantiles,
             effective_rank=now.effective_rank,
-            mean_leak=now.mean_leak if embeddings else None,
+            mean_leak=now.mean_leak if self._has_vectors else None,
             id_coverage=1 - self.cold_rows / len(self._table),
         )
 
@@ -72,7 +72,7 @@ class TableWatch:
     def _begin(self, cold_start: Tensor) -> None:
         """Take what the cold rows were at the start."""
         self._cold_start, self._cold_norm = cold_start, float(torch.linalg.vector_norm(cold_start))
-        self._pass = pass_over(self._table, self._counts, self._cold, cold_start, with_rank=self._name in EMBEDDINGS)
+        self._pass = pass_over(self._table, self._counts, self._cold, cold_start, with_rank=self._has_vectors)
 
     def _from_start(self, norm: float, *, unmoved: float) -> float:
         """Return a norm of the cold rows over theirs at the start, where they may be zero, or none."""

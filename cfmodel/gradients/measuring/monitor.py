@@ -15,17 +15,16 @@ from torch import Tensor
 from cfmodel.config import MonitorSettings
 from cfmodel.gradients.measuring.epoch_look import TableWatch
 from cfmodel.gradients.measuring.epoch_pass import compile_pass
-from cfmodel.gradients.measuring.pace import FIRST_EPOCHS, Costs, Pace, Plan
+from cfmodel.gradients.measuring.monitored_table import MonitoredTable, Sensitivity
+from cfmodel.gradients.measuring.pace import FIRST_EPOCHS, Costs, MonitorPlan, Pace
 from cfmodel.gradients.measuring.probe import Position, Probe, compile_norms
-from cfmodel.gradients.measuring.rating_statistics import Population, Ratings, compile_spreads
+from cfmodel.gradients.measuring.rating_statistics import RatingStatistics
 from cfmodel.gradients.measuring.sampled_steps import CALIBRATION_STEPS
 from cfmodel.gradients.measuring.step_scalars import StepReducer, StepScalars
 from cfmodel.gradients.measuring.stopwatch import Stopwatch, clock_of
-from cfmodel.gradients.measuring.table_look import Watched
-from cfmodel.gradients.measuring.table_look_cpu import WatchedOnHost, compile_looks, is_on_host
-from cfmodel.gradients.measuring.touched_rows import SIDES, side_of
+from cfmodel.gradients.measuring.table_look import SampledTable
+from cfmodel.gradients.measuring.table_look_cpu import SampledTableCpu, compile_looks, is_on_host
 from cfmodel.gradients.recording.gradient_records import (
-    EMBEDDINGS,
     EpochGradients,
     Floats,
     GradientRecord,
@@ -51,49 +50,56 @@ class Monitor:
     and `end_epoch`; at the end `finish`.
 
     Args:
-        tables: The tables that are learned, by name, each of shape (rows, K), with gradients in `.grad`.
-        ratings: The N training ratings, rows in range.
-        counts: How many of them each row of a side has, by `user` and `movie`, int64, shape (rows,).
+        tables: The tables that are learned, by name.
+        rating: The N training ratings, shape (N,).
+        counts: How many of them each row of a side has, by side, int64, shape (rows,).
         plan: What the phase is about to do.
         settings: How closely to look.
         emit: Takes each record as it is made.
         second_moments: Gives Adam's running means of squared gradients, by table; of those it has.
+        spreads: Gives the standard deviations of predictions and of their dot products, in rating units.
+        sensitivity: How a prediction moves with the rows that a rating looks up.
     """
 
     def __init__(
         self,
-        tables: Mapping[str, Tensor],
-        ratings: Ratings,
+        tables: Mapping[str, MonitoredTable],
+        rating: Tensor,
         counts: Mapping[str, Tensor],
         *,
-        plan: Plan,
+        plan: MonitorPlan,
         settings: MonitorSettings,
         emit: Callable[[GradientRecord], None],
         second_moments: Callable[[], Mapping[str, Tensor]],
+        spreads: Callable[[], tuple[float, float]],
+        sensitivity: Sensitivity,
     ) -> None:
-        self._tables, self._ratings, self._plan, self._emit = tables, ratings, plan, emit
-        self._second_moments = second_moments
-        self._clock = clock_of(ratings.rating.device)
+        self._tables, self._num_ratings, self._plan, self._emit = tables, len(rating), plan, emit
+        self._second_moments, self._spreads, self._sensitivity = second_moments, spreads, sensitivity
+        self._clock = clock_of(rating.device)
         self._recording = Stopwatch(self._clock)
         compile_quantiles()
-        watched = Watched
-        if is_on_host(*tables.values()):
+        watched = SampledTable
+        if is_on_host(*(table.weights for table in tables.values())):
             compile_looks()
             compile_norms()
             compile_pass()
-            compile_spreads()
-            watched = WatchedOnHost
-        self._pace = Pace(len(ratings.rating), plan, settings)
+            watched = SampledTableCpu
+        self._pace = Pace(len(rating), plan, settings)
         with self._recording:
-            num_rows = {side: len(tables[f"{side}_biases"]) for side in SIDES}
-            self._population = population = Population(ratings, tables, counts)
-            self._watches = {name: TableWatch(name, table, counts[side_of(name)]) for name, table in tables.items()}
-            self._watched: dict[str, Watched] = {
+            num_rows = {table.side: len(table.weights) for table in tables.values()}
+            self._statistics = statistics = RatingStatistics(rating, counts)
+            self._watches = {
+                name: TableWatch(table.weights, counts[table.side], has_vectors=table.has_vectors)
+                for name, table in tables.items()
+            }
+            self._watched: dict[str, SampledTable] = {
                 name: watched(
-                    table,
-                    population.deciles[side_of(name)],
-                    plan.regularization if name in EMBEDDINGS else 0.0,
-                    torch.empty_like(table, requires_grad=False) if plan.all_rows else None,
+                    table.weights,
+                    table.side,
+                    statistics.deciles[table.side],
+                    table.penalty,
+                    torch.empty_like(table.weights, requires_grad=False) if plan.all_rows else None,
                 )
                 for name, table in tables.items()
             }
@@ -145,7 +151,10 @@ class Monitor:
         if self._step != self._next_sample:
             return None
         probe = Probe(
-            Position(self._plan.phase, self._epoch, self._step, learning_rate), self._watched, self._recording
+            Position(self._plan.phase, self._epoch, self._step, learning_rate),
+            self._watched,
+            self._sensitivity,
+            self._recording,
         )
         self._probes.append(probe)
         self._plan_sample()
@@ -217,7 +226,7 @@ class Monitor:
                 grad_norms=dict(grad_norms),
                 total_norm=total_norm,
                 clip_coefficient=clip_coefficient,
-                rows_touched={name: seen.rows_touched[side_of(name)] for name in self._tables},
+                rows_touched={name: seen.rows_touched[table.side] for name, table in self._tables.items()},
                 finite=np.asarray(np.isfinite(numbers).all(axis=0)),
             )
             for name, norms in grad_norms.items():
@@ -339,22 +348,22 @@ class Monitor:
         self._emit(record)
 
     def _initial(self) -> InitialRecord:
-        population, plan = self._population, self._plan
+        statistics, plan = self._statistics, self._plan
         return InitialRecord(
             phase=plan.phase,
-            prediction_std=population.spreads()[0],
-            rating_std=population.rating_std,
-            rating_min=population.rating_min,
-            rating_max=population.rating_max,
-            num_ratings=len(self._ratings.rating),
+            prediction_std=self._spreads()[0],
+            rating_std=statistics.rating_std,
+            rating_min=statistics.rating_min,
+            rating_max=statistics.rating_max,
+            num_ratings=self._num_ratings,
             batch_size=plan.batch_size,
             learning_rate=plan.learning_rate,
             max_grad_norm=plan.max_grad_norm,
             regularization=plan.regularization,
             planned_steps=self._pace.planned_steps,
-            rows={name: len(table) for name, table in self._tables.items()},
+            rows={name: len(table.weights) for name, table in self._tables.items()},
             cold_rows={name: watch.cold_rows for name, watch in self._watches.items()},
-            ratings_by_decile={name: population.shares[side_of(name)] for name in self._tables},
+            ratings_by_decile={name: statistics.shares[table.side] for name, table in self._tables.items()},
         )
 
     def _tables_now(self) -> EpochGradients:
@@ -367,7 +376,7 @@ class Monitor:
             )
             for name, watch in self._watches.items()
         }
-        prediction_std, dot_std = self._population.spreads()
+        prediction_std, dot_std = self._spreads()
         return EpochGradients(
             phase=self._plan.phase,
             epoch=self._epoch,

@@ -20,7 +20,7 @@ SAMPLES_SHARE = 0.35
 
 
 @dataclass(frozen=True)
-class Plan:
+class MonitorPlan:
     """What a phase of training is about to do.
 
     Attributes:
@@ -72,7 +72,7 @@ class Pace:
         settings: The budget, or an interval that is set.
     """
 
-    def __init__(self, num_ratings: int, plan: Plan, settings: MonitorSettings) -> None:
+    def __init__(self, num_ratings: int, plan: MonitorPlan, settings: MonitorSettings) -> None:
         self._large, self._plan, self._settings = num_ratings >= LARGE, plan, settings
         self.planned_steps = plan.steps * plan.epochs
         self.costs = Costs()

@@ -1,20 +1,21 @@
 """One sampled step, looked at before its gradients are clipped and after its weights have moved."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cfmodel.gradients.measuring.monitored_table import Sensitivity
 from cfmodel.gradients.measuring.stopwatch import Stopwatch
-from cfmodel.gradients.measuring.table_look import Watched, ratio
+from cfmodel.gradients.measuring.table_look import SampledTable, ratio
 from cfmodel.gradients.measuring.table_look_cpu import is_on_host
-from cfmodel.gradients.measuring.touched_rows import SIDES, TouchedRows, side_of
+from cfmodel.gradients.measuring.touched_rows import TouchedRows
 from cfmodel.gradients.recording.gradient_records import StepSample
 from cfmodel.gradients.statistics.quantiles import quantiles
 from cfmodel.system.compiled import FAST, compiled
@@ -45,6 +46,7 @@ class Probe:
     Args:
         at: Where in training the step is.
         tables: The tables that are learned, by name.
+        sensitivity: How a prediction moves with the rows of these.
         stopwatch: Runs while the step is looked at.
 
     Attributes:
@@ -52,8 +54,10 @@ class Probe:
         seconds: What looking at it took so far.
     """
 
-    def __init__(self, at: Position, tables: Mapping[str, Watched], stopwatch: Stopwatch) -> None:
-        self.at, self.seconds = at, 0.0
+    def __init__(
+        self, at: Position, tables: Mapping[str, SampledTable], sensitivity: Sensitivity, stopwatch: Stopwatch
+    ) -> None:
+        self.at, self.seconds, self._sensitivity = at, 0.0, sensitivity
         self._tables, self._stopwatch = tables, stopwatch
         self._looks = {name: table.look() for name, table in tables.items()}
         self._per_sample = torch.empty(0)
@@ -70,24 +74,25 @@ class Probe:
         """Take in the batch and the gradients of its loss, not clipped yet.
 
         Args:
-            index: Rows looked up by each side, shape (B,), by `user` and `movie`.
+            index: Rows looked up by each side, shape (B,), by side.
             error: Rating less prediction, in rating units, shape (B,), in the same order.
             touched: The distinct rows among them, by side; None: they are found here.
             gradients: Those rows' gradients, shape (R, K), by table; None: they are in the tables' `.grad`.
         """
         with self.timed():
-            tables = {name: watched.table for name, watched in self._tables.items()}
             if touched is None:
-                touched = {side: TouchedRows.of(index[side], len(tables[f"{side}_biases"])) for side in SIDES}
-            for name, table in tables.items():
-                rows = touched[side_of(name)]
+                num_rows = {watched.side: len(watched.table) for watched in self._tables.values()}
+                touched = {side: TouchedRows.of(index[side], number) for side, number in num_rows.items()}
+            for name, watched in self._tables.items():
+                rows, table = touched[watched.side], watched.table
                 if gradients is not None:
                     gradient = gradients[name]
                 else:
                     gradient = rows.take(table.grad if table.grad is not None else torch.zeros_like(table))
                 self._looks[name].before(rows, gradient, batch_size=len(error))
-            user, movie = (self._looks[f"{side}_embeddings"].squares(index[side]) for side in SIDES)
-            self._per_sample = per_sample_norms(error, user, movie)
+            constant, names = self._sensitivity
+            squares = [self._looks[name].squares(index[self._tables[name].side]) for name in names]
+            self._per_sample = per_sample_norms(error, squares, constant)
 
     @torch.no_grad()
     def after(self) -> None:
@@ -130,39 +135,39 @@ class Probe:
         self.seconds += self._stopwatch.seconds - before
 
 
-def per_sample_norms(error: Tensor, user_squares: Tensor, movie_squares: Tensor) -> Tensor:
+def per_sample_norms(error: Tensor, squares: Sequence[Tensor], constant: int) -> Tensor:
     """Return the norm of each rating's own gradient of its squared error, penalty left out.
 
-        |g| = 2 |e| sqrt(|p|^2 + |q|^2 + 2)
-
-    d(e^2)/dp = -2 e q, d/dq = -2 e p, and -2 e for either bias.
+        |g| = 2 |e| |d prediction / d rows|
 
     Args:
         error: Rating less prediction, in rating units, shape (B,).
-        user_squares: |p|^2 of each rating, shape (B,).
-        movie_squares: |q|^2 of each rating, shape (B,).
+        squares: |row|^2 of each rating, by table of the `Sensitivity`, each of shape (B,).
+        constant: That of the `Sensitivity`.
 
     Returns:
         Norms, shape (B,).
     """
-    if is_on_host(error, user_squares, movie_squares):
+    first, *others = squares or [torch.zeros_like(error)]
+    rest = reduce(torch.add, others) if others else torch.zeros_like(first)
+    if is_on_host(error, first, rest):
         found = np.empty(len(error), np.float32)
-        _per_sample_norms(error.numpy(), user_squares.numpy(), movie_squares.numpy(), found)
+        _per_sample_norms(error.numpy(), first.numpy(), rest.numpy(), np.float32(constant), found)
         return torch.from_numpy(found)
-    return 2 * error.abs() * (user_squares + movie_squares + 2).sqrt()
+    return 2 * error.abs() * (first + rest + constant).sqrt()
 
 
 @cache
 def compile_norms() -> None:
     """Have it compiled, or read back, before a clock runs."""
     one = torch.ones(1)
-    per_sample_norms(one, one, one)
+    per_sample_norms(one, [one, one], 2)
 
 
 @compiled(fastmath=FAST)
-def _per_sample_norms(error: Any, user_squares: Any, movie_squares: Any, found: Any) -> None:
+def _per_sample_norms(error: Any, first: Any, rest: Any, constant: Any, found: Any) -> None:
     for at in range(len(found)):
-        found[at] = 2 * abs(error[at]) * np.sqrt(user_squares[at] + movie_squares[at] + np.float32(2))
+        found[at] = 2 * abs(error[at]) * np.sqrt(first[at] + rest[at] + constant)
 
 
 def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:

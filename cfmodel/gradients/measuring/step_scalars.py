@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.measuring.touched_rows import SIDES, rows_touched
+from cfmodel.gradients.measuring.touched_rows import rows_touched
 from cfmodel.gradients.recording.gradient_records import Counts, Floats
+from cfmodel.tables import SIDES
 
 #: Most steps reduced at a time, and most errors, unless one step has more.
 BLOCK_STEPS, BLOCK_ERRORS = 256, 2**20
@@ -36,7 +37,7 @@ class StepScalars(NamedTuple):
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Take back what `arrays` returned; other names pass unheeded."""
-        touched = {side: arrays[_touched(side)] for side in SIDES}
+        touched: dict[str, Counts] = {side: arrays[_touched(side)] for side in SIDES}
         return cls(arrays["largest_error"], arrays["user"], arrays["movie"], touched)
 
 
@@ -122,7 +123,7 @@ class StepReducer:
     def read(self) -> StepScalars:
         """Bring the steps so far to the host, all of them reduced."""
         position = torch.cat(self._positions)
-        user, movie = (self._index[side][position].long().cpu().numpy() for side in ("user", "movie"))
+        user, movie = (self._index[side][position].long().cpu().numpy() for side in SIDES)
         touched = {side: torch.cat(parts).cpu().numpy() for side, parts in self._touched.items()}
         return StepScalars(torch.cat(self._largest).double().cpu().numpy(), user, movie, touched)
 

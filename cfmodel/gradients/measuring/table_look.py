@@ -14,17 +14,19 @@ from cfmodel.gradients.statistics.histogram import bucket_counts
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class SampledTable:
     """One table as every sampled step of a phase has it.
 
     Attributes:
         table: What is learned, with gradients in `.grad` where an engine has them nowhere else, shape (rows, K).
+        side: Which of a batch's indices selects its rows.
         deciles: Popularity part of each row, shape (rows,).
         regularization: Weight of the penalty on it.
         copy: Room for a copy of the weights; None where only rows looked up move.
     """
 
     table: Tensor
+    side: str
     deciles: Tensor
     regularization: float
     copy: Tensor | None
@@ -108,7 +110,7 @@ class Look(Protocol):
 class TensorLook:
     """A look by tensor operations, on any device, which is never waited for before `read`."""
 
-    def __init__(self, table: Watched) -> None:
+    def __init__(self, table: SampledTable) -> None:
         self._table = table
 
     def before(self, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:

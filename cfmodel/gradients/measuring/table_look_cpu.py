@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.measuring.table_look import Found, Look, Watched
+from cfmodel.gradients.measuring.table_look import Found, Look, SampledTable
 from cfmodel.gradients.measuring.touched_rows import DECILES, TouchedRows
 from cfmodel.gradients.recording.buckets import BUCKETS
 from cfmodel.gradients.statistics.histogram import count_bits
@@ -66,7 +66,7 @@ def is_on_host(*tensors: Tensor) -> bool:
     return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
 
 
-class WatchedOnHost(Watched):
+class SampledTableCpu(SampledTable):
     """A float32 table of the CPU as every sampled step of a phase has it."""
 
     @cached_property
@@ -87,7 +87,7 @@ class WatchedOnHost(Watched):
 class CompiledLook:
     """A look at a float32 table of the CPU; see `look.Look`."""
 
-    def __init__(self, table: WatchedOnHost) -> None:
+    def __init__(self, table: SampledTableCpu) -> None:
         self._table, self._size = table, len(table.table)
 
     def before(self, touched: TouchedRows, gradient: Tensor, *, batch_size: int) -> None:
@@ -153,7 +153,7 @@ class CompiledLook:
 def compile_looks() -> None:
     """Have everything compiled, or read back, before a clock runs: by looking at a table of one row."""
     table, row = torch.zeros(1, 2), TouchedRows(torch.zeros(1, dtype=torch.int64), torch.ones(1), None, 1)
-    look = CompiledLook(WatchedOnHost(table, torch.zeros(1, dtype=torch.int64), 0.0, None))
+    look = CompiledLook(SampledTableCpu(table, "", torch.zeros(1, dtype=torch.int64), 0.0, None))
     look.before(row, table, batch_size=1)
     for kind in (torch.int32, torch.int64):
         look.squares(row.rows.to(kind))

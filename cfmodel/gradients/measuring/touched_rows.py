@@ -6,19 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: The two columns of the ratings that select rows.
-SIDES = ("user", "movie")
 #: Parts the rated rows are divided into by popularity.
 DECILES = 10
 #: Up to this batch size the CPU counts distinct rows faster by sorting them than by counting each.
 _SORTED_BATCH = 512
 #: Most marks set at a time, in bytes.
 _MARKS = 2**24
-
-
-def side_of(table: str) -> str:
-    """Return which column of the ratings selects a table's rows: `user` or `movie`."""
-    return table.split("_", 1)[0]
 
 
 @dataclass(frozen=True, eq=False)

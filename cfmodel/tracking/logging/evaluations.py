@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cfmodel.tables import TABLES
 from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.outbox.write import tell_files
 from cfmodel.tracking.run import TrackedRun
-from cfmodel.tracking.runs.lifecycle import log_metrics
+from cfmodel.tracking.runs.lifecycle import log_metrics, told_of
 from cfmodel.tracking.store import client, reaching
-from cfmodel.training.epoch_records import TABLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cfmodel.evaluation.evaluate import Evaluation
     from cfmodel.plots.plots import Curve
 
-_CURVES = ("train/rmse", "val/rmse", "refit/train/rmse", *(f"grad_norm/{table}" for table in TABLES))
+_CURVES = ("train/rmse", "val/rmse", "refit/train/rmse")
+_NORM = "grad_norm/"
 
 
 def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
@@ -36,12 +37,19 @@ def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
 def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
     from cfmodel.plots import plots
 
-    curves = {key: curve_of(run, key) for key in _CURVES}
+    curves = {key: curve_of(run, key) for key in (*_CURVES, *_norms_of(run))}
     return {
         "learning_curves": plots.learning_curves(curves),
         "predicted_against_true": plots.predicted_against_true(evaluation.predicted_against_true),
         "error_by_popularity": plots.error_by_popularity(evaluation.error_by_popularity),
     }
+
+
+def _norms_of(run: TrackedRun) -> list[str]:
+    """Return the keys of the tables' gradient norms, in the order in which the tables are declared."""
+    declared = {f"{_NORM}{table.name}": place for place, table in enumerate(TABLES)}
+    found = (key for key in told_of(run).metrics if key.startswith(_NORM) and key != f"{_NORM}total")
+    return sorted(found, key=lambda key: declared.get(key, len(declared)))
 
 
 def curve_of(run: TrackedRun, key: str) -> "Curve":

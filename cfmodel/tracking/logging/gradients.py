@@ -137,13 +137,14 @@ def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
     from cfmodel.gradients.lesson.html import as_html, no_lesson
     from cfmodel.recommending.recommender import Recommender
     from cfmodel.training.explain import explain
-    from cfmodel.training.resuming.adam_state import AdamMemory, memory_path
+    from cfmodel.training.resuming.adam_state import SavedAdamState, adam_state_path
 
     if model is None:
         return ""
     settings = train_settings_of(told_of(run)).train
     try:
-        return as_html(explain(Recommender.load(model), split, settings, memory=AdamMemory.load(memory_path(model))))
+        adam = SavedAdamState.load(adam_state_path(model))
+        return as_html(explain(Recommender.load(model), split, settings, adam=adam))
     except CFModelError as refusal:  # the report is worth having all the same
         _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
         return no_lesson(str(refusal))

@@ -2,17 +2,15 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.gradients.measuring.step_scalars import StepScalars
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress
 from cfmodel.training.engines.step import GradNorms, Loss, update
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, StepLog
 
@@ -22,29 +20,24 @@ class AutogradEngine:
 
     Args:
         model: Untrained, or as it was saved.
-        train: N training ratings.
-        batches: How they are dealt into batches.
-        settings: Adam, schedule and clipping.
-        regularization: Weight of the penalty.
+        batches: How the training ratings are dealt into batches.
+        plan: What is learned from, Adam, schedule, penalty and clipping.
     """
 
     name = "autograd"
 
-    def __init__(
-        self,
-        model: CollaborativeFiltering,
-        train: RatingArrays,
-        batches: Batches,
-        *,
-        settings: TrainSettings,
-        regularization: float,
-    ) -> None:
-        self.model, self.learning_rate = model, settings.learning_rate
-        self._settings, self._batches, self._regularization = settings, batches, regularization
-        self._ratings = DeviceRatings.of(train, model.global_mean.device)[torch.from_numpy(batches.order())]
-        self.optimizer = adam_of(model, settings)
-        self._after, self._log = NO_STEPS, _DeviceLog(0, model.global_mean.device)
+    def __init__(self, model: CollaborativeFiltering, batches: Batches, plan: TrainingPlan) -> None:
+        self.model, self.learning_rate = model, plan.settings.learning_rate
+        self._plan, self._batches = plan, batches
+        self._ratings = DeviceRatings.of(plan.train, model.global_mean.device)[torch.from_numpy(batches.order())]
+        self.optimizer = adam_of(model, plan.settings)
+        self._after, self._log = NO_STEPS, self._new_log(0)
         self._monitor: Monitor | None = None
+
+    @staticmethod
+    def cannot_train(model: type[CollaborativeFiltering]) -> str | None:  # noqa: ARG004 - an engine's signature
+        """Return None: whatever predicts can be differentiated."""
+        return None
 
     def run_epoch(
         self,
@@ -59,10 +52,10 @@ class AutogradEngine:
         steps, done = len(order), len(after)
         ordered = self._ratings[torch.cat(order[done:])]
         sizes = [len(batch) for batch in order[done:]]
-        self._after, self._log, self._monitor = after, _DeviceLog(len(sizes), ordered.rating.device), monitor
+        self._after, self._log, self._monitor = after, self._new_log(len(sizes)), monitor
         if monitor is not None:
             monitor.begin_epoch(epoch, len(sizes), {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
-        rates = learning_rates(epoch, steps, self._settings)[done:]
+        rates = learning_rates(epoch, steps, self._plan.settings)[done:]
         for step, (batch, self.learning_rate) in enumerate(zip(ordered.split(sizes), rates, strict=True), done):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate
@@ -70,8 +63,8 @@ class AutogradEngine:
                 self.model,
                 self.optimizer,
                 batch,
-                regularization=self._regularization,
-                max_grad_norm=self._settings.max_grad_norm,
+                regularization=self._plan.regularization,
+                max_grad_norm=self._plan.settings.max_grad_norm,
                 probe=monitor.probe(self.learning_rate) if monitor is not None else None,
             )
             self._log.add(len(batch), loss, norms)
@@ -91,21 +84,19 @@ class AutogradEngine:
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are the engine's own."""
-        states = {name: self.optimizer.state.get(_weight(self.model, name), {}) for name in TABLES}
+        weights = self.model.weights()
+        states = {name: self.optimizer.state.get(weight, {}) for name, weight in weights.items()}
         first, second = (
-            {
-                name: state[key] if state else torch.zeros_like(_weight(self.model, name))
-                for name, state in states.items()
-            }
+            {name: state[key] if state else torch.zeros_like(weights[name]) for name, state in states.items()}
             for key in ("exp_avg", "exp_avg_sq")
         )
-        return AdamState(int(states[TABLES[0]].get("step", 0)), first, second)
+        return AdamState(max(int(state.get("step", 0)) for state in states.values()), first, second)
 
     def resume(self, state: AdamState) -> None:
         """Go on from a state that `adam` returned; the model's tables are set already."""
-        for name in TABLES:
+        for name, weight in self.model.weights().items():
             step = torch.tensor(float(state.step)) if isinstance(self.optimizer, torch.optim.Adam) else state.step
-            self.optimizer.state[_weight(self.model, name)] = {
+            self.optimizer.state[weight] = {
                 "step": step,
                 "exp_avg": state.first_moments[name].clone(),
                 "exp_avg_sq": state.second_moments[name].clone(),
@@ -114,16 +105,15 @@ class AutogradEngine:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def _new_log(self, steps: int) -> "_DeviceLog":
+        return _DeviceLog(steps, self.model.table_names(), self.model.global_mean.device)
+
 
 def adam_of(model: CollaborativeFiltering, settings: TrainSettings) -> torch.optim.Optimizer:
     """Return torch's Adam over a model's tables: over all rows, or over those with a gradient."""
     if settings.adam == "all_rows":
         return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     return torch.optim.SparseAdam(list(model.parameters()), lr=settings.learning_rate)
-
-
-def _weight(model: CollaborativeFiltering, name: str) -> Tensor:
-    return model.get_submodule(name).get_parameter("weight")
 
 
 class _DeviceLog:
@@ -134,12 +124,13 @@ class _DeviceLog:
 
     Args:
         steps: Most steps, S.
+        tables: Names of the tables.
         device: Where they are done.
     """
 
-    def __init__(self, steps: int, device: torch.device) -> None:
+    def __init__(self, steps: int, tables: tuple[str, ...], device: torch.device) -> None:
         self._sizes: list[int] = []
-        self._rows = torch.empty(steps, 4 + len(TABLES), device=device)
+        self._tables, self._rows = tables, torch.empty(steps, 4 + len(tables), device=device)
 
     def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
         """Keep one step's numbers; nothing is read back yet."""
@@ -151,4 +142,5 @@ class _DeviceLog:
         """Read the steps so far back at once; `scalars` are what the monitor makes of them."""
         columns = self._rows[: len(self._sizes)].cpu().numpy().astype(np.float64)
         loss, squared_error, total, coefficient = columns[:, :4].T
-        return StepLog(np.array(self._sizes), loss, squared_error, total, coefficient, columns[:, 4:], scalars)
+        sizes, norms = np.array(self._sizes), columns[:, 4:]
+        return StepLog(self._tables, sizes, loss, squared_error, total, coefficient, norms, scalars)

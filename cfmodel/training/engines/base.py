@@ -15,8 +15,6 @@ from cfmodel.training.step_log import NO_STEPS, StepLog
 REPORTS_PER_EPOCH = 20
 #: Takes the share of an epoch's steps that are done.
 OnProgress = Callable[[float], None]
-#: Adam's own numbers, as torch has them.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +54,11 @@ class Engine(Protocol):
     name: str
     model: CollaborativeFiltering
     learning_rate: float
+
+    @staticmethod
+    def cannot_train(model: type[CollaborativeFiltering], /) -> str | None:
+        """Return why the engine cannot train a class of model; None where it can."""
+        ...
 
     def run_epoch(
         self,

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import torch
 
-from cfmodel.config import TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.base import Engine
+from cfmodel.training.engines.row_layout import cannot_train
+from cfmodel.training.plan import TrainingPlan
 
 #: Devices with a fused engine, and why it is the one to take there.
 FUSED = {
@@ -25,46 +25,44 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(wanted: str, device: torch.device) -> Choice:
-    """Choose the engine for a device.
+def choose(wanted: str, device: torch.device, model: type[CollaborativeFiltering] = CollaborativeFiltering) -> Choice:
+    """Choose the engine for a device and a model.
 
     Args:
         wanted: `train.engine`.
         device: Where to learn.
+        model: Class of what is trained.
 
     Raises:
-        ConfigError: The engine asked for does not run on that device.
+        ConfigError: The engine asked for does not run on that device, or cannot train the model.
     """
+    if wanted == "autograd":
+        return Choice(wanted, "asked for by train.engine")
+    there_is_none, cannot = device.type not in FUSED, cannot_train(model)
     if wanted == "auto":
-        if device.type in FUSED:
-            return Choice("fused", FUSED[device.type])
-        return Choice("autograd", f"there is no other engine for {device.type}")
-    if wanted == "fused" and device.type not in FUSED:
+        if there_is_none:
+            return Choice("autograd", f"there is no other engine for {device.type}")
+        if cannot:
+            return Choice("autograd", f"the fused engine cannot train this model: {cannot}")
+        return Choice("fused", FUSED[device.type])
+    if there_is_none:
         raise ConfigError(f"train.engine: 'fused' runs on the CPU and on CUDA, not on {device}; use 'auto'")
+    if cannot:
+        raise ConfigError(f"train.engine: 'fused' cannot train this model: {cannot}; use 'auto' or 'autograd'")
     return Choice(wanted, "asked for by train.engine")
 
 
-def engine_for(
-    model: CollaborativeFiltering,
-    train: RatingArrays,
-    batches: Batches,
-    *,
-    settings: TrainSettings,
-    regularization: float,
-) -> Engine:
-    """Return the engine that the settings ask for, ready to train the model; see the engines' own arguments."""
-    device = model.global_mean.device
+def engine_for(model: CollaborativeFiltering, batches: Batches, plan: TrainingPlan) -> Engine:
+    """Return the engine that the plan's settings ask for, ready to train the model."""
     # Imported where taken: a process that does not train on the CPU need not wait for the compiler.
-    if choose(settings.engine, device).name == "autograd":
+    if choose(plan.settings.engine, plan.device, type(model)).name == "autograd":
         from cfmodel.training.engines.autograd import AutogradEngine
 
-        return AutogradEngine(model, train, batches, settings=settings, regularization=regularization)
-    if device.type == "cuda":
+        return AutogradEngine(model, batches, plan)
+    if plan.device.type == "cuda":
         from cfmodel.training.engines.cuda.engine import CudaEngine
 
-        return CudaEngine(model, train, batches, settings=settings, regularization=regularization)
+        return CudaEngine(model, batches, plan)
     from cfmodel.training.engines.cpu.engine import FusedEngine
 
-    return FusedEngine(
-        model, train, batches, settings=settings, regularization=regularization, threads=torch.get_num_threads()
-    )
+    return FusedEngine(model, batches, plan, threads=torch.get_num_threads())

@@ -1,13 +1,15 @@
 """One update: predict, measure the error, differentiate, clip, move."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from cfmodel.gradients.measuring.probe import Probe
-from cfmodel.model import CollaborativeFiltering, Rows
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.optimizer import clip_coefficient_of
 from cfmodel.training.batching.batches import DeviceRatings
 
 
@@ -45,7 +47,7 @@ def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularizati
     """Return the squared-error loss of a batch, with the penalty on the rows it looks up.
 
         mean over the batch of (rating - prediction)^2
-            + regularization * (|user_embedding|^2 + |movie_embedding|^2)
+            + regularization * sum over the penalized tables of |row|^2, of both embeddings
 
     A row is thus held back in proportion to how often it is rated, and one that no rating of the
     batch touches has a gradient of exactly zero. Biases are left free: held back in this way, they
@@ -59,12 +61,12 @@ def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularizati
     rows = model.look_up(batch.user_idx, batch.movie_idx)
     error = batch.rating - model.combine(rows)
     mean_squared_error = error.square().mean()
-    return Loss(mean_squared_error + regularization * penalty_of(rows), mean_squared_error, error)
+    return Loss(mean_squared_error + regularization * penalty_of(model, rows), mean_squared_error, error)
 
 
-def penalty_of(rows: Rows) -> Tensor:
-    """Return the mean over the batch of the squared L2 norms of both embeddings."""
-    return (rows.user_embeddings.square().sum(dim=1) + rows.movie_embeddings.square().sum(dim=1)).mean()
+def penalty_of(model: CollaborativeFiltering, rows: Mapping[str, Tensor]) -> Tensor:
+    """Return the mean over the batch of the squared L2 norms of the penalized rows."""
+    return reduce(torch.add, [rows[table.name].square().sum(dim=1) for table in model.TABLES if table.penalized]).mean()
 
 
 @torch.no_grad()
@@ -73,7 +75,7 @@ def clip_gradients(gradients: Sequence[Tensor], max_grad_norm: float) -> GradNor
 
         coefficient = min(1, max_grad_norm / (total + 1e-6))
 
-    The same rule as `torch.nn.utils.clip_grad_norm_`, but the norms of the parts come back too, and
+    The rule of `torch.nn.utils.clip_grad_norm_`, but the norms of the parts come back too, and
     nothing waits for the device.
 
     Args:
@@ -84,7 +86,7 @@ def clip_gradients(gradients: Sequence[Tensor], max_grad_norm: float) -> GradNor
     """
     tables = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
     total = torch.linalg.vector_norm(tables)
-    coefficient = (max_grad_norm / (total + 1e-6)).clamp(max=1.0)
+    coefficient = clip_coefficient_of(total, max_grad_norm)
     for gradient in gradients:
         gradient.mul_(coefficient)
     return GradNorms(tables, total, coefficient)
@@ -123,11 +125,11 @@ def _keep_rows(model: CollaborativeFiltering, batch: DeviceRatings) -> None:
     Only now: norms and clipping need every row's whole gradient, which torch's own clipping refuses
     to take from a sparse one.
     """
-    for side, index in (("user", batch.user_idx), ("movie", batch.movie_idx)):
-        rows = torch.unique(index.long())
-        for table in (f"{side}_embeddings", f"{side}_biases"):
-            weight = model.get_submodule(table).get_parameter("weight")
-            if weight.grad is not None:
-                weight.grad = torch.sparse_coo_tensor(
-                    rows.unsqueeze(0), weight.grad[rows], weight.shape, is_coalesced=True, check_invariants=False
-                )
+    touched = {"user": torch.unique(batch.user_idx.long()), "movie": torch.unique(batch.movie_idx.long())}
+    weights = model.weights()
+    for table in model.TABLES:
+        weight, rows = weights[table.name], touched[table.side]
+        if weight.grad is not None:
+            weight.grad = torch.sparse_coo_tensor(
+                rows.unsqueeze(0), weight.grad[rows], weight.shape, is_coalesced=True, check_invariants=False
+            )

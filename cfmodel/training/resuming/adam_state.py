@@ -19,7 +19,7 @@ _FIRST, _SECOND = "first_moment.", "second_moment."
 
 
 @dataclass(frozen=True, eq=False)
-class AdamMemory:
+class SavedAdamState:
     """Adam's state beside the weights it belongs to.
 
     Attributes:
@@ -103,6 +103,6 @@ def copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: table.clone(memory_format=torch.contiguous_format) for name, table in tables.items()}
 
 
-def memory_path(model_folder: Path) -> Path:
+def adam_state_path(model_folder: Path) -> Path:
     """Return where the memory of a saved recommender's training is kept: beside its folder."""
     return model_folder.with_name(f"{model_folder.name}-adam.safetensors")

@@ -1,6 +1,6 @@
 """The last good state of a training: in memory at the end of every epoch, on disk now and then, within epochs, too.
 
-    keeper = Keeper(CheckpointFolder(folder), identity=identity)
+    keeper = CheckpointPolicy(CheckpointFolder(folder), identity=identity)
     train(split, settings, device=device, on_record=on_record, keeper=keeper)
 
 A training given the same folder again goes on from the newest good checkpoint and ends, on the CPU,
@@ -19,10 +19,10 @@ from typing import Any
 from cfmodel.errors import CheckpointError
 from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.resuming.checkpoints import CheckpointFolder, State
-from cfmodel.training.resuming.record_replay import RecordLog
+from cfmodel.training.resuming.record_replay import RecordReplay
 
 
-class Keeper:
+class CheckpointPolicy:
     """Keeps the state a training would go on from.
 
     Args:
@@ -48,7 +48,7 @@ class Keeper:
     ) -> None:
         self._folder, self._identity = folder, dict(identity or {})
         self._every, self._most_share = every_seconds, most_share
-        self.log = RecordLog(lambda _: None, keeping=False)
+        self.log = RecordReplay(lambda _: None, keeping=False)
         self._next = time.monotonic() + every_seconds
         self._written: State | None = None
         self.last: State | None = None
@@ -78,11 +78,11 @@ class Keeper:
         Raises:
             CheckpointError: The checkpoint is of another training, or of another format.
         """
-        self.log = RecordLog(on_record, keeping=self._folder is not None)
+        self.log = RecordReplay(on_record, keeping=self._folder is not None)
         found = self._folder.newest() if self._folder is not None else None
         if found is not None:
             self._require_same(found["identity"])
-            self.log.retell(found["records"])
+            self.log.replay(found["records"])
             self.last = self._written = found["training"]
             self.carried = found["training"]["carried"]
 

@@ -37,7 +37,7 @@ _FIELDS = "fields"
 _Pools = dict[str, list[np.ndarray]]
 
 
-class RecordLog:
+class RecordReplay:
     """An `on_record` that hands records on and keeps them, but for passing progress.
 
     Args:
@@ -87,7 +87,7 @@ class RecordLog:
         arrays = {kind: parts[0] for kind, parts in self._pools.items()}
         return {name: torch.from_numpy(array.copy()) for name, array in {_FIELDS: written, **arrays}.items()}
 
-    def retell(self, tensors: Mapping[str, Tensor]) -> None:
+    def replay(self, tensors: Mapping[str, Tensor]) -> None:
         """Hand on all that `tensors` once returned, in the order it was told, and go on from there."""
         for record in unpacked(tensors):
             self(record)
@@ -120,14 +120,14 @@ class RecordLog:
 
 def packed(records: Iterable[Any]) -> dict[str, Tensor]:
     """Return records as a few tensors, for a checkpoint."""
-    log = RecordLog(lambda _: None)
+    log = RecordReplay(lambda _: None)
     for record in records:
         log(record)
     return log.tensors()
 
 
 def unpacked(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
-    """Yield the records that `packed` or `RecordLog.tensors` packed, equal to the last bit."""
+    """Yield the records that `packed` or `RecordReplay.tensors` packed, equal to the last bit."""
     pools = {name: tensor.numpy() for name, tensor in tensors.items()}
     for entry in json.loads(pools[_FIELDS].tobytes()):
         kind = _KINDS[entry.pop("record")]

@@ -11,11 +11,12 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.gradients.measuring.probe import Probe
 from cfmodel.gradients.measuring.step_scalars import StepScalars
-from cfmodel.gradients.measuring.touched_rows import SIDES, side_of
 from cfmodel.model import CollaborativeFiltering
+from cfmodel.optimizer import BETA_1, BETA_2, EPSILON
+from cfmodel.tables import SIDES
 from cfmodel.training.batching.batches import Batches
 from cfmodel.training.devices import available_cores
-from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON, REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
+from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
 from cfmodel.training.engines.cpu import kernels
 from cfmodel.training.engines.cpu.grouping import (
     FIELDS,
@@ -27,10 +28,11 @@ from cfmodel.training.engines.cpu.grouping import (
     deal,
 )
 from cfmodel.training.engines.cpu.kernels import Constants, run_steps
-from cfmodel.training.engines.cpu.padded_tables import padded_side, table_view
-from cfmodel.training.engines.cpu.probe_view import Shown, shown
-from cfmodel.training.engines.cpu.thread_team import Crew
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.engines.cpu.padded_tables import padded_side, views_of
+from cfmodel.training.engines.cpu.probe_view import ProbeView, probe_view
+from cfmodel.training.engines.cpu.thread_team import ThreadTeam
+from cfmodel.training.engines.row_layout import TABLES, cannot_train
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, Floats, StepLog
 
@@ -47,46 +49,42 @@ class FusedEngine:
 
     Args:
         model: Untrained, or as it was saved; on the CPU, in float32 or float64.
-        train: N training ratings.
-        batches: How they are dealt into batches.
-        settings: Adam, schedule and clipping.
-        regularization: Weight of the penalty.
+        batches: How the training ratings are dealt into batches.
+        plan: What is learned from, Adam, schedule, penalty and clipping.
         threads: How many to train with; None: one a core. The result does not depend on it.
     """
 
     name = "fused"
 
     def __init__(
-        self,
-        model: CollaborativeFiltering,
-        train: RatingArrays,
-        batches: Batches,
-        *,
-        settings: TrainSettings,
-        regularization: float,
-        threads: int | None = None,
+        self, model: CollaborativeFiltering, batches: Batches, plan: TrainingPlan, *, threads: int | None = None
     ) -> None:
+        settings = plan.settings
         self.model, self.learning_rate = model, settings.learning_rate
         self._settings, self._batches = settings, batches
-        self._dtype = model.user_biases.weight.numpy(force=True).dtype
+        self._dtype = next(model.parameters()).numpy(force=True).dtype
         _compile(self._dtype)
-        self._crew = Crew(min(threads or available_cores(), batches.lanes))
+        self._team = ThreadTeam(min(threads or available_cores(), batches.lanes))
         # What is left for torch to do between the steps is too small to wake other threads for.
         self._torch_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         self._step = 0
-        self._cells = cells_of(train, batches, self._crew)
+        self._cells = cells_of(plan.train, batches, self._team)
         room = _Room.of(self._cells, batches)
         self._sides = {
             name: padded_side(model, name, groups, batches.lanes, self._dtype)
             for name, groups in zip(SIDES, room.groups, strict=True)
         }
-        dim = model.user_embeddings.embedding_dim
+        dim = model.embedding_dim
         self._moments = [
-            {name: table_view(getattr(self._sides[side_of(name)], moment), name, dim) for name in TABLES}
+            {
+                name: view
+                for side, padded in self._sides.items()
+                for name, view in views_of(getattr(padded, moment), side, dim).items()
+            }
             for moment in ("first", "second")
         ]
-        numbers = float(model.global_mean), regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
+        numbers = float(model.global_mean), plan.regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
         self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
         self._error = np.empty((batches.lanes, room.ratings), self._dtype)
@@ -101,6 +99,11 @@ class FusedEngine:
             )
         self._parts = np.empty((0, batches.lanes, FIELDS), np.int64)
         self._after, self._done, self._seen = NO_STEPS, 0, np.empty((0, kernels.COLUMNS))
+
+    @staticmethod
+    def cannot_train(model: type[CollaborativeFiltering]) -> str | None:
+        """Return why compiled steps cannot train a class of model; None where they can."""
+        return cannot_train(model)
 
     def run_epoch(
         self,
@@ -147,7 +150,7 @@ class FusedEngine:
         loss, squared_error, norm, coefficient = seen[:, : kernels.NORMS].T
         norms = seen[:, kernels.NORMS : kernels.NORMS + len(TABLES)]
         sizes = seen[:, kernels.SIZE].astype(np.int64)
-        return StepLog(sizes, loss, squared_error, norm, coefficient, norms, _scalars(seen)).after(self._after)
+        return StepLog(TABLES, sizes, loss, squared_error, norm, coefficient, norms, _scalars(seen)).after(self._after)
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are views of the engine's own."""
@@ -160,7 +163,7 @@ class FusedEngine:
 
     def close(self) -> None:
         """Let the threads end, let go of the ratings and give the model tables of its own."""
-        self._crew.close()
+        self._team.close()
         torch.set_num_threads(self._torch_threads)
         del self._cells, self._grouped, self._error
         unpack(self.model)
@@ -188,12 +191,12 @@ class FusedEngine:
         sizes = np.diff(self._batches.starts)[visit]
         batch = np.concatenate([self._batches.deal(epoch, cell, batches) for cell in visit.tolist()])
         self._parts = np.empty((batches, len(visit), FIELDS), np.int64)
-        self._crew.run(
+        self._team.run(
             deal, 1, len(visit), self._cells, visit, batch, np.cumsum(sizes) - sizes, *self._grouped, self._parts
         )
 
     def _run(self, steps: slice, stage: int, rates: Floats, seen: Floats) -> None:
-        self._crew.run(
+        self._team.run(
             run_steps,
             kernels.PHASES * (steps.stop - steps.start),
             kernels.CHUNKS * self._batches.lanes,
@@ -222,11 +225,11 @@ class FusedEngine:
 
     def _show(self, probe: Probe, step: int) -> None:
         with probe.timed():
-            seen = self._shown(step)
+            seen = self._probe_view(step)
         probe.before(seen.looked_up, seen.error, touched=seen.touched, gradients=seen.gradients)
 
-    def _shown(self, step: int) -> Shown:
-        return shown(self._parts[step], self._grouped, self._sides, self._error, dim=self._constants.dim)
+    def _probe_view(self, step: int) -> ProbeView:
+        return probe_view(self._parts[step], self._grouped, self._sides, self._error, dim=self._constants.dim)
 
     def _rates(self, epoch: int, steps: int, *, steps_before: int) -> Floats:
         """Return what each step of an epoch multiplies by, and its learning rate, shape (S, 3)."""
@@ -273,7 +276,10 @@ def _compile(dtype: Any) -> None:
     ratings = RatingArrays(rows, rows[::-1].copy(), np.ones(4, np.float32))
     batches = Batches(ratings, num_users=2, num_movies=2, batch_size=2, seed=0)
     model = CollaborativeFiltering(2, 2, 1).to(torch.from_numpy(np.empty(0, dtype)).dtype)
-    engine = FusedEngine(model, ratings, batches, settings=TrainSettings(), regularization=0.1, threads=1)
+    plan = TrainingPlan.of(
+        ratings, None, num_users=2, num_movies=2, settings=TrainSettings(), device=torch.device("cpu")
+    )
+    engine = FusedEngine(model, batches, plan, threads=1)
     engine.run_epoch(1, on_progress=lambda _: None)
-    engine._shown(0)
+    engine._probe_view(0)
     engine.close()

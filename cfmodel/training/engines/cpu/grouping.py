@@ -15,7 +15,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.system.compiled import compiled
 from cfmodel.training.batching.batches import Batches, cell_of, stretch_of
 from cfmodel.training.batching.shuffle import counting_sort
-from cfmodel.training.engines.cpu.thread_team import Crew, Phases, end, is_last, take, wait
+from cfmodel.training.engines.cpu.thread_team import Phases, ThreadTeam, end, is_last, take, wait
 
 #: What `parts` says of one lane's part of one batch: its groups of users and of movies, its ratings.
 USER_FIRST, USER_LAST, MOVIE_FIRST, MOVIE_LAST, FIRST, LAST = range(6)
@@ -60,7 +60,7 @@ class Cells(NamedTuple):
     parts: Parts
 
 
-def cells_of(train: RatingArrays, batches: Batches, crew: Crew) -> Cells:
+def cells_of(train: RatingArrays, batches: Batches, team: ThreadTeam) -> Cells:
     """Group the N training ratings within each cell of their batches; as `Batches.order` sorts them."""
     count, cells = len(train), len(batches.starts) - 1
     user_room, movie_room = (_room(batches.starts, side.largest) for side in (batches.users, batches.movies))
@@ -69,7 +69,7 @@ def cells_of(train: RatingArrays, batches: Batches, crew: Crew) -> Cells:
     parts = np.empty((cells, FIELDS), np.int64)
     # Each rating's user, cell by cell: wanted until the cells are grouped.
     user = np.empty(count, np.int32)
-    crew.run(
+    team.run(
         _group,
         2,
         max(cells, len(batches.stretches)),
@@ -99,7 +99,7 @@ def _group(
     phases: Phases, thread: int, given: Any, starts: Any, stretches: Any, users: Any, movies: Any,
     user: Any, by_user: Any, by_movie: Any, user_room: Any, movie_room: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Append each rating to its cell, a stretch after the other, then group each cell; for a crew, in two phases."""
+    """Append each rating to its cell, a stretch after the other, then group each cell; for a team, in two phases."""
     number = len(stretches)
     for turn in range(number):
         stretch = (thread + turn) % number
@@ -188,11 +188,11 @@ def _write_groups(rows: Any, cursor: Any, first: int, into: Any, group: int, par
 def deal(
     phases: Phases, thread: int, cells: Any, visit: Any, batch: Any, first: Any, by_user: Any, by_movie: Any, parts: Any
 ) -> None:
-    """Deal the cells of a visit into its batches, grouped again; for a crew, in one phase.
+    """Deal the cells of a visit into its batches, grouped again; for a team, in one phase.
 
     Args:
-        phases: The crew's.
-        thread: Which of the crew this is.
+        phases: The team's.
+        thread: Which of the team this is.
         cells: All ratings, grouped within each cell: by user, by movie, and what is where.
         visit: The cells, shape (L,).
         batch: Batch of each rating of the visit, cell after cell, shape (n,).

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cfmodel.optimizer import clip_coefficient
 from cfmodel.system.compiled import compiled
 from cfmodel.training.engines.cpu.grouping import FIRST, LAST, MOVIE_FIRST, MOVIE_LAST, USER_FIRST, USER_LAST
 from cfmodel.training.engines.cpu.intrinsics import CACHE_LINE, fetch
@@ -31,11 +32,12 @@ COLUMNS = 14
 #: So many rows ahead are fetched from memory: about as long as that takes, their forerunners are worked on.
 _AHEAD = 4
 
+_clip_coefficient = compiled()(clip_coefficient)
 #: Sums may be reordered and multiplications fused; a value that is not finite stays what it is.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-class Side(NamedTuple):
+class PaddedSide(NamedTuple):
     """One side's tables, each row padded.
 
     Attributes:
@@ -74,11 +76,11 @@ def run_steps(
     phases: Any, thread: int, first: int, last: int, stage: int, at: Any, by_user: Any, by_movie: Any,
     user: Any, movie: Any, error: Any, sums: Any, rates: Any, constants: Any, log: Any,
 ) -> None:  # fmt: skip
-    """Do steps [first, last) of a visit; for a crew.
+    """Do steps [first, last) of a visit; for a team.
 
     Args:
-        phases: The crew's, 2 a step, of `CHUNKS` chunks for each lane.
-        thread: Which of the crew this is.
+        phases: The team's, 2 a step, of `CHUNKS` chunks for each lane.
+        thread: Which of the team this is.
         first: First batch of the visit to learn from.
         last: First one not to.
         stage: 0: all of a step; 1: its gradients alone; 2: the move that follows them.
@@ -275,7 +277,7 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
             largest = sums[lane, 0, 4]
             log[LARGEST_USER], log[LARGEST_MOVIE] = sums[lane, 0, 5], sums[lane, 0, 6]
     total = 0.0
-    for table in range(NORMS, NORMS + 4):
+    for table in range(NORMS, LARGEST):
         log[table] *= 4.0 / size / size
         total += log[table]
         log[table] = np.sqrt(log[table])
@@ -285,7 +287,7 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
     log[LOSS] = log[SQUARED_ERROR] + numbers[1] * pulls / size
     log[LARGEST] = largest
     log[TOTAL] = total
-    log[COEFFICIENT] = min(1.0, numbers[5] / (total + 1e-6)) if total == total else total
+    log[COEFFICIENT] = _clip_coefficient(total, numbers[5])
 
 
 @compiled(fastmath=_FAST)

@@ -1,4 +1,4 @@
-"""How the fused engine keeps tables: each row padded, embedding and bias side by side."""
+"""The tables of the compiled engine: each row padded, laid out as `row_layout` has it."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.engines.cpu.kernels import Side
-from cfmodel.training.engines.row_layout import bias_column, table_part
+from cfmodel.tables import Side
+from cfmodel.training.engines.cpu.kernels import PaddedSide
+from cfmodel.training.engines.row_layout import bias_column, table_parts
 
 #: Bytes of a cache line, where rows begin.
 _ALIGNMENT = 64
@@ -16,25 +17,21 @@ _ALIGNMENT = 64
 _LANES = 8
 
 
-def padded_side(model: CollaborativeFiltering, name: str, groups: int, lanes: int, dtype: Any) -> Side:
+def padded_side(model: CollaborativeFiltering, side: Side, groups: int, lanes: int, dtype: Any) -> PaddedSide:
     """Move one side's tables into padded rows, of which they become views; each lane has room for so many groups."""
-    embeddings, biases = (
-        model.get_submodule(f"{name}_{kind}").get_parameter("weight") for kind in ("embeddings", "biases")
-    )
-    rows, dim = embeddings.shape
+    tables, rows, dim = model.weights(), model.num_rows[side], model.embedding_dim
     width = -(-(dim + 2) // _LANES) * _LANES
     weights, first, second = (_zeros(rows, width, dtype) for _ in range(3))
-    bias = bias_column(name, dim)
-    weights[:, :dim], weights[:, bias] = embeddings.numpy(force=True), biases.numpy(force=True)[:, 0]
-    weights[:, 2 * dim + 1 - bias] = 1
-    embeddings.data, biases.data = (table_view(weights, f"{name}_{kind}", dim) for kind in ("embeddings", "biases"))
+    for name, view in views_of(weights, side, dim).items():
+        tables[name].data = view.copy_(tables[name].detach())
+    weights[:, 2 * dim + 1 - bias_column(side, dim)] = 1
     gradient = _zeros(groups * lanes + 1, width, dtype)
-    return Side(weights, first, second, gradient, np.arange(lanes) * groups, np.full(rows, -1, np.int32))
+    return PaddedSide(weights, first, second, gradient, np.arange(lanes) * groups, np.full(rows, -1, np.int32))
 
 
-def table_view(rows: Any, name: str, dim: int) -> Tensor:
-    """Return a table's part of padded rows, shape (rows, K) or (rows, 1), sharing their memory."""
-    return table_part(torch.from_numpy(rows), name, dim)
+def views_of(rows: Any, side: Side, dim: int) -> dict[str, Tensor]:
+    """Return a side's tables as parts of padded rows, by name, sharing their memory."""
+    return table_parts(torch.from_numpy(rows), side, dim)
 
 
 def _zeros(rows: int, width: int, dtype: Any) -> Any:

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.measuring.touched_rows import SIDES, TouchedRows, side_of
+from cfmodel.gradients.measuring.touched_rows import TouchedRows
 from cfmodel.system.compiled import compiled
+from cfmodel.tables import SIDES, Side
 from cfmodel.training.engines.cpu.grouping import FIRST, MOVIE_FIRST, USER_FIRST, Grouped, Parts
-from cfmodel.training.engines.cpu.kernels import Side
-from cfmodel.training.engines.cpu.padded_tables import table_view
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.engines.cpu.kernels import PaddedSide
+from cfmodel.training.engines.cpu.padded_tables import views_of
 
 
-class Shown(NamedTuple):
+class ProbeView(NamedTuple):
     """A step before its gradients are clipped.
 
     Attributes:
@@ -30,7 +30,9 @@ class Shown(NamedTuple):
     gradients: dict[str, Tensor]
 
 
-def shown(parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[str, Side], error: Any, *, dim: int) -> Shown:
+def probe_view(
+    parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[Side, PaddedSide], error: Any, *, dim: int
+) -> ProbeView:
     """Gather a step.
 
     Args:
@@ -52,11 +54,11 @@ def shown(parts: Parts, grouped: tuple[Grouped, Grouped], sides: dict[str, Side]
         _gather(parts, field, groups.rows, groups.starts, side.gradient, side.first_gradient, scale,
                 rows, lookups, found)  # fmt: skip
         touched[name] = TouchedRows(torch.from_numpy(rows), torch.from_numpy(lookups), None, number)
-        gradients |= {table: table_view(found, table, dim) for table in TABLES if side_of(table) == name}
+        gradients |= views_of(found, name, dim)
     users, movies, errors = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, error.dtype)
     _line_up(parts, grouped[0], error, users, movies, errors)
     index = {"user": torch.from_numpy(users), "movie": torch.from_numpy(movies)}
-    return Shown(index, torch.from_numpy(errors), touched, gradients)
+    return ProbeView(index, torch.from_numpy(errors), touched, gradients)
 
 
 @compiled()

@@ -40,7 +40,7 @@ class Phases(NamedTuple):
         return cls(np.zeros((number, chunks), np.int64), np.zeros(number, np.int64), np.zeros(1, np.int64))
 
 
-class Crew:
+class ThreadTeam:
     """Calls a compiled function that releases the interpreter in several threads.
 
     Args:

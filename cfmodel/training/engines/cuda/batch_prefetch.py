@@ -22,7 +22,7 @@ class DealtEpoch(NamedTuple):
     sizes: list[int]
 
 
-class DealtAhead:
+class BatchPrefetch:
     """Deals the epochs after the one that is asked for, so that the device need not wait for them.
 
     Args:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cfmodel.optimizer import clip_coefficient_of
 from cfmodel.training.engines.cuda.device_epoch import Batch, DeviceEpoch
 from cfmodel.training.engines.cuda.packed_adam import PackedAdam
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
-from cfmodel.training.epoch_records import TABLES
 
 
 class Differentiated(NamedTuple):
@@ -116,10 +116,9 @@ class ClosedFormStep:
 
     def _norms(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the norm of each table's gradient, that of all and the coefficient; see `clip_gradients`."""
-        views = [self._tables.view(self._gradient, name) for name in TABLES]
-        norms = torch.stack([torch.linalg.vector_norm(view) for view in views])
+        norms = torch.stack([torch.linalg.vector_norm(view) for view in self._tables.views(self._gradient).values()])
         total = torch.linalg.vector_norm(norms)
-        return norms, total, (self._max_grad_norm / (total + 1e-6)).clamp(max=1.0)
+        return norms, total, clip_coefficient_of(total, self._max_grad_norm)
 
     def _seen(
         self, batch: Batch, error: Tensor, share: Tensor, total: Tensor, coefficient: Tensor

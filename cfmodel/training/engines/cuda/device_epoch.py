@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cfmodel.gradients.measuring.step_scalars import StepScalars
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.engines.row_layout import TABLES
 from cfmodel.training.step_log import StepLog
 
 
@@ -104,4 +104,4 @@ class DeviceEpoch:
         users_touched, movies_touched = places[:, 1:].T.cpu().numpy().copy()
         touched = {"user": users_touched, "movie": movies_touched}
         scalars = StepScalars(largest, user, movie - self._num_users, touched)
-        return StepLog(np.array(sizes), loss, squared_error, total, coefficient, seen[:, 5:], scalars)
+        return StepLog(TABLES, np.array(sizes), loss, squared_error, total, coefficient, seen[:, 5:], scalars)

@@ -4,20 +4,21 @@ import torch
 from torch import Tensor
 
 from cfmodel.config import TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.gradients.measuring.probe import Probe
-from cfmodel.gradients.measuring.touched_rows import SIDES, TouchedRows, side_of
+from cfmodel.gradients.measuring.touched_rows import TouchedRows
 from cfmodel.model import CollaborativeFiltering
+from cfmodel.tables import SIDES
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
-from cfmodel.training.engines.cuda.batch_prefetch import DealtAhead
+from cfmodel.training.engines.cuda.batch_prefetch import BatchPrefetch
 from cfmodel.training.engines.cuda.closed_form import ClosedFormStep, Differentiated
 from cfmodel.training.engines.cuda.device_epoch import DeviceEpoch
 from cfmodel.training.engines.cuda.packed_adam import AdamOnAllRows, AdamOnTouchedRows, PackedAdam
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
 from cfmodel.training.engines.cuda.step_graph import StepGraph
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.training.engines.row_layout import cannot_train, table_parts
+from cfmodel.training.plan import TrainingPlan
 from cfmodel.training.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, StepLog
 
@@ -30,23 +31,14 @@ class CudaEngine:
 
     Args:
         model: Untrained, or as it was saved; on any device.
-        train: N training ratings.
-        batches: How they are dealt into batches.
-        settings: Adam, schedule and clipping.
-        regularization: Weight of the penalty.
+        batches: How the training ratings are dealt into batches.
+        plan: What is learned from, Adam, schedule, penalty and clipping.
     """
 
     name = "fused"
 
-    def __init__(
-        self,
-        model: CollaborativeFiltering,
-        train: RatingArrays,
-        batches: Batches,
-        *,
-        settings: TrainSettings,
-        regularization: float,
-    ) -> None:
+    def __init__(self, model: CollaborativeFiltering, batches: Batches, plan: TrainingPlan) -> None:
+        settings = plan.settings
         self.model, self.learning_rate = model, settings.learning_rate
         self._settings, self._steps = settings, 0
         device = model.global_mean.device
@@ -54,7 +46,7 @@ class CudaEngine:
         self._gradient = torch.zeros_like(tables.weight)
         self._adam = adam_of(tables.weight, self._gradient, settings)
         self._epoch = DeviceEpoch(
-            DeviceRatings.of(train, device)[torch.from_numpy(batches.order()).to(device)],
+            DeviceRatings.of(plan.train, device)[torch.from_numpy(batches.order()).to(device)],
             num_users=tables.num_users,
             steps=batches.steps,
             dtype=tables.weight.dtype,
@@ -65,13 +57,18 @@ class CudaEngine:
             self._adam,
             gradient=self._gradient,
             global_mean=model.global_mean,
-            regularization=regularization,
+            regularization=plan.regularization,
             max_grad_norm=settings.max_grad_norm,
         )
         self._graph = StepGraph(self._step.run, device)
         self._after, self._done = NO_STEPS, 0
         self._sizes: list[int] = []
-        self._dealt = DealtAhead(batches, epochs=settings.epochs, pinned=device.type == "cuda")
+        self._dealt = BatchPrefetch(batches, epochs=settings.epochs, pinned=device.type == "cuda")
+
+    @staticmethod
+    def cannot_train(model: type[CollaborativeFiltering]) -> str | None:
+        """Return why compiled steps cannot train a class of model; None where they can."""
+        return cannot_train(model)
 
     def run_epoch(
         self,
@@ -104,11 +101,7 @@ class CudaEngine:
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are views of the engine's own."""
-        first, second = (
-            {name: self._tables.view(moments, name) for name in TABLES}
-            for moments in (self._adam.first, self._adam.second)
-        )
-        return AdamState(self._steps, first, second)
+        return AdamState(self._steps, self._tables.views(self._adam.first), self._tables.views(self._adam.second))
 
     def resume(self, state: AdamState) -> None:
         """Go on from a state that `adam` returned; the model's tables are set already."""
@@ -164,10 +157,11 @@ class CudaEngine:
         with probe.timed():
             rows, tables = step.batch.rows[:, :size], self._tables
             index = {"user": rows[0], "movie": rows[1] - tables.num_users}
-            touched = {
-                side: TouchedRows.of(index[side], len(tables.view(tables.weight, f"{side}_biases"))) for side in SIDES
+            touched: dict[str, TouchedRows] = {
+                side: TouchedRows.of(index[side], self.model.num_rows[side]) for side in SIDES
             }
-            gradients = {name: touched[side_of(name)].take(tables.view(self._gradient, name)) for name in TABLES}
+            parts = {side: table_parts(tables.rows(self._gradient, side), side, tables.dim) for side in SIDES}
+            gradients = {name: touched[side].take(part) for side in SIDES for name, part in parts[side].items()}
         probe.before(index, step.error[:size], touched=touched, gradients=gradients)
 
     def _make_room(self, largest: int) -> None:

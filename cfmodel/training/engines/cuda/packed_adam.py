@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from cfmodel.training.engines.base import BETA_1, BETA_2, EPSILON
+from cfmodel.optimizer import BETA_1, BETA_2, EPSILON
 
 
 class PackedAdam(Protocol):

@@ -1,12 +1,11 @@
-"""The four tables as one tensor, so that a step looks up, adds up and moves rows of a single table."""
+"""All tables as one tensor, so that a step looks up, adds up and moves rows of a single table."""
 
 import torch
 from torch import Tensor
 
-from cfmodel.gradients.measuring.touched_rows import side_of
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.training.engines.row_layout import table_part
-from cfmodel.training.epoch_records import TABLES
+from cfmodel.tables import SIDES, Side
+from cfmodel.training.engines.row_layout import table_parts
 
 #: Rows are padded to a multiple of so many numbers: 16 bytes in float32, what a GPU's thread reads at once.
 _LANES = 4
@@ -18,7 +17,7 @@ class PackedTables:
         a user's row     embedding, bias, 1, 0 ...
         a movie's row    embedding, 1, bias, 0 ...
 
-    The dot product of two such rows is the prediction less the global mean. Users come first.
+    See `row_layout`. Users come first.
 
     Args:
         model: Its tables are moved here.
@@ -31,20 +30,24 @@ class PackedTables:
 
     @torch.no_grad()
     def __init__(self, model: CollaborativeFiltering) -> None:
-        users, movies = model.user_embeddings.weight.detach(), model.movie_embeddings.weight.detach()
-        self.num_users, self.dim = users.shape
+        weights = model.weights()
+        self.num_users, self.dim = model.num_rows["user"], model.embedding_dim
         width = -(-(self.dim + 2) // _LANES) * _LANES
-        self.weight = users.new_zeros(len(users) + len(movies), width)
+        some = next(iter(weights.values()))
+        self.weight = some.detach().new_zeros(sum(model.num_rows.values()), width)
         for constant in self.constants(self.weight):
             constant.fill_(1.0)
-        for name in TABLES:
-            table = model.get_submodule(name).get_parameter("weight")
-            table.data = self.view(self.weight, name).copy_(table.detach())
+        for name, view in self.views(self.weight).items():
+            weights[name].data = view.copy_(weights[name].detach())
 
-    def view(self, packed: Tensor, name: str) -> Tensor:
-        """Return one table's part of a tensor packed like `weight`, (rows, K) or (rows, 1), sharing its memory."""
-        rows = packed[: self.num_users] if side_of(name) == "user" else packed[self.num_users :]
-        return table_part(rows, name, self.dim)
+    def rows(self, packed: Tensor, side: Side) -> Tensor:
+        """Return a side's rows of a tensor packed like `weight`, sharing its memory."""
+        return packed[: self.num_users] if side == "user" else packed[self.num_users :]
+
+    def views(self, packed: Tensor) -> dict[str, Tensor]:
+        """Return each table's part of a tensor packed like `weight`, (rows, K) or (rows, 1), sharing its memory."""
+        parts = (table_parts(self.rows(packed, side), side, self.dim) for side in SIDES)
+        return {name: part for of_side in parts for name, part in of_side.items()}
 
     def embeddings(self, packed: Tensor) -> Tensor:
         """Return the embeddings of users and movies alike, shape (U + M, K), sharing the tensor's memory."""
