@@ -10,7 +10,7 @@ import pytest
 from histories import history
 
 from cfmodel.errors import DigestError
-from cfmodel.gradients.recording.archive import HISTOGRAM_SCHEMA, archived, bucket_bounds, read_archive, write_archive
+from cfmodel.gradients.recording.archive import HISTOGRAM_SCHEMA, archived, bucket_edges, read_archive, write_archive
 from cfmodel.gradients.recording.gradient_records import StepSample
 
 
@@ -62,11 +62,11 @@ def test_the_histogram_file_has_a_row_per_step_table_kind_and_filled_bucket(fold
 def test_the_edges_of_a_bucket_hold_its_values() -> None:
     values = np.array([1.0, 1.999, -1.0, 0.3, -1e-20, 3e38, -3e38, 1e-40], np.float32)
     buckets = values.view(np.uint32) >> 23
-    low, high = bucket_bounds()[buckets].T
+    low, high = bucket_edges()[buckets].T
     assert ((low <= values) & (values <= high)).all()
-    assert bucket_bounds()[127].tolist() == [1.0, 2.0]
-    assert bucket_bounds()[127 + 256].tolist() == [-2.0, -1.0]
-    assert np.isnan(bucket_bounds()[[255, 511]]).all()
+    assert bucket_edges()[127].tolist() == [1.0, 2.0]
+    assert bucket_edges()[127 + 256].tolist() == [-2.0, -1.0]
+    assert np.isnan(bucket_edges()[[255, 511]]).all()
 
 
 def test_numbers_that_are_not_finite_survive(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from cfmodel.gradients.recording.gradient_records import TABLES, TableSample
 from cfmodel.gradients.report.comparison import (
     MOST_RUNS,
     ComparedRun,
-    Comparison,
-    as_json,
+    RunComparison,
     best_runs,
+    comparison_json,
     norm_curve,
     summary_rows,
 )
@@ -86,7 +86,7 @@ def test_a_page_has_no_numbers_where_a_run_was_not_looked_at() -> None:
     one, other = run(1), run(2)
     assert other.history
     early = replace(other, history=replace(other.history, samples=other.history.samples[:1]))
-    page = comparison_page(Comparison((one, early)))
+    page = comparison_page(RunComparison((one, early)))
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert found
     pair = json.loads(found[1])["tables"]["user_biases"]["others"][0]
@@ -97,7 +97,7 @@ def test_a_page_has_no_numbers_where_a_run_was_not_looked_at() -> None:
 
 def test_a_run_is_not_apart_from_itself_and_larger_gradients_are() -> None:
     one, larger = run(1), run(2, scale=64.0)
-    comparison = Comparison((one, replace(one, run_id="f" * 32), larger))
+    comparison = RunComparison((one, replace(one, run_id="f" * 32), larger))
     alike, apart = comparison.differences("user_embeddings")
     assert alike.distance.max() == 0
     assert apart.distance.min() > 0.8
@@ -106,7 +106,7 @@ def test_a_run_is_not_apart_from_itself_and_larger_gradients_are() -> None:
 
 def test_only_settings_that_differ_are_listed_and_missing_ones_say_so() -> None:
     one, other = run(1, source="synthetic"), run(2, source="synthetic", new="5")
-    assert Comparison((one, other)).settings() == [["new", "not set", "5"]]
+    assert RunComparison((one, other)).settings() == [["new", "not set", "5"]]
 
 
 def test_the_best_metric_is_set_off_where_best_means_something() -> None:
@@ -119,13 +119,13 @@ def test_the_best_metric_is_set_off_where_best_means_something() -> None:
 
 def test_runs_over_different_ratings_are_not_compared_in_silence() -> None:
     one, other = replace(run(1), split_digest="a" * 64), replace(run(2, scale=2.0), split_digest="b" * 64)
-    apart = Comparison((one, other))
+    apart = RunComparison((one, other))
     assert "different ratings (digests of the split: base aaaaaaaaaaaa, run 2 bbbbbbbbbbbb)" in (
         apart.data_note() or ""
     )
     assert "on different rows" in comparison_page(apart)
-    assert json.loads(as_json(apart))["same_data"] is False
-    together = Comparison((one, replace(other, split_digest="a" * 64)))
+    assert json.loads(comparison_json(apart))["same_data"] is False
+    together = RunComparison((one, replace(other, split_digest="a" * 64)))
     assert together.data_note() is None
     assert "on different rows" not in comparison_page(together)
     assert comparison_page(together).count("<td class=best>") > comparison_page(apart).count("<td class=best>") == 0
@@ -139,7 +139,7 @@ def test_norms_are_medians_by_progress() -> None:
 
 
 def test_the_short_table_has_settings_errors_and_distances() -> None:
-    found = summary_rows(Comparison((run(1), run(2, scale=2.0, epochs=3))))
+    found = summary_rows(RunComparison((run(1), run(2, scale=2.0, epochs=3))))
     rows = {name: values for name, *values in found}
     assert rows["train.epochs"] == ["2", "3"]
     assert rows["test/rmse"] == ["1", "1.1"]
@@ -147,7 +147,7 @@ def test_the_short_table_has_settings_errors_and_distances() -> None:
 
 
 def test_runs_that_were_not_watched_are_compared_without_gradients() -> None:
-    comparison = Comparison((run(1), replace(run(2), history=None)))
+    comparison = RunComparison((run(1), replace(run(2), history=None)))
     page = comparison_page(comparison)
     assert "Without a record: run-2" in page
     assert not any(name.startswith("gradients apart") for name, *_ in summary_rows(comparison))
@@ -155,18 +155,18 @@ def test_runs_that_were_not_watched_are_compared_without_gradients() -> None:
 
 def test_the_largest_comparison_stays_below_the_bound_of_a_page() -> None:
     runs = [run(number, scale=float(number), epochs=10) for number in range(1, MOST_RUNS + 1)]
-    assert len(comparison_page(Comparison(tuple(runs))).encode()) < LARGEST_PAGE
+    assert len(comparison_page(RunComparison(tuple(runs))).encode()) < LARGEST_PAGE
 
 
 def test_no_name_or_setting_becomes_part_of_the_page() -> None:
     nasty = "</script><img src=x onerror=alert(1)>"
-    page = comparison_page(Comparison((run(1, source=nasty), replace(run(2), name=nasty))))
+    page = comparison_page(RunComparison((run(1, source=nasty), replace(run(2), name=nasty))))
     assert "<img" not in page
     assert page.count("<script") == 2
 
 
 def test_the_numbers_are_json() -> None:
-    found = json.loads(as_json(Comparison((run(1), run(2)))))
+    found = json.loads(comparison_json(RunComparison((run(1), run(2)))))
     assert found["metrics"]["test/rmse"] == [1.0, 1.0]
 
 
@@ -177,4 +177,4 @@ def test_the_numbers_are_json() -> None:
 def test_too_few_too_many_and_repeated_runs_are_refused(runs: list[int], words: str) -> None:
     one = replace(run(1), history=None)
     with pytest.raises(ConfigError, match=words):
-        Comparison(tuple(replace(one, run_id=str(number)) for number in runs))
+        RunComparison(tuple(replace(one, run_id=str(number)) for number in runs))

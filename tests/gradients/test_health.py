@@ -13,7 +13,7 @@ from histories import history
 from cfmodel.config import HealthSettings
 from cfmodel.errors import UnhealthyError
 from cfmodel.gradients.health.early_stop import HealthWatch
-from cfmodel.gradients.health.judge import THRESHOLDS, judge
+from cfmodel.gradients.health.judge import THRESHOLDS, judge_health
 from cfmodel.gradients.health.rules.catalogue import RULES
 from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import HealthReport, Verdict
@@ -26,7 +26,7 @@ Change = Callable[[Any], Any]
 def judged(kind: type | None = None, change: Change | None = None) -> HealthReport:
     """Judge a sound made-up history in which every record of one kind was changed."""
     records = history(refit=False)
-    return judge(
+    return judge_health(
         GradientHistory.of(change(one) if change and kind and isinstance(one, kind) else one for one in records)
     )
 
@@ -50,7 +50,7 @@ def test_a_history_with_nothing_wrong_is_healthy() -> None:
 
 
 def test_a_history_without_records_is_healthy() -> None:
-    assert judge(GradientHistory.of([])).verdicts == ()
+    assert judge_health(GradientHistory.of([])).verdicts == ()
 
 
 def test_every_rule_has_a_remedy_and_every_textbook_word_is_used() -> None:
@@ -85,7 +85,7 @@ def test_a_trained_start_spreads_without_being_too_large() -> None:
         replace(one, prediction_std=0.5 * one.rating_std, rating_std=2.0) if isinstance(one, InitialRecord) else one
         for one in history(refit=False)
     ]
-    assert "initialisation_too_large" not in {one.rule for one in judge(GradientHistory.of(records)).verdicts}
+    assert "initialisation_too_large" not in {one.rule for one in judge_health(GradientHistory.of(records)).verdicts}
 
 
 def test_a_table_without_a_gradient_from_the_start_is_dead() -> None:
@@ -114,7 +114,7 @@ def test_ids_are_those_of_the_source() -> None:
         table("movie_embeddings", dead_rows=30, dead_row_examples=(2,))(one) if isinstance(one, EpochGradients) else one
         for one in history(refit=False)
     ]
-    report = judge(GradientHistory.of(records), ids=lambda name, row: f"{name[0]}{row * 100}")
+    report = judge_health(GradientHistory.of(records), ids=lambda name, row: f"{name[0]}{row * 100}")
     assert report.verdicts[0].ids == ("movie m200",)
 
 
@@ -144,7 +144,7 @@ def test_steps_too_small_to_get_anywhere_mean_the_learning_rate_is_too_low() -> 
         else one
         for one in history(refit=False)
     ]
-    first = judge(GradientHistory.of(records)).first
+    first = judge_health(GradientHistory.of(records)).first
     assert first is not None
     assert (first.rule, first.severity, first.words) == ("learning_rate_too_low", "warning", ("vanishing",))
 
@@ -205,7 +205,7 @@ def test_a_shared_vector_is_a_fault_where_a_mean_was_left_to_learn(first_error: 
             return replace(one, mean_squared_error=np.r_[first_error, one.mean_squared_error[1:]])
         return leak(one) if isinstance(one, EpochGradients) else one
 
-    verdicts = {one.rule: one for one in judge(GradientHistory.of(map(change, history(refit=False)))).verdicts}
+    verdicts = {one.rule: one for one in judge_health(GradientHistory.of(map(change, history(refit=False)))).verdicts}
     assert (verdicts["mean_leak"].severity, verdicts["mean_leak"].table) == (severity, "movie_embeddings")
 
 
@@ -248,7 +248,7 @@ def test_tastes_that_explain_nothing_add_nothing() -> None:
         else one
         for one in history(refit=False)
     ]
-    first = judge(GradientHistory.of(records)).first
+    first = judge_health(GradientHistory.of(records)).first
     assert first is not None
     assert (first.rule, first.severity) == ("embeddings_add_nothing", "warning")
 
@@ -263,7 +263,7 @@ def test_a_cause_is_at_least_as_severe_as_what_follows_and_stands_above_it() -> 
             return far_rating(one, (1, 2, 3))
         return replace(one, val_rmse=(1.2,)) if isinstance(one, Outcome) else one
 
-    verdicts = judge(GradientHistory.of(map(change, history(refit=False)))).verdicts
+    verdicts = judge_health(GradientHistory.of(map(change, history(refit=False)))).verdicts
     assert [verdict.rule for verdict in verdicts[:2]] == ["outlier_labels", "no_signal"]
     assert verdicts[0].severity == "error"
 

@@ -71,7 +71,7 @@ def test_each_step_looked_at_has_a_column_of_its_own_however_early_it_lies(show:
     records = [record for record in history(epochs=6, every=1) if not isinstance(record, StepSample) or record.step < 4]
     viewer = show(gradient_report(records, HealthReport(()), title="Early", facts={}))
     frame = viewer.framed()
-    assert "3 of 384 steps are shown, one column each: the last is step 3." in frame.inner_text("#sampled")
+    assert "3 of 384 steps are shown, one column each; the last is step 3." in frame.inner_text("#sampled")
     frame.eval_on_selector("#user_biases", "(part) => part.scrollIntoView()")
     canvas = frame.locator("#user_biases-heat .chart canvas").bounding_box()
     assert canvas

@@ -11,7 +11,7 @@ from cfmodel.gradients.health.rules.catalogue import RULES
 from cfmodel.gradients.health.verdicts import HealthReport, Verdict
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import TABLES
-from cfmodel.gradients.report.epoch_images import epoch_images, shares, shown_epochs
+from cfmodel.gradients.report.epoch_images import axis_shares, epoch_images, shown_epochs
 from cfmodel.gradients.report.page import LARGEST_PAGE
 from cfmodel.gradients.report.page_data import (
     MOST_POINTS,
@@ -184,6 +184,6 @@ def test_pictures_are_made_of_few_epochs_or_of_powers_of_two_and_the_last() -> N
 
 
 def test_pictures_count_what_lies_beyond_their_axis_in_the_last_bar() -> None:
-    share = shares(bucket(np.array([1e6, -1e6, 1.0, 0.0])))
+    share = axis_shares(bucket(np.array([1e6, -1e6, 1.0, 0.0])))
     assert [share[0], share[-1], share[len(share) // 2]] == [0.25, 0.25, 0.25]
     assert share.sum() == 1
