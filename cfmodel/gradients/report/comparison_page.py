@@ -78,7 +78,7 @@ def _number(value: float | None) -> str:
 
 def _no_gradients(comparison: RunComparison) -> str:
     unwatched = [run.label for run in comparison.runs if run not in comparison.watched]
-    reason = "The gradients of these runs are those of different tables."
+    reason = "The models of these runs have no table in common."
     if len(comparison.watched) < 2:
         reason = f"Fewer than two of these runs recorded their gradients. Without a record: {', '.join(unwatched)}."
     return f'<section id="histograms" tabindex="-1"><h2>Gradients</h2><p>{escape(reason)}</p></section>'

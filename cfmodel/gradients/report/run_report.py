@@ -122,7 +122,7 @@ def _about(history: GradientHistory) -> str:
         f"of the ratings {_number(start.rating_std)}."
     )
     if cost is not None:
-        every = f", and every {cost.sample_every:,}th" if cost.sample_every <= history.num_steps else ""
+        every = f", and one step in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
         text += (
             f" Norms, loss and largest error were recorded at all {history.num_steps:,} steps; {cost.samples:,} steps "
             f"were sampled for the other pictures: 1, 4, 16, the last of epochs 1, 2, 4, 8 ... and of the last "
