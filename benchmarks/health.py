@@ -24,7 +24,7 @@ from faults import CLEAR, FAULTS, HEALTHY
 from machine import describe_machine
 from trainings import DEVELOPMENT, REPORTING, Training, observe, training_on
 
-from cfmodel.gradients.health.judge import THRESHOLDS, judge
+from cfmodel.gradients.health.judge import THRESHOLDS, judge_health
 from cfmodel.gradients.health.rules.catalogue import RULES
 
 SETS = {"development": (DEVELOPMENT, 100), "reporting": (REPORTING, 200)}
@@ -72,7 +72,7 @@ def run(case: Case) -> Judged:
     torch.set_num_threads(1)
     started = time.perf_counter()
     history = observe(_training(case))
-    report = judge(history)
+    report = judge_health(history)
     return Judged(
         case,
         report.overall,

@@ -18,7 +18,7 @@ from cfmodel.data.splitting.split import split
 from cfmodel.gradients.health.verdicts import HealthReport
 from cfmodel.gradients.recording.archive import archived
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.report.comparison import ComparedRun, Comparison
+from cfmodel.gradients.report.comparison import ComparedRun, RunComparison
 from cfmodel.gradients.report.comparison_page import comparison_page
 from cfmodel.gradients.report.run_report import gradient_report
 from cfmodel.refs import SplitRef
@@ -87,7 +87,7 @@ def comparison() -> str:
         )
         for number, records in enumerate(made)
     ]
-    return comparison_page(Comparison(tuple(runs)))
+    return comparison_page(RunComparison(tuple(runs)))
 
 
 @pytest.fixture

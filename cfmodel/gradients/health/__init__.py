@@ -1,1 +1,1 @@
-"""Whether a training is healthy: rules, thresholds and verdicts."""
+"""Verdicts on a training's health, by rules with thresholds."""

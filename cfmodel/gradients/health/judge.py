@@ -1,4 +1,4 @@
-"""The judgement of a training: which rules found something, the likeliest cause first."""
+"""Judgement of a training: the findings of all rules, the likeliest cause first."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,31 +8,31 @@ from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import SEVERITIES, Finding, HealthReport, Verdict
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 
-#: The thresholds in use, and their defaults.
+#: The default thresholds.
 THRESHOLDS = Thresholds()
 
-#: Turns a table's name and a row number into the id as the source knows it.
+#: Returns the id in the source of a row of a side, such as `user`.
 IdOf = Callable[[str, int], str]
 
 
-def judge(
+def judge_health(
     history: GradientHistory,
     *,
     ids: IdOf | None = None,
     thresholds: Thresholds = THRESHOLDS,
     early: bool = False,
 ) -> HealthReport:
-    """Hold a training against every rule.
+    """Apply every rule to a training.
 
-    Verdicts are sorted by severity and, within one, by the order of `RULES`: causes before
-    consequences. A cause is at least as severe as what follows from it, so a warning that comes
-    with an error further down is raised to one and stays above it.
+    Verdicts are sorted by severity and then by the order of `RULES`: causes before consequences. A
+    cause is at least as severe as its consequences, so a warning that comes before an error in that
+    order becomes an error and stays above it.
 
     Args:
-        history: What the monitor saw, from the first step on.
-        ids: Turns rows into ids; without it rows are shown by number.
-        thresholds: What the measurements are held against.
-        early: Use only the rules that can be told while training goes on.
+        history: The monitor's records, from the first step on.
+        ids: Returns the ids of rows; None shows row numbers.
+        thresholds: What the measurements are compared with.
+        early: Apply only the rules that work during training.
     """
     found = [
         (rule, finding)
@@ -45,7 +45,7 @@ def judge(
 
 
 def _raised(found: Sequence[tuple[Rule, Finding]]) -> list[tuple[Rule, Finding]]:
-    """Raise warnings to errors where an error comes after them."""
+    """Turn warnings that an error comes after into errors."""
     last = max((place for place, (_, finding) in enumerate(found) if finding.severity == "error"), default=-1)
     return [
         (rule, replace(finding, severity="error") if place < last and finding.severity == "warning" else finding)
@@ -54,7 +54,7 @@ def _raised(found: Sequence[tuple[Rule, Finding]]) -> list[tuple[Rule, Finding]]
 
 
 def _first_of_each(found: Sequence[tuple[Rule, Finding]]) -> list[tuple[Rule, Finding]]:
-    """Keep the first finding of rules that share a name."""
+    """Keep only the first finding of rules that share a name."""
     seen: dict[str, tuple[Rule, Finding]] = {}
     for rule, finding in found:
         seen.setdefault(rule.name, (rule, finding))
@@ -71,7 +71,7 @@ def _verdict(rule: Rule, finding: Finding, ids: IdOf) -> Verdict:
         remedy=rule.remedy,
         first_step=finding.first_step,
         table=finding.table,
-        ids=tuple(f"{table.partition('_')[0]} {ids(table, row)}" for table, row in finding.rows),
+        ids=tuple(f"{side} {ids(side, row)}" for side, row in finding.rows),
         words=rule.words,
     )
 

@@ -1,15 +1,15 @@
-"""What a judgement of training's health says: frozen, plain, ready for JSON and for a table."""
+"""Findings, verdicts and health reports: frozen, and ready for JSON and for a table."""
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-#: `error`: the model is no good or cannot learn. `warning`: it is worse than it need be.
+#: `error`: the model is useless or cannot learn. `warning`: it is worse than it could be.
 #: `info`: worth knowing, and normal.
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
-#: What the textbook calls a gradient that grows without bound, shrinks to nothing, or is zero.
+#: The textbook's word for a gradient that grows without bound, shrinks to nothing, or is zero.
 Word = Literal["exploding", "vanishing", "dead"]
 
 HEALTHY = "healthy"
@@ -17,16 +17,16 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule found, in rows.
+    """What one rule found, with row numbers.
 
     Attributes:
         severity: How bad it is.
         value: What was measured.
-        threshold: What it was held against.
+        threshold: What the value was compared with.
         message: What was seen, in one sentence.
         first_step: Step at which it was first seen; 0 is before the first update.
-        table: The table it was seen in; None where it is the whole model.
-        rows: A few rows it is about, as pairs of table and row number.
+        table: The table it was seen in; None for the whole model.
+        rows: Examples of affected rows, as pairs of side and row number.
     """
 
     severity: Severity
@@ -40,19 +40,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule found, for a reader.
+    """What one rule found, with ids and a remedy, for a reader.
 
     Attributes:
         rule: Name of the rule.
         severity: How bad it is.
         value: What was measured.
-        threshold: What it was held against.
+        threshold: What the value was compared with.
         message: What was seen, in one sentence.
         remedy: What to do about it.
         first_step: Step at which it was first seen; 0 is before the first update.
-        table: The table it was seen in; None where it is the whole model.
-        ids: A few users or movies it is about, each as `user ID` or `movie ID`.
-        words: What the textbook calls it: exploding, vanishing, dead.
+        table: The table it was seen in; None for the whole model.
+        ids: Examples of affected rows, each as side and id, such as `user 42`.
+        words: The textbook's words for it: exploding, vanishing, dead.
     """
 
     rule: str
@@ -67,7 +67,7 @@ class Verdict:
     words: tuple[Word, ...]
 
     def sentence(self) -> str:
-        """Return the verdict as one line: what it is, what was seen, where, and what to do."""
+        """Return the verdict as one line: its rule, what was seen, examples, and what to do."""
         ids = f" ({', '.join(self.ids)})" if self.ids else ""
         words = f" [{', '.join(self.words)}]" if self.words else ""
         return f"{self.rule}{words}: {self.message}{ids}; {self.remedy}"
@@ -81,13 +81,13 @@ class HealthReport:
 
     @property
     def overall(self) -> str:
-        """The worst severity among errors and warnings, else `healthy`."""
+        """The worst severity among errors and warnings, or `healthy`."""
         worst = self.verdicts[0].severity if self.verdicts else "info"
         return HEALTHY if worst == "info" else worst
 
     @property
     def first(self) -> Verdict | None:
-        """The verdict to act on first; None where training is healthy."""
+        """The verdict to act on first; None if the training is healthy."""
         return None if self.overall == HEALTHY else self.verdicts[0]
 
     def as_tags(self) -> dict[str, str]:

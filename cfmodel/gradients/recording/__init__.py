@@ -1,1 +1,1 @@
-"""What was measured, as frozen records and as files."""
+"""Records of what the gradients did in a training, and the files that hold them."""

@@ -1,25 +1,25 @@
-"""What the monitor saw, on disk: two tables for any tool that reads Parquet, and the rest as JSON.
+"""Archive of the monitor's records: two Parquet files that other tools can read too, and the rest as JSON.
 
 `histograms.parquet`: one row per sampled step, table, kind and non-empty bucket.
 
     phase    text     fit or refit
     epoch    int32    number of the epoch, from 1
-    step     int64    number of the update, from 1 since the phase began
-    table    text     user_embeddings, user_biases, movie_embeddings or movie_biases
+    step     int64    number of the update, from 1 in each phase
+    table    text     name of the table
     kind     text     gradient: elements of the touched rows' gradients, before clipping;
                       row_norm: L2 norms of those rows
     bucket   int16    sign and exponent of the float32 value, its upper 9 bits: 0 to 511
-    low      float64  lower edge of the bucket: the bucket is [low, high) where values are positive,
-    high     float64  (low, high] where they are negative; NaN for infinities and NaN themselves
+    low      float64  edges of the bucket: [low, high) above zero, (low, high] below it;
+    high     float64  NaN for infinities and NaN
     count    int64    values in the bucket; counts of steps, epochs and runs add up
 
 `steps.parquet`: one row per update.
 
     phase, epoch, step, loss, mean_squared_error, largest_error, largest_error_user,
     largest_error_movie, total_norm, clip_coefficient, finite, and for each table
-    grad_norm/<table> (before clipping) and rows_touched/<table>; see `records.StepBlock`
+    grad_norm/<table> (before clipping) and rows_touched/<table>; see `gradient_records.StepBlock`
 
-`records.json`: every other record by its fields, see `records`; numbers that are not finite as text.
+`records.json`: every other record by its fields, see `gradient_records`; numbers that are not finite as text.
 """
 
 import json
@@ -34,9 +34,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.errors import DigestError
-from cfmodel.gradients.recording.buckets import BUCKETS, HALF, bucket_lower_bounds
+from cfmodel.gradients.recording.buckets import BUCKETS, bucket_edges
 from cfmodel.gradients.recording.gradient_records import (
-    TABLES,
     Counts,
     EpochGradients,
     Floats,
@@ -50,7 +49,7 @@ from cfmodel.gradients.recording.gradient_records import (
 from cfmodel.gradients.recording.plain_json import from_plain, to_plain
 from cfmodel.system import atomic
 
-HISTOGRAMS, STEPS, RECORDS = FILES = ("histograms.parquet", "steps.parquet", "records.json")
+_HISTOGRAMS, _STEPS, _RECORDS = FILES = ("histograms.parquet", "steps.parquet", "records.json")
 
 HISTOGRAM_SCHEMA = pa.schema(
     [
@@ -66,34 +65,29 @@ HISTOGRAM_SCHEMA = pa.schema(
     ]
 )
 
-#: Kind of histogram to the field of a sample that holds it.
+#: Field of a table's sample that holds each kind of histogram.
 _KINDS = {"gradient": "gradient_counts", "row_norm": "row_norm_counts"}
-_PER_TABLE = ("grad_norms", "rows_touched")
+#: Fields of a block that have a column per table, and the prefix of the columns' names.
+_PER_TABLE = {"grad_norms": "grad_norm/", "rows_touched": "rows_touched/"}
 _SCALARS = [
     field.name for field in fields(StepBlock) if field.name not in {"phase", "epoch", "first_step", *_PER_TABLE}
 ]
+#: Phase, step, table and kind of a histogram.
+_HistogramKey = tuple[str, int, str, str]
 _IN_JSON = {kind.__name__: kind for kind in (InitialRecord, StepSample, EpochGradients, Outcome, MonitorCost)}
-
-
-def bucket_bounds() -> Floats:
-    """Return the lower and upper edge of each bucket, shape (512, 2); NaN where it holds no finite number."""
-    magnitude = bucket_lower_bounds()[:HALF]
-    positive = np.column_stack([magnitude, np.r_[magnitude[1:], np.nan]])
-    positive[0, 1], positive[-2, 1], positive[-1] = magnitude[1], 2 * magnitude[-2], np.nan
-    return np.concatenate([positive, -positive[:, ::-1]])
 
 
 @contextmanager
 def archived(folder: Path) -> Iterator[Callable[[object], None]]:
-    """Keep the monitor's records of a block and write them to a folder when it ends, however it ends.
+    """Collect the monitor's records in a block and write them to a folder when the block ends, also on an error.
 
     A training that fails is the one whose gradients matter most.
 
     Args:
-        folder: Appears whole, or not at all where there were no records.
+        folder: Written as a whole; not created if there were no records.
 
     Yields:
-        An `on_record`; records of other kinds pass unheeded.
+        An `on_record`; it ignores records of other kinds.
     """
     kept: list[GradientRecord] = []
 
@@ -110,41 +104,43 @@ def archived(folder: Path) -> Iterator[Callable[[object], None]]:
 
 
 def write_archive(folder: Path, records: Iterable[GradientRecord]) -> None:
-    """Write what the monitor saw to three files in an existing folder."""
+    """Write the monitor's records to three files in an existing folder."""
     kept = list(records)
     samples = [record for record in kept if isinstance(record, StepSample)]
-    pq.write_table(histogram_table(samples), folder / HISTOGRAMS, compression="zstd")
-    pq.write_table(_step_table([record for record in kept if isinstance(record, StepBlock)]), folder / STEPS)
+    pq.write_table(_histogram_table(samples), folder / _HISTOGRAMS, compression="zstd")
+    pq.write_table(_step_table([record for record in kept if isinstance(record, StepBlock)]), folder / _STEPS)
     others = [_without_histograms(record) for record in kept if not isinstance(record, StepBlock)]
-    (folder / RECORDS).write_text(json.dumps(others, indent=1, allow_nan=False), encoding="utf-8")
+    (folder / _RECORDS).write_text(json.dumps(others, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def read_archive(folder: Path) -> list[GradientRecord]:
-    """Read back what `write_archive` wrote: the same records, steps before samples before epochs.
+    """Read the records that `write_archive` wrote: the steps first, the others in the order they were made.
 
     Raises:
         DigestError: A file is missing or cannot be read.
     """
     try:
-        blocks = _blocks(pq.read_table(folder / STEPS))
-        counts = _counts(pq.read_table(folder / HISTOGRAMS))
-        others = json.loads((folder / RECORDS).read_text(encoding="utf-8"))
+        blocks = _blocks(pq.read_table(folder / _STEPS))
+        counts = _counts(pq.read_table(folder / _HISTOGRAMS))
+        others = json.loads((folder / _RECORDS).read_text(encoding="utf-8"))
         return [*blocks, *(_record(entry, counts) for entry in others)]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DigestError(
             f"{folder}: the gradient records cannot be read ({type(error).__name__}: {error}); expected "
-            f"{', '.join(FILES)} as training writes them; train again to make them anew"
+            f"{', '.join(FILES)} as training writes them; train again to record them again"
         ) from error
 
 
-def histogram_table(samples: Sequence[StepSample]) -> pa.Table:
+def _histogram_table(samples: Sequence[StepSample]) -> pa.Table:
     """Return the non-empty buckets of every sample as a table of `HISTOGRAM_SCHEMA`."""
-    edges = bucket_bounds()
-    parts = [_filled(sample, table, kind, edges) for sample in samples for table in sample.tables for kind in _KINDS]
+    edges = bucket_edges()
+    parts = [
+        _filled_buckets(sample, table, kind, edges) for sample in samples for table in sample.tables for kind in _KINDS
+    ]
     return pa.concat_tables([HISTOGRAM_SCHEMA.empty_table(), *parts]).combine_chunks()
 
 
-def _filled(sample: StepSample, table: str, kind: str, edges: Floats) -> pa.Table:
+def _filled_buckets(sample: StepSample, table: str, kind: str, edges: Floats) -> pa.Table:
     counts = getattr(sample.tables[table], _KINDS[kind])
     filled = np.flatnonzero(counts)
     same = {"phase": sample.phase, "epoch": sample.epoch, "step": sample.step, "table": table, "kind": kind}
@@ -173,8 +169,9 @@ def _step_columns(block: StepBlock) -> dict[str, Any]:
         "step": np.arange(block.first_step, block.first_step + length),
     }
     columns |= {name: getattr(block, name) for name in _SCALARS}
-    columns |= {f"grad_norm/{table}": block.grad_norms[table] for table in TABLES}
-    return columns | {f"rows_touched/{table}": block.rows_touched[table] for table in TABLES}
+    for name, prefix in _PER_TABLE.items():
+        columns |= {f"{prefix}{table}": values for table, values in getattr(block, name).items()}
+    return columns
 
 
 def _blocks(steps: pa.Table) -> Iterator[StepBlock]:
@@ -185,26 +182,24 @@ def _blocks(steps: pa.Table) -> Iterator[StepBlock]:
     begins = np.flatnonzero(np.r_[True, (phases[1:] != phases[:-1]) | (np.diff(values["epoch"]) != 0)])
     for begin, end in zip(begins, [*begins[1:], len(phases)], strict=True):
         part = {name: column[begin:end] for name, column in values.items()}
-        yield StepBlock(
-            phase=str(phases[begin]),
-            epoch=int(part["epoch"][0]),
-            first_step=int(part["step"][0]),
-            grad_norms={table: part[f"grad_norm/{table}"] for table in TABLES},
-            rows_touched={table: part[f"rows_touched/{table}"] for table in TABLES},
-            **{name: part[name] for name in _SCALARS},
-        )
+        found: dict[str, Any] = {name: part[name] for name in _SCALARS}
+        found |= {name: _by_table(part, prefix) for name, prefix in _PER_TABLE.items()}
+        first = int(part["step"][0])
+        yield StepBlock(phase=str(phases[begin]), epoch=int(part["epoch"][0]), first_step=first, **found)
 
 
-Key = tuple[str, int, str, str]
+def _by_table(columns: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the columns with a prefix by table, in the order of the file."""
+    return {name.removeprefix(prefix): column for name, column in columns.items() if name.startswith(prefix)}
 
 
-def _counts(histograms: pa.Table) -> dict[Key, Counts]:
-    """Return the counts of each phase, step, table and kind, shape (512,); rows of one stand together."""
+def _counts(histograms: pa.Table) -> dict[_HistogramKey, Counts]:
+    """Return the counts of each phase, step, table and kind, shape (512,); the rows of each are adjacent."""
     keys = [histograms[name].to_numpy(zero_copy_only=False) for name in ("phase", "step", "table", "kind")]
     buckets, values = (histograms[name].to_numpy() for name in ("bucket", "count"))
     changed = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     begins = np.flatnonzero(np.r_[len(buckets) > 0, changed])
-    found: dict[Key, Counts] = {}
+    found: dict[_HistogramKey, Counts] = {}
     for begin, end in zip(begins, [*begins[1:], len(buckets)], strict=True):
         phase, step, table, kind = (key[begin] for key in keys)
         counts = found[phase, int(step), table, kind] = np.zeros(BUCKETS, np.int64)
@@ -221,7 +216,7 @@ def _without_histograms(record: GradientRecord) -> dict[str, Any]:
     return plain
 
 
-def _record(entry: dict[str, Any], counts: dict[Key, Counts]) -> GradientRecord:
+def _record(entry: dict[str, Any], counts: dict[_HistogramKey, Counts]) -> GradientRecord:
     kind = _IN_JSON[entry.pop("record")]
     if kind is StepSample:
         for table, values in entry["tables"].items():

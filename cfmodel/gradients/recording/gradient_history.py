@@ -1,7 +1,7 @@
-"""One training's records, put in order for those who judge and draw it."""
+"""The records of one training phase, sorted by kind, with its values by step."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -19,18 +19,21 @@ from cfmodel.gradients.recording.gradient_records import (
     StepSample,
 )
 
+#: Names of the fields of a block that hold the row of the largest error, up to the side.
+_ROW_OF_LARGEST_ERROR = "largest_error_"
+
 
 @dataclass(frozen=True, eq=False)
 class GradientHistory:
-    """Everything the monitor said about one phase, oldest first.
+    """All of the monitor's records of one phase, oldest first.
 
     Attributes:
-        initial: The model before its first update; None where the monitor did not say.
-        blocks: Every step, a block an epoch.
-        samples: The steps looked at closely.
+        initial: The model before its first update; None if that was not recorded.
+        blocks: Every step, one block per epoch.
+        samples: The sampled steps.
         epochs: The tables at the ends of epochs.
-        outcome: How the model did on val; None while training goes on, and without val.
-        cost: What watching cost; None while training goes on.
+        outcome: The model's error on val; None during training, and without val.
+        cost: The cost of monitoring; None during training.
     """
 
     initial: InitialRecord | None
@@ -42,7 +45,7 @@ class GradientHistory:
 
     @classmethod
     def of(cls, records: Iterable[object], *, phase: str = "fit") -> Self:
-        """Sort the records of one phase; those of other phases and of other kinds pass unheeded."""
+        """Sort the records of one phase by kind; ignore other phases and other kinds."""
         own = [record for record in records if getattr(record, "phase", None) == phase]
 
         def every(kind: type) -> tuple[Any, ...]:
@@ -60,8 +63,42 @@ class GradientHistory:
 
     @property
     def num_steps(self) -> int:
-        """Updates seen, S."""
+        """Number of recorded updates, S."""
         return len(self.steps)
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables, in the order of the records."""
+        if self.initial:
+            return tuple(self.initial.rows)
+        if self.blocks:
+            return tuple(self.blocks[0].grad_norms)
+        looks: tuple[StepSample | EpochGradients, ...] = (*self.samples, *self.epochs)
+        return tuple(looks[0].tables) if looks else ()
+
+    @cached_property
+    def vector_tables(self) -> tuple[str, ...]:
+        """Names of the tables whose rows are vectors: those with an effective rank.
+
+        Before the first look at the tables, those with more gradients than rows at a sampled step.
+        """
+        if self.epochs:
+            return tuple(name for name, table in self.epochs[0].tables.items() if table.effective_rank is not None)
+        seen = self.samples[0].tables if self.samples else {}
+        return tuple(name for name, table in seen.items() if table.gradient_counts.sum() > table.rows_touched)
+
+    def side_of(self, table: str) -> str:
+        """Return what a row of a table stands for, such as `user`; see `InitialRecord.sides`."""
+        sides = self.initial.sides if self.initial else {}
+        return sides.get(table) or table.partition("_")[0]
+
+    def rows_of(self, table: str, rows: Iterable[int]) -> tuple[tuple[str, int], ...]:
+        """Return rows of a table as pairs of side and row."""
+        return tuple((self.side_of(table), row) for row in rows)
+
+    def rating_of_largest_error(self, step: int) -> tuple[tuple[str, int], ...]:
+        """Return the rating with the largest error of the step at a position, as pairs of side and row."""
+        return tuple((side, int(rows[step])) for side, rows in self.largest_error_rows().items())
 
     @cached_property
     def steps(self) -> Counts:
@@ -80,7 +117,7 @@ class GradientHistory:
 
     @cached_property
     def mean_squared_error(self) -> Floats:
-        """Data term of the loss of each step, in rating units squared, shape (S,)."""
+        """Loss of each step without the penalty, in rating units squared, shape (S,)."""
         return _floats([block.mean_squared_error for block in self.blocks])
 
     @cached_property
@@ -90,7 +127,7 @@ class GradientHistory:
 
     @cached_property
     def clip_coefficient(self) -> Floats:
-        """What each step's gradients were multiplied by, shape (S,)."""
+        """Factor by which each step's gradients were multiplied, shape (S,)."""
         return _floats([block.clip_coefficient for block in self.blocks])
 
     @cached_property
@@ -105,9 +142,9 @@ class GradientHistory:
 
     @cached_property
     def reach(self) -> float | None:
-        """Sum of the learning rate over all steps, in spreads of the ratings; None where it is not known.
+        """Sum of the learning rate over all steps over the standard deviation of the ratings; None if unknown.
 
-        Adam moves a weight by at most about the learning rate a step: this is how far a bias can go.
+        Adam moves a weight by at most about the learning rate per step, so this is how far a weight can move.
         """
         if self.initial is None or not self.initial.rating_std > 0 or not self.samples or not self.num_steps:
             return None
@@ -115,10 +152,13 @@ class GradientHistory:
         rates = np.interp(self.steps, sampled, [sample.learning_rate for sample in self.samples])
         return float(rates.sum()) / self.initial.rating_std
 
-    def largest_error_rows(self) -> tuple[Counts, Counts]:
-        """Return the user and movie row of the rating with each step's largest error, shapes (S,)."""
-        users = _counts([block.largest_error_user for block in self.blocks])
-        return users, _counts([block.largest_error_movie for block in self.blocks])
+    def largest_error_rows(self) -> dict[str, Counts]:
+        """Return the rows of the rating with each step's largest error, by side, shape (S,)."""
+        names = [field.name for field in fields(StepBlock) if field.name.startswith(_ROW_OF_LARGEST_ERROR)]
+        return {
+            name.removeprefix(_ROW_OF_LARGEST_ERROR): _counts([getattr(block, name) for block in self.blocks])
+            for name in names
+        }
 
     def grad_norm(self, table: str) -> Floats:
         """Return the gradient norm of a table before clipping at each step, shape (S,)."""
@@ -129,16 +169,16 @@ class GradientHistory:
         return np.array([getattr(sample.tables[table], name) for sample in self.samples], np.float64)
 
     def by_epoch(self, table: str, name: str) -> Floats:
-        """Return one field of `TableHealth` at each epoch that has one, shape (number of those,)."""
+        """Return one field of `TableHealth` at each epoch that has one, shape (number of such epochs,)."""
         return np.array([getattr(epoch.tables[table], name) for epoch in self.epochs], np.float64)
 
     def epoch_medians(self, values: Floats) -> Floats:
-        """Return the median of a value per step over each block, shape (number of blocks,)."""
+        """Return the median over each block of a value per step, shape (number of blocks,)."""
         ends = np.cumsum([len(block.loss) for block in self.blocks])[:-1]
         return np.array([np.median(part) for part in np.split(values, ends)] if self.blocks else [], np.float64)
 
     def first_step_of(self, epoch: int) -> int:
-        """Return the first step of an epoch; 1 where it is not known."""
+        """Return the first step of an epoch; 1 if it is unknown."""
         return next((block.first_step for block in self.blocks if block.epoch == epoch), 1)
 
 

@@ -1,6 +1,4 @@
-"""The monitor's records as metrics, a point an epoch: what charts of several runs are drawn from."""
-
-from collections import defaultdict
+"""The monitor's records as metrics, one point per epoch, from which charts of several runs are drawn."""
 
 import numpy as np
 
@@ -13,15 +11,17 @@ from cfmodel.gradients.recording.gradient_records import (
     StepSample,
 )
 
-#: Percentiles of the gradients' magnitudes that become metrics.
-PERCENTILES = (5, 50, 95)
+#: Percentiles of the gradients' magnitudes that are logged.
+_PERCENTILES = (5, 50, 95)
+#: Fields of a table's sample that are averaged over an epoch.
+_AVERAGED = ("ghost_share", "update_to_weight", "adam_step")
 
 
 class EpochMetrics:
-    """Gathers an epoch's records until the epoch is over, then gives them as metrics.
+    """Collects an epoch's records until the epoch ends, then returns its metrics.
 
-    Counts of an epoch's sampled steps are added, ratios averaged over them; an epoch without a
-    sampled step has no such metric. Every metric's step is the epoch, 0 before training.
+    Counts of an epoch's sampled steps are added and ratios are averaged; an epoch without a sampled
+    step has no such metrics. The step of every metric is the epoch, 0 before training.
     """
 
     def __init__(self) -> None:
@@ -29,44 +29,39 @@ class EpochMetrics:
         self._metrics: dict[str, float] = {}
 
     def take(self, record: object) -> None:
-        """Take one record; those of other kinds pass unheeded."""
+        """Take one record; ignore those of other kinds."""
         if isinstance(record, StepSample):
             self._samples.append(record)
         elif isinstance(record, StepBlock):
             self._metrics |= {"gradients/largest_error": float(record.largest_error.max())}
         elif isinstance(record, EpochGradients):
-            self._metrics |= table_metrics(record)
+            self._metrics |= _table_metrics(record)
 
     def give(self) -> dict[str, float]:
-        """Return the epoch's finite metrics by key, and begin the next."""
+        """Return the epoch's finite metrics by key, and start the next epoch."""
         found = {**self._metrics, **sample_metrics(self._samples)}
         self._samples, self._metrics = [], {}
         return {key: value for key, value in found.items() if np.isfinite(value)}
 
 
 def sample_metrics(samples: list[StepSample]) -> dict[str, float]:
-    """Return what the sampled steps of one epoch say together, by key."""
+    """Return the metrics of one epoch's sampled steps together, by key."""
     if not samples:
         return {}
     found: dict[str, float] = {}
     for table in samples[0].tables:
         seen = [sample.tables[table] for sample in samples]
         counts = np.sum([each.gradient_counts for each in seen], axis=0)
-        quantiles = magnitude_quantiles(counts, [percentile / 100 for percentile in PERCENTILES])
-        found |= {f"gradients/{table}/p{p}": float(q) for p, q in zip(PERCENTILES, quantiles, strict=True)}
-        columns = defaultdict(list)
-        for each in seen:
-            columns["ghost_share"].append(each.ghost_share)
-            columns["update_to_weight"].append(each.update_to_weight)
-            columns["adam_step"].append(each.adam_step)
-        found |= {f"{name}/{table}": float(np.mean(values)) for name, values in columns.items()}
+        quantiles = magnitude_quantiles(counts, [percentile / 100 for percentile in _PERCENTILES])
+        found |= {f"gradients/{table}/p{p}": float(q) for p, q in zip(_PERCENTILES, quantiles, strict=True)}
+        found |= {f"{name}/{table}": float(np.mean([getattr(each, name) for each in seen])) for name in _AVERAGED}
     signal = float(np.mean([sample.signal_square for sample in samples]))
     trace = float(np.mean([sample.noise_trace for sample in samples]))
     return found | ({"gradients/noise_scale": trace / signal} if signal > 0 else {})
 
 
-def table_metrics(record: EpochGradients) -> dict[str, float]:
-    """Return what the tables look like at the end of an epoch, by key."""
+def _table_metrics(record: EpochGradients) -> dict[str, float]:
+    """Return the metrics of the tables at the end of an epoch, by key."""
     found = {"gradients/prediction_std": record.prediction_std, "gradients/dot_std": record.dot_std}
     for name, table in record.tables.items():
         found[f"row_norm/{name}"] = float(table.row_norm_quantiles[2])
@@ -82,7 +77,7 @@ def initial_metrics(record: InitialRecord) -> dict[str, float]:
 
 
 def cost_metrics(record: MonitorCost) -> dict[str, float]:
-    """Return what watching cost, by key."""
+    """Return the cost of monitoring, by key."""
     return {
         "monitor/overhead_fraction": record.overhead_fraction,
         "monitor/seconds": record.seconds,

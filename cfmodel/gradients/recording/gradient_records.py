@@ -1,17 +1,18 @@
-"""What the monitor saw: frozen records of names, plain numbers and NumPy arrays on the host.
+"""Frozen records of what the monitor measured: names, plain numbers and NumPy arrays on the host.
 
     before step 0        InitialRecord
-    every step           StepBlock, one an epoch with an entry a step
+    every step           StepBlock, one per epoch with an entry per step
     every K-th step      StepSample
     every epoch          EpochGradients
     at the end           MonitorCost, Outcome
 
-Steps are counted from 1 since the phase began: step s is the s-th update. Tables are named as the
-model names them; a row number becomes an id only at the edge, through the recommender's vocabularies.
-Gradients are those of the whole loss before clipping, unless said otherwise.
+Steps are numbered from 1 in each phase: step s is the s-th update. The records name the tables, and every
+mapping by table has the order in which the model declares them. A row number becomes an id only where it is
+displayed, through the recommender's vocabularies. Gradients are those of the whole loss, before clipping,
+unless stated otherwise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ TABLES = ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
 #: Tables whose rows are vectors: those with an effective rank and a mean leak.
 EMBEDDINGS = ("user_embeddings", "movie_embeddings")
 
-#: What quantiles in these records are taken at.
+#: Shares at which the quantiles in these records are taken.
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 
 
@@ -43,14 +44,16 @@ class InitialRecord:
         rating_max: Highest training rating, in rating units.
         num_ratings: Training ratings.
         batch_size: Ratings in a step.
-        learning_rate: Adam's step size at the start, as set.
+        learning_rate: Adam's step size at the start, as configured.
         max_grad_norm: Norm above which gradients are scaled down.
         regularization: Weight of the penalty.
-        planned_steps: Updates this phase will make if nothing stops it.
+        planned_steps: Updates this phase will make unless it stops early.
         rows: Declared rows of each table, by table.
         cold_rows: Rows of each table without a training rating, by table.
-        ratings_by_decile: Share of the training ratings that falls on each tenth of the rows by
-            popularity, rarest first, by table, shape (10,): what `energy_by_decile` compares with.
+        ratings_by_decile: Share of the training ratings on each tenth of the rows by popularity, rarest
+            first, by table, shape (10,): what to compare `energy_by_decile` with.
+        sides: What a row of each table stands for, such as `user`, by table. A table that is not in it has
+            the side that its name begins with, up to the first underscore.
     """
 
     phase: str
@@ -67,28 +70,29 @@ class InitialRecord:
     rows: dict[str, int]
     cold_rows: dict[str, int]
     ratings_by_decile: dict[str, Floats]
+    sides: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class StepBlock:
     """Every step of one epoch; arrays of shape (S,), S the steps, in order.
 
-    Made before the epoch is checked for numbers that are not finite, so that it shows them.
+    It is recorded before the epoch is checked for numbers that are not finite, so it can hold them.
 
     Attributes:
         phase: `fit` or `refit`.
         epoch: Number of the epoch, from 1.
         first_step: Step of the first entry.
         loss: Loss of each batch before its update, penalty included.
-        mean_squared_error: Its data term, in rating units squared.
-        largest_error: Largest absolute error in the batch, in rating units; NaN if an error is.
-        largest_error_user: Row of the user tables of the rating with that error.
-        largest_error_movie: Row of the movie tables of that rating.
+        mean_squared_error: The loss without the penalty, in rating units squared.
+        largest_error: Largest absolute error in the batch, in rating units; NaN if any error is NaN.
+        largest_error_user: Row of the rating with that error in the tables of the side `user`.
+        largest_error_movie: Row of that rating in the tables of the side `movie`.
         grad_norms: L2 norm of each table's gradient before clipping, by table.
         total_norm: The same over all tables together.
-        clip_coefficient: What the gradients were multiplied by; below 1 where they were clipped.
-        rows_touched: Rows of each table that the batch looked up, each counted once, by table; -1 in
-            epochs the budget leaves out, those without `EpochGradients`.
+        clip_coefficient: Factor by which the gradients were multiplied; below 1 if they were clipped.
+        rows_touched: Distinct rows of each table that the batch looked up, by table; -1 in epochs that the
+            budget leaves out, which have no `EpochGradients` either.
         finite: Whether loss, errors and norms are all finite.
     """
 
@@ -114,22 +118,22 @@ class TableSample:
     Attributes:
         gradient_counts: Elements of the touched rows' gradients by bucket (see `buckets`), shape (512,).
         row_norm_counts: L2 norms of the touched rows' gradients by bucket, shape (512,).
-        rows_touched: How many rows that is.
+        rows_touched: Number of touched rows.
         zeros: Elements of the touched rows' gradients that are exactly zero.
-        denormals: Those that are not zero, but below the smallest normal float32.
-        infinities: Those that are infinite.
-        nans: Those that are not a number.
+        denormals: Elements that are not zero, but smaller than the smallest normal float32.
+        infinities: Elements that are infinite.
+        nans: Elements that are NaN.
         structural_zero_fraction: Share of the table's rows that the batch did not look up, whose
             gradient is zero by construction and in no histogram.
         update_to_weight: Norm of the update over norm of the weights before it, on the touched rows;
-            infinite where those weights are all zero.
+            infinite if those weights are all zero.
         adam_step: Mean absolute update of the touched rows' elements, in units of the learning rate;
             Adam's is at most about 1.
-        ghost_share: Share of the squared movement of the whole table that happened on rows without a
-            gradient; 0 where nothing moved.
+        ghost_share: Share of the table's squared movement that happened on rows without a gradient; 0 if
+            nothing moved.
         update_norm: L2 norm of the update of the whole table, in weight units.
         energy_by_decile: Share of the squared gradient norm on each tenth of the rated rows by
-            popularity, rarest first, shape (10,); all 0 where the gradient is 0.
+            popularity, rarest first, shape (10,); all 0 if the gradient is 0.
     """
 
     gradient_counts: Counts
@@ -149,14 +153,9 @@ class TableSample:
 
 @dataclass(frozen=True, eq=False)
 class StepSample:
-    """One step looked at closely.
+    """One sampled step.
 
-    The per-sample gradient norm is that of the data term alone, the squared error of one rating,
-    with the penalty left out:
-
-        |g|^2 = 4 e^2 (|p|^2 + |q|^2 + 2)
-
-    with error e, user embedding p, movie embedding q, and 2 for the two biases.
+    A per-sample gradient g is that of the squared error of a single rating, without the penalty, over all tables.
 
     Attributes:
         phase: `fit` or `refit`.
@@ -164,16 +163,16 @@ class StepSample:
         step: Number of the update, from 1.
         batch_size: Ratings in the batch, B.
         learning_rate: Step size of this update.
-        tables: What each table saw, by table.
+        tables: Measurements of each table, by table.
         per_sample_norm: Quantiles of the B per-sample gradient norms at `QUANTILES`, shape (5,).
-        per_sample_norm_max: The largest of them.
+        per_sample_norm_max: The largest of those norms.
         noise_trace: Unbiased estimate of the trace of the per-sample gradients' covariance, the
             noise of a single rating: B / (B - 1) * (mean |g|^2 - |mean g|^2).
         signal_square: Unbiased estimate of the squared norm of the gradient over all ratings:
-            (B |mean g|^2 - mean |g|^2) / (B - 1). Below zero where noise hides it.
+            (B |mean g|^2 - mean |g|^2) / (B - 1). Negative if noise hides it.
         noise_scale: `noise_trace / signal_square`, in ratings: the batch size at which noise and
-            signal are equal; infinite where `signal_square` is not positive, NaN for a batch of 1.
-            One step says little: average both parts over steps before dividing.
+            signal are equal; infinite if `signal_square` is not positive, NaN for a batch of 1.
+            A single step is noisy: average both parts over steps before dividing.
 
     Source: McCandlish et al., "An Empirical Model of Large-Batch Training" (2018), appendix A.1.
     """
@@ -197,21 +196,20 @@ class TableHealth:
 
     Attributes:
         rows: Declared rows.
-        dead_rows: Rows touched at least 5 times since the phase began whose every gradient so far was
-            exactly zero.
+        dead_rows: Rows touched at least 5 times in the phase whose gradient was exactly zero every time.
         dead_row_examples: Up to 5 of their row numbers, lowest first.
-        frozen: Whether no row moved during the epoch, although the table had a gradient.
+        frozen: Whether no row moved in the epoch, although the table had a gradient.
         cold_rows: Rows without a training rating.
-        cold_drift: Norm of how far the cold rows have moved since they were drawn, over their norm
-            then; 0 without cold rows, infinite where they were zero and moved.
-        cold_norm_ratio: Their norm now over their norm then: below 1 where decay erases them; 1 without.
+        cold_drift: Norm of the cold rows' movement since initialization over their norm then; 0 without
+            cold rows, infinite if they were zero and moved.
+        cold_norm_ratio: Their norm now over their norm then, below 1 if decay shrinks them; 1 without cold rows.
         cold_row_examples: Up to 5 of their row numbers, lowest first.
         row_norm_quantiles: Quantiles of all rows' L2 norms at `QUANTILES`, shape (5,).
-        effective_rank: exp of the entropy of the singular values scaled to sum 1; from 1 to the
-            embedding dimension. None for biases; NaN where the table is zero or not finite.
+        effective_rank: exp of the entropy of the singular values scaled to sum 1; from 1 to the number of
+            columns. None for a table whose rows are single numbers; NaN if it is zero or not finite.
         mean_leak: Squared norm of the mean row over the mean squared norm of the rows, from 0 to 1:
-            how much of the table is one vector that every row shares. None for biases; NaN likewise.
-        id_coverage: Share of the declared rows that were ever touched.
+            how much of the table is one vector shared by all rows. None and NaN as above.
+        id_coverage: Share of the declared rows that were touched at least once.
 
     Source: effective rank: Roy & Vetterli, "The effective rank" (2007).
     """
@@ -232,16 +230,16 @@ class TableHealth:
 
 @dataclass(frozen=True, eq=False)
 class EpochGradients:
-    """The tables at the end of an epoch; of every epoch, or of those the budget allows.
+    """The tables at the end of an epoch, for every epoch that the budget allows.
 
     Attributes:
         phase: `fit` or `refit`.
         epoch: Number of the epoch, from 1.
-        step: Updates done since the phase began.
-        tables: What each table looks like, by table.
+        step: Updates done in this phase.
+        tables: State of each table, by table.
         prediction_std: Standard deviation of the predictions, in rating units, over the same ratings
             as `InitialRecord.prediction_std`.
-        dot_std: The same of the dot products of the embeddings alone.
+        dot_std: The same for the dot products of the embeddings alone.
     """
 
     phase: str
@@ -254,20 +252,20 @@ class EpochGradients:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """How a trained model did on val, beside the floors it must beat there.
+    """A trained model's error on val, next to the baselines it must beat there.
 
-    The taste part of a prediction is <p - mean p, q - mean q>, the means over the training ratings:
-    what no bias could say.
+    The taste part of a prediction is what no bias can express: the dot product of its embeddings, each less its
+    mean over the training ratings.
 
     Attributes:
         phase: `fit` or `refit`.
         val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
         val_rows: Ratings in val.
         global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
-        damped_bias_rmse: RMSE on val of damped biases, clamped likewise.
-        taste_score: Correlation on val, where both sides are warm, of the taste part with what the rest
-            of the prediction leaves over, in standard errors: about normal with spread 1 where tastes
-            are noise. 0 where the taste part is constant.
+        damped_bias_rmse: RMSE on val of damped biases, clamped as well.
+        taste_score: Correlation of the taste part with the residual of the rest of the prediction, in standard
+            errors, over the val ratings whose user and movie are in training. About normal with spread 1 if
+            tastes are noise; 0 if the taste part is constant.
     """
 
     phase: str
@@ -279,26 +277,26 @@ class Outcome:
 
     @property
     def best(self) -> float:
-        """The lowest RMSE on val."""
+        """Lowest RMSE on val."""
         return min(self.val_rmse)
 
 
 @dataclass(frozen=True, eq=False)
 class MonitorCost:
-    """What watching cost, measured by the monitor itself.
+    """The cost of monitoring, measured by the monitor itself.
 
     Attributes:
         phase: `fit` or `refit`.
-        seconds: Time spent recording, epoch blocks included: the training thread's processor time on
-            the CPU, the host's part of it on the wall elsewhere. Keeping a step's errors is timed
-            once in 16 steps and counted 16 times: reading the clock takes about as long.
-        training_seconds: Time spent on the epochs' updates on the same clock, recording not included.
+        seconds: Time spent on recording, epoch blocks included: processor time of the training thread on the
+            CPU, wall time of the host's part elsewhere. Keeping a step's errors is timed at one step in 16 and
+            counted 16 times, since reading the clock takes about as long.
+        training_seconds: Time spent on the updates by the same clock, without recording.
         overhead_fraction: `seconds / training_seconds`.
-        sample_every: K: the multiples of K were sampled, steps 1, 4 and 16, and the last step of epochs
-            1, 2, 4, 8, ... and of the last one planned.
-        epoch_every: E: `EpochGradients` were made after the multiples of E, the first two epochs and
-            the last; 1 unless the budget does not allow it.
-        samples: Steps sampled.
+        sample_every: K. Every K-th step was sampled, also steps 1, 4 and 16, and the last step of epochs
+            1, 2, 4, 8, ... and of the last planned epoch.
+        epoch_every: E. `EpochGradients` were made after every E-th epoch, the first two and the last; 1 if
+            the budget allows it.
+        samples: Number of sampled steps.
     """
 
     phase: str
@@ -310,5 +308,5 @@ class MonitorCost:
     samples: int
 
 
-#: Everything the monitor hands on.
+#: Every kind of record that the monitor makes.
 GradientRecord = InitialRecord | StepBlock | StepSample | EpochGradients | Outcome | MonitorCost

@@ -1,1 +1,1 @@
-"""Report and comparison pages: self-contained HTML."""
+"""HTML pages about gradients: the report of one run, and the comparison of several."""

@@ -1,7 +1,7 @@
-"""One table's gradients at the end of an epoch as a small picture, its axes the same for every run.
+"""Pictures of a table's gradient histogram at the end of an epoch, with the same axes for every run.
 
-MLflow's own image view lines pictures of one name up by step, one run beside another: that is only
-worth something where all of them share their axes.
+MLflow's image view shows pictures of the same name side by side, by step and by run. They can only be
+compared if their axes are the same.
 """
 
 import logging
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cfmodel.gradients.measuring.sampled_steps import is_mark
 from cfmodel.gradients.recording.gradient_records import StepSample, TableSample
+from cfmodel.gradients.report.page import title_of
 from cfmodel.gradients.report.page_data import OctaveAxis
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
     from matplotlib.text import Text
 
-#: From 1e-9 to some 64 on either side of zero; larger ones are counted in the outermost octave.
+#: From 1e-9 to some 64 on each side of zero; the outermost octaves also count larger values.
 AXIS = OctaveAxis(low=-30, octaves=36, signed=True)
-#: Up to so many epochs with a sampled step, each has a picture.
-FEW_EPOCHS = 6
-#: Top of the picture, as a share of the values: 5 to 15 % fall into a run's fullest octave.
-HIGHEST_SHARE = 0.25
+#: If no more epochs than this have a sampled step, all of them get a picture.
+_FEW_EPOCHS = 6
+#: Highest share of the values on the axis: a run's fullest octave holds 5 to 15 %.
+_HIGHEST_SHARE = 0.25
 
 _BLUE, _INK, _GREY, _PALE, _RED = "#0072b2", "#222222", "#767676", "#e6e6e6", "#b3261e"
 _POWERS = range(-8, 2, 2)
@@ -34,30 +35,30 @@ Image = npt.NDArray[np.uint8]
 
 
 def shown_epochs(epochs: Sequence[int]) -> list[int]:
-    """Return the epochs worth a picture: all if they are few, else the powers of two and the last."""
-    if len(epochs) <= FEW_EPOCHS:
+    """Return the epochs that get a picture: all if they are few, otherwise the powers of two and the last."""
+    if len(epochs) <= _FEW_EPOCHS:
         return sorted(epochs)
     return sorted(set(filter(is_mark, epochs)) | set(epochs[-1:]))
 
 
 def epoch_images(samples: Sequence[StepSample]) -> Iterator[tuple[str, int, Image]]:
-    """Yield a picture of every table at the last sampled step of every epoch worth one.
+    """Yield a picture of every table at the last sampled step of each of the `shown_epochs`.
 
     Yields:
         The table, the epoch, from 1, and the picture as RGB, shape (height, width, 3).
     """
     last = {sample.epoch: sample for sample in samples}
-    canvas, bars, words = _empty_picture()
+    canvas, bars, caption = _empty_picture()
     for epoch in shown_epochs(sorted(last)):
         for table, seen in last[epoch].tables.items():
-            for bar, share in zip(bars, shares(seen.gradient_counts), strict=True):
+            for bar, share in zip(bars, axis_shares(seen.gradient_counts), strict=True):
                 bar.set_height(share)
-            words.set_text(_words(last[epoch], seen, table))
+            caption.set_text(_caption(last[epoch], seen, table))
             canvas.draw()  # type: ignore[no-untyped-call]
             yield table, epoch, np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def axis_shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the share of the finite values in each cell of `AXIS`, from counts by bucket, shape (512,)."""
     held = counts.copy()
     for sign in (0, 256):
@@ -69,7 +70,7 @@ def shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Rectangle], Text]":
-    # On its first use on a machine matplotlib may log that it builds its font cache.
+    # On its first use on a machine, matplotlib logs that it builds its font cache.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -84,10 +85,10 @@ def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Rectangle], Text]":
     ]
     places.append((AXIS.octaves + 0.5, "0"))
     axes.set_xticks([place for place, _ in places], [text for _, text in places], fontsize=8)
-    axes.set(xlim=(0, cells), ylim=(0, HIGHEST_SHARE))
+    axes.set(xlim=(0, cells), ylim=(0, _HIGHEST_SHARE))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_ylabel("share of the values", color=_INK, fontsize=9)
-    axes.set_xlabel("gradient before clipping, one bar an octave", color=_INK, fontsize=9)
+    axes.set_xlabel("gradient before clipping, one bar per octave", color=_INK, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=_GREY, labelcolor=_INK, labelsize=8)
     axes.grid(visible=True, axis="y", color=_PALE, linewidth=0.8)
@@ -104,12 +105,12 @@ def _place(value: float) -> float:
     return float(AXIS.octaves + 1 + away if value > 0 else AXIS.octaves - away)
 
 
-def _words(sample: StepSample, seen: TableSample, table: str) -> str:
-    share = shares(seen.gradient_counts)
-    over = "" if share.max() <= HIGHEST_SHARE else f", fullest bar {share.max():.0%}"
+def _caption(sample: StepSample, seen: TableSample, table: str) -> str:
+    share = axis_shares(seen.gradient_counts)
+    over = "" if share.max() <= _HIGHEST_SHARE else f", fullest bar {share.max():.0%}"
     broken = seen.infinities + seen.nans
     odd = f", {broken:,} NOT FINITE" if broken else ""
     return (
-        f"{table.replace('_', ' ').capitalize()}: epoch {sample.epoch:,}, step {sample.step:,}\n"
+        f"{title_of(table)}: epoch {sample.epoch:,}, step {sample.step:,}\n"
         f"{seen.rows_touched:,} rows looked up{over}{odd}"
     )

@@ -1,4 +1,4 @@
-"""The gradients of two runs subtracted bucket by bucket, at matching progress."""
+"""Difference of two runs' gradient histograms, bucket by bucket, at matching progress."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ import numpy as np
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import Floats, StepSample
 
-#: How far two steps' progress may be apart to be held against each other, in shares of a training
-#: and in shares of the progress made, whichever is more: little changes late that changed early.
-MATCHING, MATCHING_LATE = 0.05, 0.2
+#: Two steps match if their progress differs by at most this share of a training, or this share of the
+#: progress made if that is more: gradients change less late in a training.
+_MATCHING, _MATCHING_LATE = 0.05, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class GradientDifference:
     Attributes:
         progress: Share of the base run's steps done, shape (P,), rising.
         base: Share of the base run's values in each bucket, shape (P, 512).
-        other: The same of the other run; NaN where it was not looked at near that progress.
+        other: The same for the other run; NaN if it has no sampled step near that progress.
     """
 
     progress: Floats
@@ -29,50 +29,50 @@ class GradientDifference:
 
     @property
     def difference(self) -> Floats:
-        """Share in the other run less share in the base run, shape (P, 512); each row adds up to 0 or is NaN."""
+        """Share in the other run minus share in the base run, shape (P, 512); each row sums to 0 or is NaN."""
         found: Floats = self.other - self.base
         return found
 
     @property
     def distance(self) -> Floats:
-        """How far apart the histograms are, shape (P,): half the sum of absolute differences.
+        """Total variation distance of the histograms, shape (P,): half the sum of absolute differences.
 
-        0: alike; 1: no bucket in common (total variation distance); NaN where there is nothing to compare.
+        0: equal; 1: no bucket in common; NaN: nothing to compare.
         """
         found: Floats = np.abs(self.difference).sum(axis=1) / 2
         return found
 
     @property
     def mean_distance(self) -> float:
-        """`distance` over the points where both runs were looked at; the first step is always among them."""
+        """Mean of `distance` over the points where both runs have a sampled step; the first step always is one."""
         return float(np.nanmean(self.distance))
 
 
 def gradient_difference(
     base: GradientHistory, other: GradientHistory, table: str, *, points: int
 ) -> GradientDifference:
-    """Set two runs' gradient histograms side by side at matching progress.
+    """Compare the gradient histograms of a table in two runs at matching progress.
 
-    Progress is the share of a run's own steps that is done. The base run's sampled steps say where
-    to compare, at most `points` of them; the other run's sampled step nearest in progress is taken,
-    where that is near enough: the first step of one is no match for the last of another.
+    Progress is the share of a run's own steps that is done. Runs are compared at the base run's sampled
+    steps, at most `points` of them, each with the other run's sampled step of nearest progress. A step
+    that is too far away does not count.
     """
     mine, theirs = _progress(base), _progress(other)
     wanted = mine if len(mine) <= points else np.linspace(mine[0], 1.0, points)
     chosen = np.unique(_nearest(mine, wanted))
     matching = _nearest(theirs, mine[chosen])
-    shares = np.stack([bucket_shares(other.samples[place], table) for place in matching])
+    shares = np.stack([_bucket_shares(other.samples[place], table) for place in matching])
     apart = np.abs(theirs[matching] - mine[chosen])
-    shares[apart > np.maximum(MATCHING, MATCHING_LATE * mine[chosen])] = np.nan
+    shares[apart > np.maximum(_MATCHING, _MATCHING_LATE * mine[chosen])] = np.nan
     return GradientDifference(
         progress=mine[chosen],
-        base=np.stack([bucket_shares(base.samples[place], table) for place in chosen]),
+        base=np.stack([_bucket_shares(base.samples[place], table) for place in chosen]),
         other=shares,
     )
 
 
-def bucket_shares(sample: StepSample, table: str) -> Floats:
-    """Return the share of a table's gradient elements in each bucket, shape (512,); all 0 where there are none."""
+def _bucket_shares(sample: StepSample, table: str) -> Floats:
+    """Return the share of a table's gradient elements in each bucket, shape (512,); all 0 if there are none."""
     counts = sample.tables[table].gradient_counts
     shares: Floats = counts / max(int(counts.sum()), 1)
     return shares
@@ -84,7 +84,7 @@ def _progress(history: GradientHistory) -> Floats:
 
 
 def _nearest(rising: Floats, wanted: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the place in `rising` nearest to each wanted value; of two equally near the earlier."""
+    """Return the position in `rising` nearest to each wanted value; of two equally near ones the earlier."""
     right = np.searchsorted(rising, wanted).clip(0, len(rising) - 1)
     left = (right - 1).clip(0)
     return np.where(wanted - rising[left] <= rising[right] - wanted, left, right).astype(np.int64)

@@ -1,10 +1,9 @@
-"""One self-contained HTML page: style, script and data inside, nothing fetched, nothing stored.
+"""Self-contained HTML page with its style, script and data inside, which fetches and stores nothing.
 
-A tracking store may show it in a frame that has scripts and nothing else: no network, no storage,
-no neighbour files. The page's policy forbids all of that itself, and any script but its own. The
-pictures are drawn by some 800 lines in `pages/`: the plotting libraries that have a heat map are
-larger than the whole page may be (plotly.js: 3.5 MB and more), the small ones draw lines and bars
-alone.
+A tracking store may show it in a frame that allows scripts only: no network, no storage, no other
+files. The page's own policy forbids these as well, and every script but its own. Some 800 lines in
+`pages/` draw the pictures: plotting libraries with heat maps are larger than the whole page may be
+(plotly.js: 3.5 MB and more), and small ones draw only lines and bars.
 """
 
 import base64
@@ -16,7 +15,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-#: Largest page, in bytes: what an artifact viewer shows without delay.
+#: Largest size of a page, in bytes: an artifact viewer shows it without delay.
 LARGEST_PAGE = 2_000_000
 
 
@@ -25,47 +24,60 @@ def page(title: str, body: str, *, data: Mapping[str, Any], scripts: Sequence[st
 
     Args:
         title: Its title, as plain text.
-        body: What stands in it, as HTML; every text in it escaped by `escape`.
-        data: What the scripts draw, as plain values; finite numbers alone.
-        scripts: Files of `pages/`, run one after another as one script.
+        body: Its content, as HTML in which every text is escaped by `escape`.
+        data: Data for the scripts, as plain values and finite numbers.
+        scripts: Files of `pages/`, joined into one script in this order.
     """
     script = "\n".join(
-        source(name).replace('"use strict";\n', "", 1 if number else 0) for number, name in enumerate(scripts)
+        _source(name).replace('"use strict";\n', "", 1 if number else 0) for number, name in enumerate(scripts)
     )
-    return Template(source("page.html")).substitute(
+    return fill(
+        "page.html",
         title=escape(title),
-        style=source("page.css"),
+        style=_source("page.css"),
         body=body,
-        data=embedded(data),
+        data=_embedded(data),
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )
 
 
-def source(name: str) -> str:
-    """Return a file of `pages/`."""
+def fill(template: str, **parts: str) -> str:
+    """Return a file of `pages/` with its `$` placeholders replaced by HTML."""
+    return Template(_source(template)).substitute(parts)
+
+
+def _source(name: str) -> str:
     return resources.files("cfmodel.gradients.report").joinpath("pages", name).read_text(encoding="utf-8")
 
 
 def escape(text: object) -> str:
-    """Return a text as HTML shows it, in an element or an attribute."""
+    """Return a text escaped for an element or an attribute of HTML."""
     return html.escape(str(text), quote=True)
 
 
-def embedded(data: Any) -> str:
-    """Return data as JSON that cannot end the element it stands in."""
+def _embedded(data: Any) -> str:
+    """Return data as JSON that cannot end the HTML element around it."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def words(name: str) -> str:
-    """Return a name such as `user_embeddings` as words."""
+def title_of(name: str) -> str:
+    """Return a name such as `user_embeddings` as a title: `User embeddings`."""
     return name.replace("_", " ").capitalize()
 
 
 def fact_list(facts: Mapping[str, str]) -> str:
-    """Return names and values as items of a list."""
+    """Return names and values as HTML list items."""
     return "".join(f"<li>{escape(name)} <b>{escape(value)}</b></li>" for name, value in facts.items())
+
+
+def figure(element: str, title: str) -> str:
+    """Return the HTML of a picture that a script draws: its element id, and its title as plain text."""
+    return (
+        f'<figure id="{escape(element)}"><div class="title">{escape(title)}</div><div class="legend"></div>'
+        '<div class="chart"></div></figure>'
+    )
 
 
 def table(
@@ -75,13 +87,13 @@ def table(
     caption: str,
     best: Collection[tuple[int, int]] = (),
 ) -> str:
-    """Return an HTML table, its first column as row headers, that scrolls sideways where it is wide.
+    """Return an HTML table that scrolls sideways if it is wide; its first column holds row headers.
 
     Args:
         header: Names of the columns.
         rows: Cells by row, the first of each its header.
-        caption: What the table holds, for those who hear it.
-        best: Cells to set off, as (row, column) from 0.
+        caption: Label of the table for screen readers.
+        best: Cells to highlight, as (row, column) from 0.
     """
 
     def cell(row: int, column: int, text: object) -> str:

@@ -1,4 +1,4 @@
-"""What the pages draw: histograms on an axis of octaves, steps thinned to what a screen can show."""
+"""Data for the pages: histograms on an axis of octaves, and as many steps as a screen can show."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import TABLES, GradientRecord, StepSample
+from cfmodel.gradients.recording.gradient_records import GradientRecord, StepSample
 
 #: The two trainings of a run, in order.
-PHASES = ("fit", "refit")
+_PHASES = ("fit", "refit")
 
-#: Most sampled steps, and most points of a curve, that a page holds for one phase.
-MOST_SAMPLES, MOST_POINTS = 160, 400
+#: Most sampled steps, most histograms over all tables, and most points of a curve for one phase on a page.
+MOST_SAMPLES, MOST_HISTOGRAMS, MOST_POINTS = 160, 640, 400
 
-#: Octaves shown at most, and the share of the values that may fall below the lowest one.
-MOST_OCTAVES, UNSEEN_SHARE = 40, 0.0005
+#: Most octaves of an axis, and the share of the values that may lie below the lowest one.
+_MOST_OCTAVES, _UNSEEN_SHARE = 40, 0.0005
 
 _EXPONENT_BIAS, _SPECIAL = 127, 255
 
@@ -26,11 +26,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class OctaveAxis:
-    """Cells that a histogram is drawn in, each one bucket wide.
+    """Axis of a drawn histogram, in cells of one bucket each.
 
     Attributes:
-        low: The smallest octave begins at 2**low.
-        octaves: Octaves on either side of zero.
+        low: The smallest octave starts at 2**low.
+        octaves: Octaves on each side of zero.
         signed: Whether negative values have cells of their own.
     """
 
@@ -39,14 +39,14 @@ class OctaveAxis:
     signed: bool
 
     def cells(self, counts: Array) -> Array:
-        """Return the counts of the cells, from the most negative over zero to the largest.
+        """Return the counts of the cells, from the most negative through zero to the largest.
 
         Args:
             counts: By bucket, shape (S, 512).
 
         Returns:
-            Shape (S, 2 * octaves + 1), or (S, octaves + 1) unsigned. The cell of zero holds all that
-            is smaller than 2**low; what is not finite has no cell.
+            Shape (S, 2 * octaves + 1), or (S, octaves + 1) if unsigned. The cell of zero holds all values
+            smaller than 2**low; values that are not finite have no cell.
         """
         first = self.low + _EXPONENT_BIAS
         positive, negative = counts[:, :256], counts[:, 256:]
@@ -58,10 +58,10 @@ class OctaveAxis:
 
 
 def octave_axis(counts: Array, *, signed: bool) -> OctaveAxis:
-    """Choose the octaves that hold all but a hair of the values, the largest one always among them.
+    """Choose the octaves that hold nearly all values, always including the largest.
 
     Args:
-        counts: By bucket, shape (S, 512), of all steps that share the axis.
+        counts: By bucket, shape (S, 512), of all steps drawn on the axis.
         signed: Whether negative values have cells of their own.
     """
     total = (counts[:, :_SPECIAL] + counts[:, 256 : 256 + _SPECIAL]).astype(float)
@@ -70,13 +70,13 @@ def octave_axis(counts: Array, *, signed: bool) -> OctaveAxis:
     if not share.any():
         return OctaveAxis(low=-10, octaves=1, signed=signed)
     last = int(np.flatnonzero(share)[-1])
-    first = int(np.searchsorted(share.cumsum(), UNSEEN_SHARE * share.sum(), side="right"))
-    first = max(min(first, last), last - MOST_OCTAVES + 1, 1)
+    first = int(np.searchsorted(share.cumsum(), _UNSEEN_SHARE * share.sum(), side="right"))
+    first = max(min(first, last), last - _MOST_OCTAVES + 1, 1)
     return OctaveAxis(low=first - _EXPONENT_BIAS, octaves=last - first + 1, signed=signed)
 
 
 def thinned(samples: Sequence[StepSample], most: int = MOST_SAMPLES) -> list[StepSample]:
-    """Return at most that many samples, evenly over the steps, the first and the last among them."""
+    """Return at most this many samples, evenly spread over the steps, including the first and the last."""
     if len(samples) <= most:
         return list(samples)
     steps = np.array([sample.step for sample in samples])
@@ -87,9 +87,9 @@ def thinned(samples: Sequence[StepSample], most: int = MOST_SAMPLES) -> list[Ste
 
 
 def curve(values: Array, most: int = MOST_POINTS) -> dict[str, list[float | None]]:
-    """Return a series as its median in each stretch of steps and, where a stretch has several, its extremes.
+    """Return the median of a series in each stretch of steps and, if it has more than `most` values, its extremes.
 
-    What is not finite is a gap.
+    A value that is not finite is a gap.
     """
     if len(values) <= most:
         return {"middle": rounded(values)}
@@ -110,15 +110,16 @@ def curve_steps(first: int, length: int, most: int = MOST_POINTS) -> list[int]:
 
 
 def rounded(values: Any) -> Any:
-    """Return numbers with four digits, which is what a screen shows; None for what is not finite."""
+    """Return numbers rounded to four digits, enough for a screen; None for those that are not finite."""
     if isinstance(values, np.ndarray | list | tuple):
         return [rounded(value) for value in values]
     return float(f"{values:.4g}") if np.isfinite(values) else None
 
 
 def phase_pictures(history: GradientHistory) -> dict[str, Any]:
-    """Return what the report draws of one phase that has a start, steps and samples, as plain values."""
-    start, samples = history.initial, thinned(history.samples)
+    """Return the report's data of one phase that has an initial record, steps and samples, as plain values."""
+    start, tables = history.initial, history.tables
+    samples = thinned(history.samples, min(MOST_SAMPLES, max(2, MOST_HISTOGRAMS // len(tables))))
     assert start is not None
     return {
         "name": start.phase,
@@ -126,21 +127,21 @@ def phase_pictures(history: GradientHistory) -> dict[str, Any]:
         "epochs": [{"epoch": block.epoch, "step": block.first_step + len(block.loss) - 1} for block in history.blocks],
         "max_grad_norm": start.max_grad_norm,
         "rows": start.rows,
-        "ratings_by_decile": {table: rounded(start.ratings_by_decile[table]) for table in TABLES},
+        "ratings_by_decile": {table: rounded(start.ratings_by_decile[table]) for table in tables},
         "series": _series(history),
         "samples": _samples(samples),
-        "histograms": {table: _histograms(samples, table) for table in TABLES},
+        "histograms": {table: _histograms(samples, table) for table in tables},
     }
 
 
 def histories(records: Sequence[GradientRecord]) -> dict[str, GradientHistory]:
-    """Return the phases that hold a start, a step and a sample, in order."""
-    found = {phase: GradientHistory.of(records, phase=phase) for phase in PHASES}
+    """Return the phases that have an initial record, a step and a sample, in order."""
+    found = {phase: GradientHistory.of(records, phase=phase) for phase in _PHASES}
     return {phase: one for phase, one in found.items() if one.initial and one.blocks and one.samples}
 
 
 def _series(history: GradientHistory) -> dict[str, Any]:
-    before = {table: history.grad_norm(table) for table in TABLES} | {"total": history.total_norm}
+    before = {table: history.grad_norm(table) for table in history.tables} | {"total": history.total_norm}
     columns = {
         "loss": history.loss,
         "mean_squared_error": history.mean_squared_error,
@@ -164,9 +165,9 @@ def _samples(samples: Sequence[StepSample]) -> dict[str, Any]:
 
 
 def noise_scale(samples: Sequence[StepSample], window: int = 8) -> Array:
-    """Return the gradient noise scale in ratings: both of its parts averaged over up to `window` samples.
+    """Return the gradient noise scale in ratings, with both parts averaged over up to `window` samples.
 
-    NaN where noise hides the signal.
+    NaN if noise hides the signal.
     """
     trace, signal = (
         _moving_mean(np.array([getattr(sample, part) for sample in samples]), window)

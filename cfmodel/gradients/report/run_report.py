@@ -1,26 +1,25 @@
-"""The report of one run: every table's gradients over training, whether they are healthy, and what it means."""
+"""HTML report of one run: its health, and each table's gradients over the training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from string import Template
 from typing import Any
 
 from cfmodel.gradients.health.verdicts import HealthReport
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import TABLES, EpochGradients, GradientRecord, TableHealth
-from cfmodel.gradients.report.page import escape, fact_list, page, source, table, words
+from cfmodel.gradients.recording.gradient_records import EpochGradients, GradientRecord, TableHealth
+from cfmodel.gradients.report.page import escape, fact_list, figure, fill, page, table, title_of
 from cfmodel.gradients.report.page_data import histories, phase_pictures
 from cfmodel.gradients.report.verdicts_html import verdict_section
 
-SCRIPTS = ("charts.js", "lines.js", "histograms.js", "report.js")
+_SCRIPTS = ("charts.js", "lines.js", "histograms.js", "report.js")
 
-_PHASES = {"fit": "fit: train, val watched", "refit": "refit: train and val together"}
+_PHASES = {"fit": "fit: trained on train, checked on val", "refit": "refit: trained on train and val"}
 _PARTS = {
     "health": "Health",
     "histograms": "Gradients of each table",
     "norms": "Norms and clipping",
     "loss": "Loss and error",
     "updates": "Adam's updates",
-    "popularity": "Who gets the gradient",
+    "popularity": "Gradient by popularity",
     "rows": "Rows",
     "lesson": "What a gradient is",
     "about": "How it was measured",
@@ -36,17 +35,20 @@ def gradient_report(
     facts: Mapping[str, str],
     lesson: str = "",
 ) -> str:
-    """Return the report as one HTML page that needs nothing else.
+    """Return the report as one self-contained HTML page.
 
     Args:
-        records: What the monitor saw, of one phase or both.
-        health: What the rules say of it.
+        records: The monitor's records, of one phase or both.
+        health: The verdicts on them.
         title: Heading, as plain text.
-        facts: What the run is, name to value, as plain text.
-        lesson: HTML of a section with the id `lesson`; without scripts, its texts escaped. Empty: none.
+        facts: Facts about the run by name, as plain text.
+        lesson: HTML of a section with the id `lesson`, without scripts and with escaped texts; empty: none.
     """
     phases = histories(records)
-    body = Template(source("report.html")).substitute(
+    tables = next((history.tables for history in phases.values()), ())
+    sides = [history.side_of(name) for history in list(phases.values())[:1] for name in tables]
+    body = fill(
+        "report.html",
         title=escape(title),
         facts=fact_list(facts),
         links=_links([*(_PICTURES if phases else ()), *(["lesson"] if lesson else ())]),
@@ -55,8 +57,8 @@ def gradient_report(
         lesson=lesson,
         about="".join(map(_about, phases.values())),
     )
-    data = {"tables": TABLES, "phases": [phase_pictures(history) for history in phases.values()]}
-    return page(title, body, data=data, scripts=SCRIPTS)
+    pictures = [phase_pictures(history) for history in phases.values()]
+    return page(title, body, data={"tables": tables, "sides": sides, "phases": pictures}, scripts=_SCRIPTS)
 
 
 def _links(parts: Sequence[str]) -> str:
@@ -67,10 +69,12 @@ def _links(parts: Sequence[str]) -> str:
 def _pictures(phases: Sequence[GradientHistory]) -> str:
     if not phases:
         return "<p>The training ended before its first step was recorded: there is nothing to draw.</p>"
-    return Template(source("report-pictures.html")).substitute(
+    tables = phases[0].tables
+    return fill(
+        "report-pictures.html",
         phases=_phase_buttons([history.initial.phase for history in phases if history.initial]),
-        tables="".join(Template(source("table.html")).substitute(table=name, label=words(name)) for name in TABLES),
-        deciles="".join(_decile_figure(name) for name in TABLES),
+        tables="".join(fill("table.html", table=escape(name), label=escape(title_of(name))) for name in tables),
+        deciles="".join(figure(f"{name}-deciles", title_of(name)) for name in tables),
         rows="".join(_rows_table(history.epochs[-1]) for history in phases if history.epochs),
     )
 
@@ -83,14 +87,7 @@ def _phase_buttons(phases: Sequence[str]) -> str:
         f'title="{escape(_PHASES.get(phase, phase))}">{escape(phase)}</button>'
         for number, phase in enumerate(phases)
     )
-    return f'<span role="group" aria-label="Training shown">{" ".join(buttons)}</span>'
-
-
-def _decile_figure(name: str) -> str:
-    return (
-        f'<figure id="{name}-deciles"><div class="title">{words(name)}</div><div class="legend"></div>'
-        '<div class="chart"></div></figure>'
-    )
+    return f'<span role="group" aria-label="Training phase">{" ".join(buttons)}</span>'
 
 
 # ---- tables of numbers ----
@@ -99,10 +96,10 @@ def _decile_figure(name: str) -> str:
 def _rows_table(record: EpochGradients) -> str:
     lines: dict[str, Callable[[TableHealth], str]] = {
         "rows": lambda one: f"{one.rows:,}",
-        "ever looked up": lambda one: f"{one.id_coverage:.1%}",
+        "looked up at least once": lambda one: f"{one.id_coverage:.1%}",
         "dead": lambda one: f"{one.dead_rows:,}",
         "cold": lambda one: f"{one.cold_rows:,}",
-        "movement of cold rows, over their norm": lambda one: _number(one.cold_drift),
+        "movement of cold rows over their norm": lambda one: _number(one.cold_drift),
         "frozen": lambda one: "yes" if one.frozen else "no",
         "norm of a row, median": lambda one: _number(one.row_norm_quantiles[2]),
         "norm of a row, 5% to 95%": lambda one: (
@@ -112,24 +109,24 @@ def _rows_table(record: EpochGradients) -> str:
         "mean leak": lambda one: "–" if one.mean_leak is None else f"{one.mean_leak:.1%}",
     }
     caption = f"Rows after epoch {record.epoch:,} of {record.phase}"
-    rows = [[name, *(show(record.tables[key]) for key in TABLES)] for name, show in lines.items()]
-    return f"<h3>{escape(caption)}</h3>" + table(["", *map(words, TABLES)], rows, caption=caption)
+    rows = [[name, *map(show, record.tables.values())] for name, show in lines.items()]
+    return f"<h3>{escape(caption)}</h3>" + table(["", *map(title_of, record.tables)], rows, caption=caption)
 
 
 def _about(history: GradientHistory) -> str:
     start, cost = history.initial, history.cost
     assert start is not None
     text = (
-        f"{start.phase.capitalize()}: {start.num_ratings:,} ratings in steps of {start.batch_size:,}. Before the first "
-        f"step the predictions spread by {_number(start.prediction_std)} rating units, the ratings themselves by "
-        f"{_number(start.rating_std)}."
+        f"{start.phase.capitalize()}: {start.num_ratings:,} ratings in batches of {start.batch_size:,}. Before the "
+        f"first step the standard deviation of the predictions was {_number(start.prediction_std)} rating units, that "
+        f"of the ratings {_number(start.rating_std)}."
     )
     if cost is not None:
-        more = f" and one in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
+        every = f", and one step in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
         text += (
-            f" Of each of the {history.num_steps:,} steps norms, loss and largest error are recorded; {cost.samples:,} "
-            f"steps were looked at closely: 1, 4, 16, the last ones of epochs 1, 2, 4, 8 ... and of the last{more}. "
-            f"Watching took {_number(cost.seconds)} s, {cost.overhead_fraction:.2%} of the training."
+            f" Norms, loss and largest error were recorded at all {history.num_steps:,} steps; {cost.samples:,} steps "
+            f"were sampled for the other pictures: 1, 4, 16, the last of epochs 1, 2, 4, 8 ... and of the last "
+            f"epoch{every}. Monitoring took {_number(cost.seconds)} s, {cost.overhead_fraction:.2%} of the training."
         )
     return f"<p>{escape(text)}</p>"
 

@@ -12,12 +12,12 @@ from cfmodel.tracking.runs.find_runs import find_run
 from cfmodel.tracking.runs.lifecycle import end_run, ended_on_error, start_run
 
 if TYPE_CHECKING:
-    from cfmodel.gradients.report.comparison import ComparedRun, Comparison
+    from cfmodel.gradients.report.comparison import ComparedRun, RunComparison
 
 PAGE, NUMBERS = "comparison.html", "comparison.json"
 
 
-def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[Comparison, Run]":
+def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunComparison, Run]":
     """Hold runs against the first of them, and record the comparison as a run with the tag `kind=comparison`.
 
     Args:
@@ -32,21 +32,21 @@ def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[Comp
         DigestError: A run's archive of gradients is damaged.
         TrackingError: There is no such run, or the store is away.
     """
-    from cfmodel.gradients.report.comparison import Comparison, require_several
+    from cfmodel.gradients.report.comparison import RunComparison, require_several
 
     require_several(runs)
     found = [find_run(settings, name) for name in runs]
-    comparison = Comparison(tuple(map(_compared, found)))
+    comparison = RunComparison(tuple(map(_compared, found)))
     return comparison, log_comparison(settings, comparison)
 
 
-def log_comparison(settings: TrackingSettings, comparison: "Comparison") -> Run:
+def log_comparison(settings: TrackingSettings, comparison: "RunComparison") -> Run:
     """Record a comparison as a run of its own.
 
     Raises:
         TrackingError: The store does not take it.
     """
-    from cfmodel.gradients.report.comparison import as_json
+    from cfmodel.gradients.report.comparison import comparison_json
     from cfmodel.gradients.report.comparison_page import comparison_page
 
     names = " against ".join(run.name for run in comparison.runs[::-1])[:250]
@@ -54,7 +54,7 @@ def log_comparison(settings: TrackingSettings, comparison: "Comparison") -> Run:
     run = start_run(settings, name=names, tags={"kind": "comparison", "compared_runs": ids})
     with ended_on_error(run):
         page = comparison_page(comparison)
-        tell_files(run, {PAGE: page, NUMBERS: as_json(comparison)})
+        tell_files(run, {PAGE: page, NUMBERS: comparison_json(comparison)})
         end_run(run)
     return run
 

@@ -50,14 +50,14 @@ def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: P
         DigestError: The archive or the split is damaged.
         TrackingError: The store does not take it.
     """
-    from cfmodel.gradients.health.judge import judge
+    from cfmodel.gradients.health.judge import judge_health
     from cfmodel.gradients.recording.archive import read_archive
     from cfmodel.gradients.recording.gradient_history import GradientHistory
     from cfmodel.gradients.report.epoch_images import epoch_images
 
     records = read_archive(archive)
     history = GradientHistory.of(records)
-    health = judge(history, ids=_ids(split))
+    health = judge_health(history, ids=_ids(split))
     page = _report(told_of(run), records, health, _lesson(run, split, model))
     set_tags(run, health.as_tags() | IMAGES_TAG)
     pictures = ((f"{FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
@@ -111,7 +111,7 @@ def _ids(split: "SplitRef") -> "IdOf":
     from cfmodel.data.splitting.parts import load_vocabularies
 
     users, movies = load_vocabularies(split)
-    return lambda table, row: (users if table.startswith("user") else movies).decode([row])[0]
+    return lambda side, row: (users if side == "user" else movies).decode([row])[0]
 
 
 def _report(run: RunSummary, records: "Sequence[GradientRecord]", health: "HealthReport", lesson: str) -> str:

@@ -1,1 +1,1 @@
-"""The health rules, one small function each: a history in, a finding or None out."""
+"""The health rules: functions that look for one fault each, and their catalogue."""

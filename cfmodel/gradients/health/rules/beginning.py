@@ -1,20 +1,18 @@
-"""Rules on how training begins: what is wrong here is wrong in all that follows."""
+"""Rules on the start of training: a fault here affects everything that follows."""
 
 import numpy as np
 
 from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import Finding
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import EMBEDDINGS, TABLES
 
 
 def non_finite(run: GradientHistory, _: Thresholds) -> Finding | None:
-    """Find the first step whose loss, error or gradient is infinite or not a number."""
+    """Find the first step whose loss, error or gradient is infinite or NaN."""
     if run.finite.all():
         return None
     bad = int(run.finite.argmin())
-    users, movies = run.largest_error_rows()
-    tables = [table for table in TABLES if not np.isfinite(run.grad_norm(table)[bad])]
+    tables = [table for table in run.tables if not np.isfinite(run.grad_norm(table)[bad])]
     return Finding(
         "error",
         value=float((~run.finite).sum()),
@@ -22,14 +20,14 @@ def non_finite(run: GradientHistory, _: Thresholds) -> Finding | None:
         message=f"loss, error or gradient is not finite from step {run.steps[bad]:,} on",
         first_step=int(run.steps[bad]),
         table=tables[0] if tables else None,
-        rows=(("user_embeddings", int(users[bad])), ("movie_embeddings", int(movies[bad]))),
+        rows=run.rating_of_largest_error(bad),
     )
 
 
 def initialisation_too_large(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Compare the spread of the predictions before the first update with that of the ratings.
 
-    A model that is trained already spreads its predictions too, but its first error is small.
+    The predictions of a trained model are spread out too, but its first error is small.
     """
     if run.initial is None or not run.initial.rating_std > 0 or not run.num_steps:
         return None
@@ -42,14 +40,14 @@ def initialisation_too_large(run: GradientHistory, limits: Thresholds) -> Findin
         "error" if ratio > limits.initial_spread_error else "warning",
         value=ratio,
         threshold=limits.initial_spread,
-        message=f"before the first update predictions spread {ratio:.2g} times as far as the ratings",
+        message=f"before the first update the predictions spread {ratio:.2g} times as widely as the ratings",
         first_step=0,
     )
 
 
 def dead_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a table whose gradient is exactly zero, step after step, from the first on."""
-    for table in TABLES:
+    """Find a table whose gradient is exactly zero at every step from the first on."""
+    for table in run.tables:
         zero = run.grad_norm(table) == 0
         steps = len(zero) if zero.all() else int(zero.argmin())
         if steps >= limits.dead_steps:
@@ -65,8 +63,8 @@ def dead_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def frozen_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a table that has a gradient and does not move: over an epoch, or up to the last steps looked at."""
-    for table in TABLES:
+    """Find a table that has a gradient but does not move, in a whole epoch or in the last sampled steps."""
+    for table in run.tables:
         since = _still_since(run, table, limits)
         if since is None:
             continue
@@ -74,7 +72,7 @@ def frozen_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
             "error",
             value=float(run.steps[-1] - since + 1),
             threshold=0.0,
-            message=f"{table} has a gradient and does not move from step {since:,} on",
+            message=f"{table} has a gradient but does not move from step {since:,} on",
             first_step=since,
             table=table,
         )
@@ -82,7 +80,7 @@ def frozen_table(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def _still_since(run: GradientHistory, table: str, limits: Thresholds) -> int | None:
-    """Return the first step at which a table was seen not to move, where it is frozen."""
+    """Return the first step at which a frozen table was seen not to move; None if it is not frozen."""
     moved = run.sampled(table, "update_norm") != 0
     still = len(moved) if not moved.any() else int(moved[::-1].argmax())
     steps = [sample.step for sample in run.samples[len(moved) - still :]]
@@ -92,7 +90,7 @@ def _still_since(run: GradientHistory, table: str, limits: Thresholds) -> int | 
 
 
 def dead_rows(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find rows that are looked up again and again and never have a gradient."""
+    """Find rows that are looked up again and again but never get a gradient."""
     found = [(epoch, name, table) for epoch in run.epochs for name, table in epoch.tables.items()]
     alive = [(epoch, name, table) for epoch, name, table in found if run.grad_norm(name).any()]
     worst = max(alive, key=lambda one: one[2].dead_rows / one[2].rows, default=None)
@@ -104,18 +102,18 @@ def dead_rows(run: GradientHistory, limits: Thresholds) -> Finding | None:
         "error" if share > limits.dead_row_fraction_error else "warning",
         value=share,
         threshold=limits.dead_row_fraction,
-        message=f"{table.dead_rows:,} of {table.rows:,} rows of {name} are looked up and never have a gradient",
+        message=f"{table.dead_rows:,} of {table.rows:,} rows of {name} are looked up but never get a gradient",
         first_step=epoch.step,
         table=name,
-        rows=tuple((name, row) for row in table.dead_row_examples),
+        rows=run.rows_of(name, table.dead_row_examples),
     )
 
 
 def id_coverage(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Compare the rows that have a training rating with those declared, before the first update."""
-    if run.initial is None:
+    """Compare the rows that have a training rating with the declared rows."""
+    if run.initial is None or not run.tables:
         return None
-    covered = {name: 1 - run.initial.cold_rows[name] / run.initial.rows[name] for name in EMBEDDINGS}
+    covered = {name: 1 - run.initial.cold_rows[name] / rows for name, rows in run.initial.rows.items()}
     name = min(covered, key=lambda table: covered[table])
     if covered[name] >= limits.coverage:
         return None
@@ -127,5 +125,5 @@ def id_coverage(run: GradientHistory, limits: Thresholds) -> Finding | None:
         message=f"{run.initial.cold_rows[name]:,} of {run.initial.rows[name]:,} rows of {name} have no rating",
         first_step=0,
         table=name,
-        rows=tuple((name, row) for row in cold),
+        rows=run.rows_of(name, cold),
     )

@@ -1,4 +1,4 @@
-"""All rules, causes before consequences, each with what to do about it."""
+"""Catalogue of all rules, causes before consequences, each with its remedy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import Finding, Word
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 
-Check = Callable[[GradientHistory, Thresholds], Finding | None]
+_Check = Callable[[GradientHistory, Thresholds], Finding | None]
 
 
 @dataclass(frozen=True)
@@ -16,27 +16,27 @@ class Rule:
     """One rule.
 
     Attributes:
-        name: What the verdict is called.
-        check: Looks for it.
-        remedy: What a person can do about it.
-        words: What the textbook calls it.
-        early: Whether it can be told while training goes on, so that it may stop it.
+        name: Name of its verdicts.
+        check: Looks for the fault.
+        remedy: What to do about it.
+        words: The textbook's words for it.
+        early: Whether it works during training and may stop it.
     """
 
     name: str
-    check: Check
+    check: _Check
     remedy: str
     words: tuple[Word, ...] = ()
     early: bool = False
 
 
-#: In the order of causes: what comes later may follow from what comes earlier.
+#: Causes come first: a later rule may find a consequence of what an earlier one finds.
 RULES = (
     Rule(
         "non_finite",
         beginning.non_finite,
-        "check the ratings of these ids for values that are no number or far outside the scale; "
-        "else lower train.learning_rate tenfold",
+        "check the ratings of these ids for values that are not numbers or are far outside the scale; "
+        "otherwise lower train.learning_rate tenfold",
         ("exploding",),
         early=True,
     ),
@@ -50,15 +50,15 @@ RULES = (
     Rule(
         "dead_table",
         beginning.dead_table,
-        "give embeddings a random start (train.init_std above 0): with both tables at zero each waits for the "
-        "other for ever",
+        "start the embeddings at random (train.init_std above 0): if all embedding tables are zero, none ever "
+        "gets a gradient",
         ("vanishing", "dead"),
         early=True,
     ),
     Rule(
         "frozen_table",
         beginning.frozen_table,
-        "hand this table to the optimiser and let it require a gradient",
+        "pass this table to the optimizer, and let it require a gradient",
         ("dead",),
         early=True,
     ),
@@ -72,13 +72,13 @@ RULES = (
     Rule(
         "outlier_labels",
         steps.outlier_labels,
-        "look at the ratings of these ids; set ingest.rating_range to refuse what is outside the scale",
+        "check the ratings of these ids; set ingest.rating_range to refuse ratings outside the scale",
         ("exploding",),
     ),
     Rule(
         "loss_spike",
         steps.loss_spike,
-        "look at what was in this batch; if nothing is wrong with it, lower train.learning_rate or train.max_grad_norm",
+        "check the ratings of this batch; if they are sound, lower train.learning_rate or train.max_grad_norm",
         ("exploding",),
     ),
     Rule(
@@ -96,32 +96,32 @@ RULES = (
     Rule(
         "id_coverage",
         beginning.id_coverage,
-        "check how ids become rows: rows without ratings mean that ids collide or that tables are too long",
+        "check how ids become rows: rows without ratings mean that ids collide or that the tables have too many rows",
         ("dead",),
         early=True,
     ),
     Rule(
         "no_signal",
         outcome.no_signal_in_ratings,
-        "check that ratings stand beside the right users and movies: shuffled labels and wrong joins look like this",
+        "check that each rating belongs to its user and movie: shuffled labels and wrong joins look like this",
     ),
     Rule(
         "cold_row_drift",
         tables.cold_row_drift,
-        "take weight decay out of the optimiser: Adam turns it into a pull on every row at full speed; "
-        "train.regularization holds back the rows of the batch alone",
+        "remove weight decay from the optimizer: Adam turns it into a pull on every row at full speed; "
+        "train.regularization affects only the rows of the batch",
         ("vanishing",),
     ),
     Rule(
         "collapsed_embeddings",
         tables.collapsed_embeddings,
-        "lower train.regularization, and use no weight decay in the optimiser",
+        "lower train.regularization, and use no weight decay in the optimizer",
         ("vanishing",),
     ),
     Rule(
         "mean_leak",
         tables.mean_leak,
-        "subtract the mean rating before training, or start global_mean from it",
+        "subtract the mean rating before training, or initialize global_mean with it",
     ),
     Rule(
         "clipping",
@@ -137,13 +137,13 @@ RULES = (
     Rule(
         "embeddings_add_nothing",
         outcome.embeddings_add_nothing,
-        "lower train.regularization or train longer; if that changes nothing, these ratings hold no tastes, "
-        "and biases alone serve as well",
+        "lower train.regularization or train longer; if that changes nothing, these ratings contain no tastes, "
+        "and biases alone do as well",
     ),
     Rule(
         "embeddings_add_nothing",
         outcome.behind_biases,
-        "train longer (train.epochs): tastes are there, and biases in closed form are still ahead",
+        "train longer (train.epochs): the embeddings explain something, but biases in closed form are still ahead",
     ),
     Rule(
         "noise_floor",
@@ -153,6 +153,6 @@ RULES = (
     Rule(
         "ghost_updates",
         tables.ghost_updates,
-        "nothing is wrong: dense Adam moves rows on by momentum; gradients alone show less than half of what moves",
+        "nothing is wrong: Adam over all rows keeps moving rows by momentum; gradients alone show less than half of it",
     ),
 )

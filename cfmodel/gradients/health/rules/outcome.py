@@ -1,4 +1,4 @@
-"""Rules on what came out, on val and beside the floors."""
+"""Rules on the model's error on val, compared with the baselines."""
 
 from cfmodel.gradients.health.rules.tables import carries_embeddings
 from cfmodel.gradients.health.thresholds import Thresholds
@@ -8,7 +8,7 @@ from cfmodel.gradients.recording.gradient_records import Outcome
 
 
 def no_signal_in_ratings(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find ratings that not even biases in closed form can say anything about."""
+    """Find ratings that not even biases in closed form can predict better than their mean."""
     outcome = run.outcome
     if outcome is None or outcome.damped_bias_rmse < limits.no_signal * outcome.global_mean_rmse:
         return None
@@ -33,7 +33,7 @@ def no_signal(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def embeddings_add_nothing(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find taste vectors that say nothing true about val beyond what biases say."""
+    """Find embeddings that explain nothing on val beyond what biases explain."""
     outcome = _measured(run, limits)
     if outcome is None or not outcome.taste_score < limits.taste_score:
         return None
@@ -43,13 +43,13 @@ def embeddings_add_nothing(run: GradientHistory, limits: Thresholds) -> Finding 
         value=outcome.taste_score,
         threshold=limits.taste_score,
         message=f"on val, tastes explain nothing that biases leave over ({outcome.taste_score:.1f} standard errors "
-        f"from none); val RMSE {outcome.best:.4f}, biases alone {outcome.damped_bias_rmse:.4f}",
+        f"from zero); val RMSE {outcome.best:.4f}, biases alone {outcome.damped_bias_rmse:.4f}",
         first_step=_last_step(run),
     )
 
 
 def behind_biases(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a model that is no better than biases alone, though its tastes hold something."""
+    """Find a model that is no better than biases alone, although its embeddings do explain something."""
     outcome = _measured(run, limits)
     if outcome is None or outcome.best < outcome.damped_bias_rmse:
         return None
@@ -57,13 +57,13 @@ def behind_biases(run: GradientHistory, limits: Thresholds) -> Finding | None:
         "info",
         value=outcome.best / outcome.damped_bias_rmse if outcome.damped_bias_rmse > 0 else float("inf"),
         threshold=1.0,
-        message=f"val RMSE {outcome.best:.4f} is no better than biases alone reach, {outcome.damped_bias_rmse:.4f}",
+        message=f"val RMSE {outcome.best:.4f} is no better than that of biases alone, {outcome.damped_bias_rmse:.4f}",
         first_step=_last_step(run),
     )
 
 
 def _measured(run: GradientHistory, limits: Thresholds) -> Outcome | None:
-    """Return the outcome where there is enough of val to say anything."""
+    """Return the outcome if val is large enough for a verdict."""
     outcome = run.outcome
     enough = outcome is not None and outcome.val_rmse and outcome.val_rows >= limits.val_rows
     return outcome if enough else None

@@ -1,4 +1,4 @@
-"""Rules on the steps: how far they go, what stands out among them."""
+"""Rules on the steps: how far they move the weights, and which of them stand out."""
 
 import math
 
@@ -14,7 +14,7 @@ _NORMAL_MEDIAN = 0.6745
 
 
 def learning_rate_too_high(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a stretch of steps whose typical error is larger than that of the untrained model."""
+    """Find a stretch of steps whose median squared error is larger than that of the untrained model."""
     whole = run.num_steps // limits.rising_steps
     if run.initial is None or not whole:
         return None
@@ -28,13 +28,13 @@ def learning_rate_too_high(run: GradientHistory, limits: Thresholds) -> Finding 
         "error",
         value=float(risen.max()),
         threshold=limits.rising_error,
-        message=f"training raised the squared error to {risen.max():.3g} times that of no training",
+        message=f"training raised the squared error to {risen.max():.3g} times that of the untrained model",
         first_step=int(run.steps[(run.mean_squared_error > limits.rising_error * start).argmax()]),
     )
 
 
 def learning_rate_too_low(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Compare how far Adam could carry a bias over all steps with the spread of the ratings."""
+    """Compare how far Adam can move a weight in all steps with the spread of the ratings."""
     if run.initial is None or run.reach is None or run.num_steps < limits.reach_steps:
         return None
     left = float(run.epoch_medians(run.mean_squared_error)[-1]) / run.initial.rating_std**2
@@ -44,14 +44,14 @@ def learning_rate_too_low(run: GradientHistory, limits: Thresholds) -> Finding |
         "warning",
         value=run.reach,
         threshold=limits.reach,
-        message=f"{run.num_steps:,} steps can move a bias by {run.reach:.1g} times the spread of the ratings at most, "
-        f"and {left:.0%} of the squared error is left",
+        message=f"{run.num_steps:,} steps can move a weight by at most {run.reach:.1g} times the ratings' spread, "
+        f"and {left:.0%} of the squared error remains",
         first_step=int(run.steps[0]),
     )
 
 
 def clipping(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find gradients that are clipped in most steps, and tell whether the loss is to blame."""
+    """Find gradients that are clipped in most steps, and whether the scale of the loss is the reason."""
     clipped = run.clip_coefficient[limits.clip_warm_up :] < 1
     if not len(clipped) or not clipped.mean() > limits.clip_fraction:
         return None
@@ -68,7 +68,7 @@ def clipping(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def outlier_labels(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find errors far beyond the typical one that come back with the same rating every epoch."""
+    """Find errors far above the typical one that occur for the same rating in more than one epoch."""
     typical = _typical_error(run)
     if typical is None:
         return None
@@ -76,21 +76,20 @@ def outlier_labels(run: GradientHistory, limits: Thresholds) -> Finding | None:
     far &= _recurring(run, far)
     if not far.any():
         return None
-    users, movies = run.largest_error_rows()
     worst = int(np.where(far, run.largest_error, -1).argmax())
     return Finding(
         "warning",
         value=float(run.largest_error[worst]) / typical,
         threshold=limits.outlier_error,
-        message=f"a rating is {run.largest_error[worst]:.3g} off its prediction, "
+        message=f"a rating differs from its prediction by {run.largest_error[worst]:.3g}, "
         f"{run.largest_error[worst] / typical:.3g} times the typical error",
         first_step=int(run.steps[far.argmax()]),
-        rows=(("user_embeddings", int(users[worst])), ("movie_embeddings", int(movies[worst]))),
+        rows=run.rating_of_largest_error(worst),
     )
 
 
 def loss_spike(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find a step whose squared error is many times its epoch's, and no single rating's doing."""
+    """Find a step whose squared error is many times its epoch's median, and not due to a single rating."""
     if not run.num_steps:
         return None
     medians = run.epoch_medians(run.mean_squared_error)
@@ -101,22 +100,21 @@ def loss_spike(run: GradientHistory, limits: Thresholds) -> Finding | None:
     worst = int(np.nanargmax(spike))
     if not spike[worst] > limits.spike:
         return None
-    users, movies = run.largest_error_rows()
     return Finding(
         "warning",
         value=float(spike[worst]),
         threshold=limits.spike,
-        message=f"the squared error of step {run.steps[worst]:,} is {spike[worst]:.3g} times that of its epoch",
+        message=f"the squared error of step {run.steps[worst]:,} is {spike[worst]:.3g} times its epoch's median",
         first_step=int(run.steps[(spike > limits.spike).argmax()]),
-        rows=(("user_embeddings", int(users[worst])), ("movie_embeddings", int(movies[worst]))),
+        rows=run.rating_of_largest_error(worst),
     )
 
 
 def _loss_scale(run: GradientHistory) -> float | None:
     """Return the typical gradient norm over the root mean square norm of single ratings' gradients.
 
-    The norm of a mean is at most the mean of the norms, so that above 1 the loss is no mean of
-    squared errors. `noise_trace + signal_square` is the mean square, see `StepSample`.
+    The norm of a mean is at most the mean of the norms, so above 1 the loss is not a mean of squared errors.
+    `noise_trace + signal_square` is the mean square, see `StepSample`.
     """
     squares = np.array([sample.noise_trace + sample.signal_square for sample in run.samples])
     norms = np.array([run.total_norm[sample.step - run.steps[0]] for sample in run.samples])
@@ -125,36 +123,41 @@ def _loss_scale(run: GradientHistory) -> float | None:
 
 
 def _typical_error(run: GradientHistory) -> float | None:
-    """Return the standard deviation that the median error of the first epoch suggests, in rating units.
+    """Return the standard deviation that the median error of the first epoch implies, in rating units; None if unknown.
 
-    The median is that of the per-sample gradient norms, sqrt(8) times the error while embeddings are small.
+    The error is that of the median per-sample gradient. While vectors are small, its norm is 2 |error| sqrt(B), with
+    one element of 2 |error| in each of the B tables whose rows are single numbers.
     """
     medians = [sample.per_sample_norm[2] for sample in run.samples if sample.epoch == 1]
-    if not medians or not np.median(medians) > 0:
+    biases = len(run.tables) - len(run.vector_tables)
+    if not biases or not medians or not np.median(medians) > 0:
         return None
-    return float(np.median(medians)) / (math.sqrt(8) * _NORMAL_MEDIAN)
+    return float(np.median(medians)) / (math.sqrt(4 * biases) * _NORMAL_MEDIAN)
 
 
 def _recurring(run: GradientHistory, far: Flags) -> Flags:
-    """Mark steps whose largest error belongs to a rating that is so in a second epoch too.
+    """Mark steps whose rating with the largest error also has a far error in another epoch.
 
-    In a first epoch alone nothing can come back: there a rating counts that decides its batch.
+    In a first epoch nothing can recur yet: mark steps in which one rating decides.
     """
     if len(run.blocks) < 2:
         return _one_rating_decides(run)
-    pairs = _pairs(run)
-    found, counts = np.unique(pairs[far], return_counts=True)
-    recurring: Flags = np.isin(pairs, found[counts > 1])
+    ratings = _rating_numbers(run)
+    found, counts = np.unique(ratings[far], return_counts=True)
+    recurring: Flags = np.isin(ratings, found[counts > 1])
     return recurring
 
 
 def _one_rating_decides(run: GradientHistory) -> Flags:
-    """Mark steps with more than a quarter of their squared error in one rating."""
+    """Mark steps in which one rating has more than a quarter of the squared error."""
     size = run.initial.batch_size if run.initial else 1
     decides: Flags = run.largest_error**2 > 0.25 * size * run.mean_squared_error
     return decides
 
 
-def _pairs(run: GradientHistory) -> Counts:
-    users, movies = run.largest_error_rows()
-    return users * (int(movies.max(initial=0)) + 1) + movies
+def _rating_numbers(run: GradientHistory) -> Counts:
+    """Return a number for the rating with each step's largest error, shape (S,): equal for equal ratings."""
+    numbers = np.zeros(run.num_steps, np.int64)
+    for rows in run.largest_error_rows().values():
+        numbers = numbers * (int(rows.max(initial=0)) + 1) + rows
+    return numbers

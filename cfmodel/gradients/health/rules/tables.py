@@ -1,35 +1,34 @@
-"""Rules on what the tables have become."""
+"""Rules on the state of the tables."""
 
 import numpy as np
 
 from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import Finding
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import EMBEDDINGS, TABLES
 
 
 def collapsed_embeddings(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find embeddings that say less than their random start did, or have one direction left."""
+    """Find embeddings that say less than their random start did, or that have one direction left."""
     if run.initial is None or not run.epochs or run.num_steps < limits.collapse_steps:
         return None
     return _shrunk(run, limits) or _one_direction(run, limits)
 
 
 def carries_embeddings(run: GradientHistory, limits: Thresholds) -> bool:
-    """Tell whether there are enough ratings per row for taste vectors to be worth anything."""
-    if run.initial is None:
+    """Return whether there are enough ratings per row to learn embeddings."""
+    if run.initial is None or not run.vector_tables:
         return False
-    rows = sum(run.initial.rows[table] - run.initial.cold_rows[table] for table in EMBEDDINGS)
+    rows = sum(run.initial.rows[table] - run.initial.cold_rows[table] for table in run.vector_tables)
     return run.initial.num_ratings >= limits.ratings_per_row * rows
 
 
 def mean_leak(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find an embedding table that is mostly one vector every row shares.
+    """Find an embedding table that is mostly one vector shared by all rows.
 
-    Early in training that is normal. It is a fault where the first error was larger than the ratings
-    spread: there was a mean left to learn, and embeddings learned it.
+    Early in training that is normal. It is a fault if the first error was larger than the spread of the
+    ratings: a mean was left to learn, and the embeddings learned it.
     """
-    leaks = {table: run.by_epoch(table, "mean_leak") for table in EMBEDDINGS} if run.epochs else {}
+    leaks = {table: run.by_epoch(table, "mean_leak") for table in run.vector_tables} if run.epochs else {}
     last = {table: leak[-1] for table, leak in leaks.items() if leak[-1] > limits.mean_leak}
     if not last or run.initial is None or not run.num_steps:
         return None
@@ -46,8 +45,8 @@ def mean_leak(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def cold_row_drift(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find rows that no rating touches and that move all the same."""
-    for table in TABLES:
+    """Find rows without a rating that move nevertheless."""
+    for table in run.tables:
         drift = run.by_epoch(table, "cold_drift")
         if not (drift > limits.cold_drift).any():
             continue
@@ -56,19 +55,19 @@ def cold_row_drift(run: GradientHistory, limits: Thresholds) -> Finding | None:
             "warning",
             value=float(drift.max()),
             threshold=limits.cold_drift,
-            message=f"{last.cold_rows:,} rows of {table} have no rating and moved by {drift.max():.0%} of their norm",
+            message=f"{last.cold_rows:,} rows of {table} have no rating, yet moved by {drift.max():.0%} of their norm",
             first_step=run.epochs[int((drift > limits.cold_drift).argmax())].step,
             table=table,
-            rows=tuple((table, row) for row in last.cold_row_examples),
+            rows=run.rows_of(table, last.cold_row_examples),
         )
     return None
 
 
 def ghost_updates(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Measure how much of the movement happens on rows without a gradient."""
-    if not run.samples:
+    """Measure the share of the movement that happens on rows without a gradient."""
+    if not run.samples or not run.vector_tables:
         return None
-    shares = {table: float(np.median(run.sampled(table, "ghost_share"))) for table in EMBEDDINGS}
+    shares = {table: float(np.median(run.sampled(table, "ghost_share"))) for table in run.vector_tables}
     table = max(shares, key=lambda name: shares[name])
     if not shares[table] > limits.ghost_share:
         return None
@@ -83,7 +82,7 @@ def ghost_updates(run: GradientHistory, limits: Thresholds) -> Finding | None:
 
 
 def noise_floor(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    """Find when the gradient was lost in the noise of single ratings, and stayed so to the end."""
+    """Find since when the gradient has been smaller than the noise of single ratings, up to the end."""
     means = []
     for block in run.blocks:
         signals = [sample.signal_square for sample in run.samples if sample.epoch == block.epoch]
@@ -111,13 +110,15 @@ def _shrunk(run: GradientHistory, limits: Thresholds) -> Finding | None:
         "error" if carries_embeddings(run, limits) else "info",
         value=ratio,
         threshold=limits.collapse,
-        message=f"the dot products spread {ratio:.2g} times as far as at random initialisation: embeddings are gone",
+        message=f"the dot products spread {ratio:.2g} times as widely as at random initialization: embeddings are gone",
         first_step=run.epochs[int((spreads < limits.collapse * run.initial.prediction_std).argmax())].step,
     )
 
 
 def _one_direction(run: GradientHistory, limits: Thresholds) -> Finding | None:
-    ranks = {table: run.by_epoch(table, "effective_rank") for table in EMBEDDINGS}
+    ranks = {table: run.by_epoch(table, "effective_rank") for table in run.vector_tables}
+    if not ranks:
+        return None
     table = min(ranks, key=lambda name: ranks[name][-1])
     if not ranks[table][-1] < limits.rank or ranks[table][0] >= limits.rank:
         return None
@@ -125,7 +126,7 @@ def _one_direction(run: GradientHistory, limits: Thresholds) -> Finding | None:
         "warning",
         value=float(ranks[table][-1]),
         threshold=limits.rank,
-        message=f"all rows of {table} lie in one direction: an effective rank of {ranks[table][-1]:.3g}",
+        message=f"all rows of {table} point in one direction: their effective rank is {ranks[table][-1]:.3g}",
         first_step=run.epochs[int((ranks[table] < limits.rank).argmax())].step,
         table=table,
     )

@@ -1,5 +1,5 @@
 "use strict";
-// Pictures for the gradient pages: SVG for axes, lines, bars and ridges, a canvas for the cells of a heat map.
+// What all pictures share. SVG draws axes, lines, bars and ridges; a canvas draws the cells of a heat map.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { top: 16, right: 10, bottom: 36, left: 60 };
@@ -23,7 +23,9 @@ function html(name, attributes, ...children) {
   return made;
 }
 
-// ---- numbers ----
+// ---- numbers and names ----
+
+const readable = (name) => name.replaceAll("_", " ");
 
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const raised = (power) => [...String(power)].map((digit) => SUPERSCRIPTS[digit]).join("");
@@ -49,7 +51,7 @@ function measured(value) {
   return Number.isFinite(value) && size >= 1e-3 && size < 1000 ? `${value < 0 ? "−" : ""}${size.toPrecision(3)}` : number(value);
 }
 
-// What stands at an axis is short: 20 K, 1.5 M.
+// Short numbers for an axis: 20 K, 1.5 M.
 function brief(value) {
   const [by, unit] = [[1e6, " M"], [1e3, " K"]].find(([by]) => Math.abs(value) >= by * (by === 1e3 ? 10 : 1)) ?? [1, ""];
   return `${number(value / by)}${unit}`;
@@ -87,7 +89,7 @@ function logTicks(low, high, wanted) {
   return found;
 }
 
-// ---- a picture's frame ----
+// ---- frame and axes ----
 
 function frame(place, { height, label, x, y, xLabel, yLabel, margin = {} }) {
   const edge = { ...MARGIN, ...margin };
@@ -138,8 +140,8 @@ function stepAxis(chart, epochs) {
   bottomAxis(chart, ticks(chart.x, Math.max(3, Math.floor((chart.box.right - chart.box.left) / 75))).filter((t) => Number.isInteger(t)).map((t) => [chart.x(t), t < 1e5 ? whole(t) : brief(t)]));
 }
 
-// Columns of equal width, one for each sampled step: as steps they would lie on top of each other at the start.
-// `labels` stand below the columns, `groups` (epochs) above the first column of each.
+// Columns of equal width, one per sampled step: on an axis of steps the first ones would overlap.
+// `labels` are drawn below the columns, `groups` (epochs) above the first column of each.
 function columnAxis(chart, { labels, groups, group }) {
   const wide = chart.x(1) - chart.x(0);
   const every = Math.max(1, Math.ceil((Math.max(...labels.map((text) => text.length)) * 6.6 + 10) / wide));

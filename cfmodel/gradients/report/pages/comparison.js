@@ -1,15 +1,14 @@
 "use strict";
-// The comparison of runs: a slider over progress moves every picture, a list says which run is held against the base.
+// The comparison of runs: a slider over progress updates every picture, and a list chooses the run compared with the base.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const state = { other: 0, at: 0 };
 const slot = (id) => [byId(id).querySelector(".chart"), byId(id).querySelector(".legend")];
-const words = (table) => table.replace("_", " ");
 const progress = () => DATA.pairs[state.other].progress;
 const PERCENT = [0, 100];
 const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(100 * value))} points`;
-const UNSEEN = "the other run was not looked at near this progress";
+const UNSAMPLED = "the other run has no sampled step near this progress";
 let movers = [];
 
 const styled = (run, options) => ({ label: DATA.runs[run], colour: run % 8, dashed: run >= 4, ...options });
@@ -37,14 +36,14 @@ function drawTable(table) {
   const most = Math.max(1e-9, ...difference.flatMap((row) => row ?? []).map(Math.abs));
   const colour = (share) => mixed(diverging(), (bent(share / most) + 1) / 2);
   const [place, legend] = slot(`${table}-heat`);
-  const chart = frame(place, { height: 250, label: `Difference of the gradients of ${words(table)}, a column for each step of the base run looked at`, xLabel: "progress at the steps looked at", yLabel: "gradient", x: (range) => scale([0, difference.length], range), y: (range) => scale([0, cells(axis)], range) });
+  const chart = frame(place, { height: 250, label: `Difference of the gradients of ${readable(table)}, a column for each sampled step of the base run`, xLabel: "progress at the sampled steps", yLabel: "gradient", x: (range) => scale([0, difference.length], range), y: (range) => scale([0, cells(axis)], range) });
   leftAxis(chart, octaveTicks(axis, chart.y, 22), false);
   paint(place, chart, { axis, rows: difference, colour });
   columnAxis(chart, { labels: progress().map(percent) });
   rampLegend(legend, (share) => mixed(diverging(), (bent(2 * share - 1) + 1) / 2), "difference:", points(-most), points(most));
   hint(chart, (x, y) => {
     const at = Math.min(Math.floor(chart.x.invert(x)), difference.length - 1);
-    if (!other[at]) return UNSEEN;
+    if (!other[at]) return UNSAMPLED;
     const cell = Math.min(Math.max(Math.floor(chart.y.invert(y)), 0), cells(axis) - 1);
     return `${percent(progress()[at])} done, ${bounds(axis, cell)}: ${percent(base[at][cell])} in the base run, ${percent(other[at][cell])} in the other`;
   });
@@ -55,7 +54,7 @@ function drawTable(table) {
 function drawBoth(table, axis, base, other) {
   const [place, legend] = slot(`${table}-both`);
   const top = Math.max(1e-9, ...base.flat(), ...other.flatMap((row) => row ?? [])) * 1.05;
-  const chart = frame(place, { height: 250, label: `Histograms of ${words(table)} in both runs`, xLabel: "gradient", yLabel: "share of the values", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([0, top], range) });
+  const chart = frame(place, { height: 250, label: `Histograms of ${readable(table)} in both runs`, xLabel: "gradient", yLabel: "share of the values", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([0, top], range) });
   leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), `${number(100 * t)}%`]));
   bottomAxis(chart, octaveTicks(axis, chart.x, 38));
   const [mine, theirs] = ["curve s2", "curve s0"].map((look) => svg("path", { class: look }));
@@ -67,7 +66,7 @@ function drawBoth(table, axis, base, other) {
 
 function drawBars(table, axis, difference, most) {
   const place = slot(`${table}-bars`)[0];
-  const chart = frame(place, { height: 250, label: `Difference of the histograms of ${words(table)}`, xLabel: "gradient", yLabel: "percentage points", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([-most, most], range) });
+  const chart = frame(place, { height: 250, label: `Difference of the histograms of ${readable(table)}`, xLabel: "gradient", yLabel: "percentage points", x: (range) => scale([0, cells(axis)], range), y: (range) => scale([-most, most], range) });
   leftAxis(chart, ticks(chart.y, 5).map((t) => [chart.y(t), number(100 * t)]));
   bottomAxis(chart, octaveTicks(axis, chart.x, 38));
   const made = Array.from({ length: cells(axis) }, (_, cell) => svg("rect", { x: chart.x(cell) + 0.4, width: Math.max(chart.x(1) - chart.x(0) - 0.8, 0.6) }, svg("title", {})));
@@ -77,13 +76,13 @@ function drawBars(table, axis, difference, most) {
     bar.setAttribute("class", share > 0 ? "bar plus" : "bar minus");
     bar.setAttribute("y", chart.y(Math.max(share, 0)));
     bar.setAttribute("height", chart.y(Math.min(share, 0)) - chart.y(Math.max(share, 0)));
-    bar.firstChild.textContent = difference[state.at] ? `${bounds(axis, cell)}: ${points(share)}` : UNSEEN;
+    bar.firstChild.textContent = difference[state.at] ? `${bounds(axis, cell)}: ${points(share)}` : UNSAMPLED;
   });
 }
 
 function drawNorms(id, key) {
   const series = DATA.norms.map(({ run, curves }) => styled(run, { x: curves[key].map(([done]) => 100 * done), y: curves[key].map(([, norm]) => norm) }));
-  const move = lines(...slot(id), { series, log: true, domain: PERCENT, epochs: [], xLabel: "progress (% of the steps)", yLabel: "L2 norm", label: `Gradient norms, ${words(key)}`, pick: (done) => goTo(nearest(progress().map((p) => 100 * p), done)) });
+  const move = lines(...slot(id), { series, log: true, domain: PERCENT, epochs: [], xLabel: "progress (% of the steps)", yLabel: "L2 norm", label: `Gradient norms, ${readable(key)}`, pick: (done) => goTo(nearest(progress().map((p) => 100 * p), done)) });
   movers.push(() => move(100 * progress()[state.at]));
 }
 
@@ -109,9 +108,9 @@ function goTo(at) {
   slider.value = state.at;
   const done = `${percent(progress()[state.at])} of the steps done`;
   slider.setAttribute("aria-valuetext", done);
-  const apart = Object.entries(DATA.tables).map(([table, { others }]) => `${words(table)} ${percent(others[state.other].distance[state.at])}`);
+  const apart = Object.entries(DATA.tables).map(([table, { others }]) => `${readable(table)} ${percent(others[state.other].distance[state.at])}`);
   const seen = Object.values(DATA.tables)[0].others[state.other].other[state.at];
-  byId("readout").textContent = seen ? `${done}; apart: ${apart.join(", ")}` : `${done}; ${UNSEEN}`;
+  byId("readout").textContent = seen ? `${done}; distance: ${apart.join(", ")}` : `${done}; ${UNSAMPLED}`;
   for (const move of movers) move();
 }
 

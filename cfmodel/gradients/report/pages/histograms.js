@@ -1,8 +1,8 @@
 "use strict";
-// Pictures of histograms whose buckets are octaves: a heat map over steps, a ridge, the bars of one step.
+// Pictures of histograms whose buckets are octaves: a heat map over steps, a ridge, and the bars of one step.
 //
-// An axis is {signed, low, octaves}. Its cells run from the largest negative octave over zero to the largest
-// positive one (from zero where it is not signed); the first octave right of zero is [2^low, 2^(low + 1)).
+// An axis is {signed, low, octaves}. Its cells run from the largest negative octave through zero to the largest
+// positive one, or from zero if it is not signed; the first octave right of zero is [2^low, 2^(low + 1)).
 
 const cells = ({ signed, octaves }) => (signed ? 2 * octaves + 1 : octaves + 1);
 const zeroCell = ({ signed, octaves }) => (signed ? octaves : 0);
@@ -50,7 +50,7 @@ function mixed(ramp, share) {
 
 const ramp = () => RAMPS[DARK.matches ? "dark" : "light"];
 
-// One column a row, grey where there is none; columns wide enough for it stand apart.
+// One column per row, grey if the row is null, with a gap between columns that are wide enough.
 function paint(place, chart, { axis, rows, colour }) {
   const dots = globalThis.devicePixelRatio || 1;
   const { left, right, top, bottom } = chart.box;
@@ -74,7 +74,7 @@ function paint(place, chart, { axis, rows, colour }) {
   place.prepend(canvas);
 }
 
-// rows: for each sampled step the share of each cell. Colours grow with the square root of the share.
+// rows: the share of each cell at each sampled step. The colour depends on the square root of the share.
 function heat(place, legend, { axis, steps, rows, columns, label, xLabel, yLabel, pick, height = 270 }) {
   const chart = frame(place, { height, label, xLabel, yLabel, margin: { left: 62 }, x: (range) => scale([0, rows.length], range), y: (range) => scale([0, cells(axis)], range) });
   const most = Math.max(1e-9, ...rows.flat());
@@ -100,8 +100,8 @@ function rampLegend(legend, colour, text, low, high) {
   legend.replaceChildren(html("span", {}, `${text} ${low}`, canvas, high));
 }
 
-// A browser's own tooltip, which needs no pointer tricks: the words under the pointer.
-function hint(chart, words) {
+// The browser's own tooltip, with a text for the place under the pointer.
+function hint(chart, text) {
   const title = svg("title", {});
   chart.drawing.prepend(title);
   chart.drawing.addEventListener("pointermove", (event) => {
@@ -109,7 +109,7 @@ function hint(chart, words) {
     const by = chart.width / corner.width;
     const [x, y] = [(event.clientX - corner.left) * by, (event.clientY - corner.top) * by];
     const { left, right, top, bottom } = chart.box;
-    title.textContent = x > left && x < right && y > top && y < bottom ? words(x, y) : "";
+    title.textContent = x > left && x < right && y > top && y < bottom ? text(x, y) : "";
   });
 }
 
@@ -125,7 +125,7 @@ const spread = (length, wanted) => {
   return Array.from({ length: kept }, (_, i) => Math.round((i * (length - 1)) / Math.max(kept - 1, 1)));
 };
 
-// The first step lies at the back, on top; the step of the slider is drawn over its neighbours.
+// The first step is at the back, on top; the slider's step is drawn over its neighbours.
 function ridge(place, { axis, steps, rows, label, xLabel, height = 270 }) {
   const chart = frame(place, { height, label, xLabel, yLabel: "step", margin: { left: 62, top: 16 }, x: (range) => scale([0, cells(axis)], range) });
   const most = Math.max(1e-9, ...rows.flat());

@@ -1,5 +1,5 @@
 "use strict";
-// Lines over steps, with what marks a place on them: a limit, the step of the slider, where a verdict was first true.
+// Lines over steps, with marks for a limit, the slider's step, and the first step of a verdict.
 
 const nearest = (sorted, value) => {
   let low = 0;
@@ -48,7 +48,7 @@ function swatch(index, dashed) {
     svg("line", { class: `curve s${index}`, x1: 0, x2: 26, y1: 5, y2: 5, ...(dashed ? { "stroke-dasharray": "6 3" } : {}) }));
 }
 
-// Few points are drawn as such: a line alone would pretend to know what lies between them.
+// If there are few points, each gets a dot: a line alone would suggest known values in between.
 const MOST_DOTS = 40;
 
 function dots(chart, { x, y, colour }) {
@@ -58,8 +58,8 @@ function dots(chart, { x, y, colour }) {
   });
 }
 
-// series: [{label, x, y, low?, high?, colour, dashed?}]; the legend carries each line's value at the cursor.
-// `columns` in place of `epochs`: x counts columns, see columnAxis.
+// series: [{label, x, y, low?, high?, colour, dashed?}]. The legend shows each line's value at the cursor.
+// With `columns` instead of `epochs`, x counts columns, see columnAxis.
 function lines(place, legend, { series, log, domain, yDomain, epochs, columns, limit, flag, label, xLabel, yLabel, pick, height = 230, format = measured, tick = brief }) {
   const dark = series.filter((one) => one.x.length);
   const bounds = yDomain ?? span(dark, log, limit ? [limit.value] : []);
@@ -90,7 +90,7 @@ function limitLine(chart, { value, label }) {
   );
 }
 
-// Where a verdict was first true, to the step: the slider knows only the steps looked at.
+// The exact first step of a verdict: the slider has only the sampled steps.
 function flagLine(chart, step) {
   const at = chart.x(step);
   const left = at - chart.box.left > 110;

@@ -1,5 +1,5 @@
 "use strict";
-// The report of one run: a slider over the sampled steps moves every picture.
+// The report of one run: a slider over the sampled steps updates every picture.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const state = { phase: 0, what: "gradients", at: 0, flag: null, timer: null };
@@ -10,24 +10,27 @@ let movers = [];
 
 const slot = (id) => [byId(id).querySelector(".chart"), byId(id).querySelector(".legend")];
 const TABLES = DATA.tables;
-const colourOf = (table) => TABLES.indexOf(table);
-const DASHED = new Set(["movie_embeddings", "movie_biases"]);
-const words = (table) => table.replace("_", " ");
+const TOTAL = 4; // the colour of what is of no single table
+const COLOURS = [0, 1, 2, 3, 5, 6, 7];
+const colourOf = (table) => COLOURS[TABLES.indexOf(table) % COLOURS.length];
+// Every second side is dashed.
+const SIDES = [...new Set(DATA.sides)];
+const isDashed = (table) => SIDES.indexOf(DATA.sides[TABLES.indexOf(table)]) % 2 === 1;
 
 // ---- drawing ----
 
-// Over every step of the training, and over those looked at closely, one column each.
+// Options of pictures over every step of the training, and over the sampled steps, one column each.
 function overTime() {
   return { domain: [1, Math.max(phase().steps, 2)], epochs: phase().epochs, pick: goToStep, flag: state.flag };
 }
 
 function overSamples() {
   const { step, epoch } = phase().samples;
-  return { columns: { labels: step.map(whole), groups: epoch, group: "epoch" }, xLabel: "step looked at" };
+  return { columns: { labels: step.map(whole), groups: epoch, group: "epoch" }, xLabel: "sampled step" };
 }
 
 function perTable(table, extra = {}) {
-  return { label: words(table), colour: colourOf(table), dashed: DASHED.has(table), ...extra };
+  return { label: readable(table), colour: colourOf(table), dashed: isDashed(table), ...extra };
 }
 
 function series(name, options) {
@@ -36,7 +39,7 @@ function series(name, options) {
   return { x: step, y: found.middle, low: found.low, high: found.high, ...options };
 }
 
-// Of a stretch of steps the highest alone: a median would hide the one rating that matters.
+// Only the highest value of each stretch of steps: a median would hide the one rating that matters.
 function worst(name, options) {
   const { x, y, high } = series(name, options);
   return { x, y: high ?? y, ...options };
@@ -48,7 +51,7 @@ function sampled(name, options) {
   return { x: atColumns(), y: phase().samples[name], ...options };
 }
 
-// Lines over the steps looked at: moves with the step as the others do.
+// Lines over the sampled steps, with a cursor at the slider's step.
 function sampledLines(id, options) {
   const { step } = phase().samples;
   const move = lines(...slot(id), { ...overSamples(), domain: [0, step.length], pick: (place) => goTo(Math.floor(place)), ...options });
@@ -61,9 +64,9 @@ function drawHistograms(table) {
   const shared = { axis, rows, steps: phase().samples.step };
   const what = state.what === "gradients" ? "gradient" : "gradient norm of a row";
   movers.push(
-    heat(...slot(`${table}-heat`), { ...shared, ...overSamples(), pick: goTo, yLabel: what, label: `Heat map of ${words(table)}: share of the values in each octave, a column for each step looked at` }),
-    ridge(slot(`${table}-ridge`)[0], { ...shared, xLabel: what, label: `Ridge of ${words(table)}: the histogram at ${Math.min(14, rows.length)} steps, first on top` }),
-    bars(slot(`${table}-bars`)[0], { ...shared, xLabel: what, label: `Histogram of ${words(table)} at the step of the slider` }),
+    heat(...slot(`${table}-heat`), { ...shared, ...overSamples(), pick: goTo, yLabel: what, label: `Heat map of ${readable(table)}: share of the values in each octave, a column for each sampled step` }),
+    ridge(slot(`${table}-ridge`)[0], { ...shared, xLabel: what, label: `Ridge of ${readable(table)}: the histogram at ${Math.min(14, rows.length)} steps, the first on top` }),
+    bars(slot(`${table}-bars`)[0], { ...shared, xLabel: what, label: `Histogram of ${readable(table)} at the slider's step` }),
     () => describeTable(table),
   );
 }
@@ -74,15 +77,15 @@ function describeTable(table) {
   const odd = ["zeros", "denormals", "infinities", "nans"].map((name) => `${whole(own[name][state.at])} ${name === "nans" ? "NaN" : name}`);
   byId(`${table}-words`).textContent =
     `Step ${whole(stepNow())}: ${whole(touched)} of ${whole(phase().rows[table])} rows looked up ` +
-    `(${percent(own.structural_zero_fraction[state.at])} of the rows have no gradient by construction and are not in the histogram); ` +
-    `among the values ${odd.join(", ")}.`;
+    `(the other ${percent(own.structural_zero_fraction[state.at])} have no gradient and are not counted); ` +
+    `the values include ${odd.join(", ")}.`;
 }
 
 function drawNorms() {
   const tables = (suffix) => TABLES.map((table) => series(`${suffix}/${table}`, perTable(table)));
   const common = { ...overTime(), log: true, yLabel: "L2 norm", limit: { value: phase().max_grad_norm, label: `limit ${number(phase().max_grad_norm)}` } };
-  const before = [...tables("before"), series("before/total", { label: "all tables", colour: 4 })];
-  const after = [...tables("after"), series("after/total", { label: "all tables", colour: 4 })];
+  const before = [...tables("before"), series("before/total", { label: "all tables", colour: TOTAL })];
+  const after = [...tables("after"), series("after/total", { label: "all tables", colour: TOTAL })];
   const yDomain = span([...before, ...after], true, [phase().max_grad_norm]);
   movers.push(
     lines(...slot("norms-before"), { ...common, yDomain, series: before, label: "Gradient norm before clipping, by table, over steps" }),
@@ -100,13 +103,13 @@ function drawLoss() {
 
 function drawUpdates() {
   const each = (name) => TABLES.map((table) => ({ x: atColumns(), y: phase().histograms[table][name], ...perTable(table) }));
-  const batch = sampled("batch_size", { label: "batch size", colour: 4, dashed: true });
+  const batch = sampled("batch_size", { label: "batch size", colour: TOTAL, dashed: true });
   const noise = [sampled("noise_scale", { label: "noise scale", colour: 0 }), batch];
   const share = { yDomain: [0, 1], yLabel: "share", format: percent, tick: (t) => `${number(100 * t)}%` };
-  sampledLines("updates-ratio", { log: true, yLabel: "ratio", series: each("update_to_weight"), label: "Update to weight ratio at the steps looked at" });
-  sampledLines("updates-adam", { yLabel: "learning rates", series: each("adam_step"), label: "Mean Adam step in learning rates at the steps looked at" });
-  sampledLines("updates-ghost", { ...share, series: each("ghost_share"), label: "Ghost share at the steps looked at" });
-  sampledLines("updates-noise", { log: true, yLabel: "ratings", series: noise, label: "Gradient noise scale at the steps looked at", format: (value) => (value === null ? "hidden" : whole(value)) });
+  sampledLines("updates-ratio", { log: true, yLabel: "ratio", series: each("update_to_weight"), label: "Update to weight ratio at the sampled steps" });
+  sampledLines("updates-adam", { yLabel: "learning rates", series: each("adam_step"), label: "Mean Adam step in learning rates at the sampled steps" });
+  sampledLines("updates-ghost", { ...share, series: each("ghost_share"), label: "Ghost share at the sampled steps" });
+  sampledLines("updates-noise", { log: true, yLabel: "ratings", series: noise, label: "Gradient noise scale at the sampled steps", format: (value) => (value === null ? "hidden" : whole(value)) });
 }
 
 function drawPopularity() {
@@ -119,26 +122,26 @@ function drawPopularity() {
 
 function deciles([place, legend], { energy, ratings, table }) {
   const most = Math.max(...energy.flat(), ...ratings, 0.01) * 1.05;
-  const chart = frame(place, { height: 190, label: `Share of gradient energy by popularity, ${words(table)}`, xLabel: "tenth of the rows, rarest first", yLabel: "share", x: (range) => scale([0, 10], range), y: (range) => scale([0, most], range) });
+  const chart = frame(place, { height: 190, label: `Share of gradient energy by popularity, ${readable(table)}`, xLabel: "tenth of the rows, rarest first", yLabel: "share", x: (range) => scale([0, 10], range), y: (range) => scale([0, most], range) });
   leftAxis(chart, ticks(chart.y, 4).map((t) => [chart.y(t), `${number(100 * t)}%`]));
   bottomAxis(chart, ratings.map((_, i) => [chart.x(i + 0.5), String(i + 1)]));
   const made = ratings.map((_, i) => svg("rect", { class: `f${colourOf(table)}`, x: chart.x(i + 0.15), width: chart.x(0.7) - chart.x(0) }));
   const marks = ratings.map((share, i) => svg("line", { class: "cursor", x1: chart.x(i + 0.05), x2: chart.x(i + 0.95), y1: chart.y(share), y2: chart.y(share) }));
   chart.drawing.append(...made, ...marks);
   const box = svg("svg", { viewBox: "0 0 26 9", "aria-hidden": "true" }, svg("rect", { class: `f${colourOf(table)}`, x: 6, width: 14, height: 9 }));
-  legend.replaceChildren(html("span", {}, box, "of the squared gradient norm"), html("span", {}, swatch(4), "of the training ratings"));
+  legend.replaceChildren(html("span", {}, box, "of the squared gradient norm"), html("span", {}, swatch(TOTAL), "of the training ratings"));
   return () => made.forEach((bar, i) => {
     bar.setAttribute("y", chart.y(energy[state.at][i]));
     bar.setAttribute("height", chart.y(0) - chart.y(energy[state.at][i]));
   });
 }
 
-// What is not there cannot be seen: how many steps the pictures rest on, and where they end.
+// How many steps the pictures show, and which is the last.
 function describeSamples() {
   const { step } = phase().samples;
   const last = step.at(-1);
-  const rest = last < 0.9 * phase().steps ? ` Of later steps only norms, loss and largest error are known; they are below.` : "";
-  byId("sampled").textContent = `${whole(step.length)} of ${whole(phase().steps)} steps are shown, one column each: the last is step ${whole(last)}.${rest}`;
+  const rest = last < 0.9 * phase().steps ? ` Of later steps only norms, loss and largest error were recorded; see below.` : "";
+  byId("sampled").textContent = `${whole(step.length)} of ${whole(phase().steps)} steps are shown, one column each; the last is step ${whole(last)}.${rest}`;
 }
 
 function draw() {
@@ -200,7 +203,7 @@ function choose(name, value) {
   draw();
 }
 
-// A verdict points at a phase, a step and a picture. Done here, not by address: a sandboxed frame has none.
+// A verdict points at a phase, a step and a picture. Links are followed here: a sandboxed frame has no address.
 function follow(event) {
   const link = event.target.closest("a[data-to]");
   if (!link) return;

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from histories import history
+from histories import FIVE, OTHER_SIDES, OTHERS, Shapes, history
 
 from cfmodel.errors import DigestError
-from cfmodel.gradients.recording.archive import HISTOGRAM_SCHEMA, archived, bucket_bounds, read_archive, write_archive
+from cfmodel.gradients.recording.archive import HISTOGRAM_SCHEMA, archived, read_archive, write_archive
 from cfmodel.gradients.recording.gradient_records import StepSample
 
 
@@ -59,16 +59,6 @@ def test_the_histogram_file_has_a_row_per_step_table_kind_and_filled_bucket(fold
             assert sums[sample.phase, sample.step, name, "row_norm"] == seen.rows_touched
 
 
-def test_the_edges_of_a_bucket_hold_its_values() -> None:
-    values = np.array([1.0, 1.999, -1.0, 0.3, -1e-20, 3e38, -3e38, 1e-40], np.float32)
-    buckets = values.view(np.uint32) >> 23
-    low, high = bucket_bounds()[buckets].T
-    assert ((low <= values) & (values <= high)).all()
-    assert bucket_bounds()[127].tolist() == [1.0, 2.0]
-    assert bucket_bounds()[127 + 256].tolist() == [-2.0, -1.0]
-    assert np.isnan(bucket_bounds()[[255, 511]]).all()
-
-
 def test_numbers_that_are_not_finite_survive(tmp_path: Path) -> None:
     records = history(epochs=1, refit=False)
     broken = next(record for record in records if isinstance(record, StepSample))
@@ -109,3 +99,20 @@ def test_a_damaged_archive_is_refused(folder: Path, damage: str) -> None:
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(DigestError, match="cannot be read"):
         read_archive(folder)
+
+
+@pytest.mark.parametrize(("tables", "sides"), [(FIVE, {}), (OTHERS, OTHER_SIDES)])
+def test_tables_of_any_name_are_read_back(tmp_path: Path, tables: Shapes, sides: dict[str, str]) -> None:
+    records = history(epochs=2, tables=tables, sides=sides)
+    write_archive(tmp_path, records)
+    columns = pq.read_schema(tmp_path / "steps.parquet").names
+    assert [f"grad_norm/{table}" for table in tables] == [name for name in columns if name.startswith("grad_norm/")]
+    read = read_archive(tmp_path)
+    assert all(same(one, other) for one, other in zip(by_kind(records), by_kind(read), strict=True))
+
+
+def test_sides_are_on_disk_only_where_they_are_set(tmp_path: Path) -> None:
+    write_archive(tmp_path, history(epochs=1))
+    assert "sides" not in (tmp_path / "records.json").read_text()
+    write_archive(tmp_path, history(epochs=1, tables=OTHERS, sides=OTHER_SIDES))
+    assert '"encoder.weight": "user"' in (tmp_path / "records.json").read_text()

@@ -7,7 +7,7 @@ from histories import history
 
 from cfmodel.gradients.health.verdicts import HealthReport, Verdict
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.report.comparison import ComparedRun, Comparison
+from cfmodel.gradients.report.comparison import ComparedRun, RunComparison
 from cfmodel.gradients.report.comparison_page import comparison_page
 from cfmodel.gradients.report.run_report import gradient_report
 
@@ -58,7 +58,7 @@ def test_a_hostile_name_or_setting_is_text_in_a_comparison(text: str) -> None:
             ComparedRun(name, f"{number}{name}", {name: f"{name}{number}"}, {name: 0.1 * number}, curves, watched)
             for number in (1, 2)
         ]
-        return Markup(comparison_page(Comparison(tuple(runs))))
+        return Markup(comparison_page(RunComparison(tuple(runs))))
 
     harmless, page = pages("harmless"), pages(text)
     assert (page.scripts, page.running) == (harmless.scripts, harmless.running)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from histories import history
+from histories import FIVE, OTHERS, Shapes, history
 
 from cfmodel.gradients.recording.gradient_metrics import sample_metrics
 from cfmodel.gradients.recording.gradient_records import EpochGradients, GradientRecord, StepSample
@@ -69,3 +69,11 @@ def test_parts_of_the_noise_scale_are_averaged_before_they_are_divided() -> None
     samples = [record for record in history(epochs=1, steps=8, every=4) if isinstance(record, StepSample)]
     trace, signal = (np.mean([getattr(each, name) for each in samples]) for name in ("noise_trace", "signal_square"))
     assert sample_metrics(samples)["gradients/noise_scale"] == pytest.approx(trace / signal)
+
+
+@pytest.mark.parametrize("tables", [FIVE, OTHERS])
+def test_every_table_has_its_metrics_and_vectors_have_a_rank(tables: Shapes) -> None:
+    keys = {point.key for point in sent(history(epochs=1, refit=False, tables=tables))}
+    for table, (_, columns) in tables.items():
+        assert {f"gradients/{table}/p50", f"row_norm/{table}", f"adam_step/{table}"} <= keys
+        assert (f"effective_rank/{table}" in keys) == (columns > 1)

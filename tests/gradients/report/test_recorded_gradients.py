@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from histories import history
+from histories import FOUR, history
 from mlflow import MlflowClient
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.recording.archive import write_archive
-from cfmodel.gradients.recording.gradient_records import TABLES
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
 
@@ -28,7 +27,7 @@ def test_a_store_holds_everything_of_a_runs_gradients(mlflow_store: str, watched
     verdicts = json.loads(Path(client.download_artifacts(run_id, "gradients/health.json")).read_text())
     assert verdicts["verdicts"][0]["rule"] == "learning_rate_too_high"
     images = [entry.path for entry in client.list_artifacts(run_id, "images") if entry.path.endswith(".png")]
-    assert {path.split("+")[0] for path in images} == {f"images/gradients~{table}" for table in TABLES}
+    assert {path.split("+")[0] for path in images} == {f"images/gradients~{table}" for table in FOUR}
     assert {path.split("+")[2] for path in images if "user_biases" in path} >= {"1", "2"}
 
 

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import history
+from histories import FIVE, FOUR, OTHER_SIDES, OTHERS, Shapes, history
+from made_reports import compared_run
 from viewer import VERDICTS, drawing, move, readout
 
 from cfmodel.gradients.health.verdicts import HealthReport
-from cfmodel.gradients.recording.gradient_records import TABLES, StepSample
+from cfmodel.gradients.recording.gradient_records import StepSample
+from cfmodel.gradients.report.comparison import RunComparison
+from cfmodel.gradients.report.comparison_page import comparison_page
 from cfmodel.gradients.report.run_report import gradient_report
 
 
@@ -16,12 +19,12 @@ from cfmodel.gradients.report.run_report import gradient_report
 def test_the_report_works_in_a_sandboxed_frame(show: Any, report: str, screenshots: Path, theme: str) -> None:
     viewer = show(report, color_scheme=theme)
     frame = viewer.framed()
-    assert frame.locator(".chart svg").count() == 4 * len(TABLES) + 8
-    figures = [f"{table}-{kind}" for table in TABLES for kind in ("heat", "ridge", "bars", "deciles")]
+    assert frame.locator(".chart svg").count() == 4 * len(FOUR) + 8
+    figures = [f"{table}-{kind}" for table in FOUR for kind in ("heat", "ridge", "bars", "deciles")]
     before = {figure: drawing(frame, figure) for figure in (*figures, "norms-before")}
     move(frame, 0.2)
     still = {figure for figure, old in before.items() if drawing(frame, figure) == old}
-    assert still <= {f"{table}-deciles" for table in TABLES}  # whose made-up shares do not change
+    assert still <= {f"{table}-deciles" for table in FOUR}  # whose made-up shares do not change
     viewer.page.screenshot(path=screenshots / f"report-framed-{theme}.png")
     assert viewer.complaints == []
     assert all(address.startswith(("http://127.0.0.1", "blob:", "data:")) for address in viewer.requests)
@@ -71,7 +74,7 @@ def test_each_step_looked_at_has_a_column_of_its_own_however_early_it_lies(show:
     records = [record for record in history(epochs=6, every=1) if not isinstance(record, StepSample) or record.step < 4]
     viewer = show(gradient_report(records, HealthReport(()), title="Early", facts={}))
     frame = viewer.framed()
-    assert "3 of 384 steps are shown, one column each: the last is step 3." in frame.inner_text("#sampled")
+    assert "3 of 384 steps are shown, one column each; the last is step 3." in frame.inner_text("#sampled")
     frame.eval_on_selector("#user_biases", "(part) => part.scrollIntoView()")
     canvas = frame.locator("#user_biases-heat .chart canvas").bounding_box()
     assert canvas
@@ -103,8 +106,8 @@ def test_a_report_with_nothing_to_draw_shows_its_verdicts(show: Any) -> None:
 def test_the_comparison_works_in_a_sandboxed_frame(show: Any, comparison: str, screenshots: Path, theme: str) -> None:
     viewer = show(comparison, color_scheme=theme)
     frame = viewer.framed()
-    assert frame.locator(".chart svg").count() == 2 + 3 * len(TABLES) + 1 + len(TABLES)
-    kinds = [f"{table}-{kind}" for table in TABLES for kind in ("heat", "both", "bars")]
+    assert frame.locator(".chart svg").count() == 2 + 3 * len(FOUR) + 1 + len(FOUR)
+    kinds = [f"{table}-{kind}" for table in FOUR for kind in ("heat", "both", "bars")]
     before = {figure: drawing(frame, figure) for figure in kinds}
     move(frame, 0.0)
     assert not [figure for figure, old in before.items() if drawing(frame, figure) == old]
@@ -112,4 +115,31 @@ def test_the_comparison_works_in_a_sandboxed_frame(show: Any, comparison: str, s
     frame.select_option("#other", "1")
     assert drawing(frame, "user_biases-both") != first
     viewer.page.screenshot(path=screenshots / f"comparison-framed-{theme}.png")
+    assert viewer.complaints == []
+
+
+@pytest.mark.parametrize(("tables", "sides"), [(FIVE, {}), (OTHERS, OTHER_SIDES)])
+def test_tables_of_any_name_are_drawn(show: Any, tables: Shapes, sides: dict[str, str]) -> None:
+    records = history(epochs=2, tables=tables, sides=sides)
+    viewer = show(gradient_report(records, HealthReport(()), title="Others", facts={}))
+    frame = viewer.framed()
+    assert frame.locator(".chart svg").count() == 4 * len(tables) + 8
+    looks = frame.eval_on_selector(
+        "#norms-before .legend",
+        "(legend) => [...legend.querySelectorAll('line')].map((line) =>"
+        " [line.className.baseVal, line.getAttribute('stroke-dasharray')])",
+    )
+    assert len({tuple(look) for look in looks}) == len(looks) == len(tables) + 1
+    names = [*tables]
+    movie = [table for table in names if sides.get(table, table).startswith("movie")]
+    assert [names[place] for place, (_, dashes) in enumerate(looks) if dashes] == movie
+    assert viewer.complaints == []
+
+
+def test_tables_of_any_name_are_compared(show: Any) -> None:
+    runs = (compared_run(1, tables=OTHERS), compared_run(2, scale=3.0, tables=OTHERS))
+    viewer = show(comparison_page(RunComparison(runs)))
+    frame = viewer.framed()
+    assert frame.locator(".chart svg").count() == 2 + 3 * len(OTHERS) + 1 + len(OTHERS)
+    assert "encoder.weight" in readout(frame)
     assert viewer.complaints == []

@@ -8,7 +8,7 @@ import torch
 from faults import FAULTS, HEALTHY
 from trainings import Training, observe, training_on
 
-from cfmodel.gradients.health.judge import judge
+from cfmodel.gradients.health.judge import judge_health
 
 SMALL = "synthetic:users=200,movies=120,ratings=9000"
 
@@ -28,13 +28,13 @@ def sound() -> Training:
 
 @pytest.mark.parametrize("name", ["defaults", "one epoch", "three users", "scale of 100"])
 def test_a_sound_training_is_called_healthy(sound: Training, name: str) -> None:
-    report = judge(observe(HEALTHY[name](sound)))
+    report = judge_health(observe(HEALTHY[name](sound)))
     assert report.overall == "healthy", report.verdicts
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_gross_fault_is_named_first(sound: Training, fault: Any) -> None:
-    report = judge(observe(fault.inject(sound, fault.grades[3])))
+    report = judge_health(observe(fault.inject(sound, fault.grades[3])))
     assert report.overall in ("warning", "error")
     assert report.verdicts[0].rule in fault.verdicts, [verdict.rule for verdict in report.verdicts]
     assert report.verdicts[0].remedy
