@@ -18,7 +18,7 @@ from cfmodel.gradients.lesson.text import as_text
 from cfmodel.gradients.recording.archive import archived, read_archive
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import InitialRecord, StepBlock, StepSample
-from cfmodel.gradients.report.run_report import report_html
+from cfmodel.gradients.report.run_report import gradient_report
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.plots.plots import learning_curves, png
 from cfmodel.recommending.fold_in import FoldIn
@@ -199,10 +199,10 @@ def test_archive_report_and_health_hold_the_fifth_table(trained: Trained) -> Non
     history = GradientHistory.of(records)
     assert history.grad_norm(TABLE).shape == history.total_norm.shape
     assert len(history.sampled(TABLE, "update_to_weight")) == len(history.samples)
-    health = judge_health({"fit": history})
+    health = judge_health(history)
     assert health.overall == "healthy", health
-    page = report_html(records, health=health, title="five tables")
-    assert page.count("movie offsets") == page.count("movie biases") > 0
+    page = gradient_report(records, health, title="five tables", facts={})
+    assert page.count("Movie offsets") == page.count("Movie biases") > 0
 
 
 def test_a_table_that_is_not_trained_is_named_by_the_health_check(trained: Trained, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_table_that_is_not_trained_is_named_by_the_health_check(trained: Train
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", step)
         train(trained.parts, SETTINGS, device=CPU, on_record=records.append, model=Forgetful)
-    health = judge_health({"fit": GradientHistory.of(records)})
+    health = judge_health(GradientHistory.of(records))
     assert [(verdict.rule, verdict.table) for verdict in health.verdicts][:1] == [("frozen_table", TABLE)]
 
 
@@ -251,8 +251,7 @@ def test_compiled_engines_say_why_they_cannot_train_it() -> None:
     with pytest.raises(ConfigError, match=r"'fused' cannot train this model: .*; use 'auto' or 'autograd'"):
         choose("fused", CPU, WithOffsets)
     with pytest.raises(ConfigError, match="'fused' cannot train this model"):
-        train_settings = SETTINGS.model_copy(update={"engine": "fused"})
-        choose(train_settings.engine, torch.device("cuda"), WithOffsets)
+        choose("fused", torch.device("cuda"), WithOffsets)
 
 
 def test_a_formula_of_its_own_is_not_trained_by_a_compiled_step() -> None:

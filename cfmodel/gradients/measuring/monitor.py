@@ -363,6 +363,8 @@ class Monitor:
             planned_steps=self._pace.planned_steps,
             rows={name: len(table.weights) for name, table in self._tables.items()},
             cold_rows={name: watch.cold_rows for name, watch in self._watches.items()},
+            # Named only where the table's own name does not say it; see `InitialRecord.sides`.
+            sides={name: table.side for name, table in self._tables.items() if name.partition("_")[0] != table.side},
             ratings_by_decile={name: statistics.shares[table.side] for name, table in self._tables.items()},
         )
 

@@ -21,12 +21,6 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: Names of the tables, in the order the model declares them.
-TABLES = ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
-
-#: Tables whose rows are vectors: those with an effective rank and a mean leak.
-EMBEDDINGS = ("user_embeddings", "movie_embeddings")
-
 #: Shares at which the quantiles in these records are taken.
 QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 

@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from sites import MODEL, Site
 
-from cfmodel.gradients.recording.gradient_records import TABLES
+from cfmodel.model import CollaborativeFiltering
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -108,7 +108,11 @@ def test_mlflows_comparison_page_shows_settings_and_metrics_of_both(
         page.get_by_text("best_val_rmse", exact=True).first.wait_for(state="attached")
         shown = page.inner_text("body")
         page.screenshot(path=screenshots / "mlflow-comparison.png")
-    for name in ("train.seed", "best_val_rmse", *(f"adam_step/{table}" for table in TABLES)):
+    for name in (
+        "train.seed",
+        "best_val_rmse",
+        *(f"adam_step/{table}" for table in CollaborativeFiltering.table_names()),
+    ):
         assert name in shown, name
     for run_id in run_ids:
         rmse = site.store.get_run(run_id).data.metrics["best_val_rmse"]
@@ -122,7 +126,7 @@ def test_mlflows_charts_lay_the_runs_curves_and_pictures_side_by_side(
     address = f"{mlflow_pages}/#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     with opened(browser, address) as page:
         page.get_by_placeholder("Search metric charts").fill("grad_norm/|gradients/movie_biases")
-        for table in TABLES:
+        for table in CollaborativeFiltering.table_names():
             page.get_by_text(f"grad_norm/{table}", exact=True).first.wait_for(state="attached")
         page.locator(".js-plotly-plot").first.wait_for()
         # MLflow writes every setting above a picture, which pushes the next run's away, unless told not to.
