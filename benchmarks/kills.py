@@ -39,7 +39,7 @@ SETTINGS = {
 #: What the clock says differs from run to run.
 BY_THE_CLOCK = ("time/", "monitor/seconds", "monitor/overhead_fraction", "refit/monitor/", "refit/time/")
 #: Longest a start may take on a busy machine.
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 1200.0
 MOST_KILLS_A_RUN = 5
 
 
@@ -74,11 +74,13 @@ class Pipeline:
         folder: Where it runs; what it says is appended to `said.txt` there.
         uri: The MLflow store.
         prefect: Address of a Prefect server.
+        program: How Python is told to run `cfmodel`.
     """
 
     folder: Path
     uri: str
     prefect: str
+    program: Sequence[str] = ("-m", "cfmodel")
 
     @property
     def said(self) -> Path:
@@ -99,7 +101,7 @@ class Pipeline:
         with self.said.open("ab") as said:
             before = said.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "cfmodel", "run", *(arguments or [SOURCE]), *options],
+                [sys.executable, *self.program, "run", *(arguments or [SOURCE]), *options],
                 cwd=self.folder,
                 env=os.environ | environment,
                 stdout=said,

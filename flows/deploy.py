@@ -22,7 +22,7 @@ from flows.server import start_in_background
 PROJECT = Path("prefect.yaml")
 STORE = "MLFLOW_TRACKING_URI"
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 def main() -> None:
@@ -124,9 +124,9 @@ def _local_server(environment: dict[str, str]) -> str:
     settings = {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_UI_URL": url.removesuffix("/api")}
     home = prefect_home()
     _say(f"prefect server start >{home}/server.log 2>&1 &")
-    start_in_background(home, environment=environment | settings)
+    server = start_in_background(home, environment=environment | settings)
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and trouble_with(url) is not None:
+    while time.monotonic() < deadline and server.poll() is None and trouble_with(url) is not None:
         time.sleep(0.5)
     require_answer(url, remedy=f"its log is {home}/server.log")
     return url

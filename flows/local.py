@@ -18,7 +18,7 @@ from flows.server import handing_over, prefect_server
 if TYPE_CHECKING:
     from prefect.client.schemas import State
 
-_RECORD_SECONDS = 30.0
+_RECORD_SECONDS = 120.0
 _FAILED_RECORD_SECONDS = 1.0
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ os.environ |= {
     # Where tests give a command a home of its own, it still finds what is compiled, instead of half a minute's work.
     "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(Path.home() / ".cache"),
 }
+# A server that other work slows down is not one that is away.
+os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "120"
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 #: Tests of a clone that is deployed once for the session.

@@ -74,7 +74,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 from load import MemoryGroup, Watch
 
 MEGABYTE = 2**20
-#: Takes so many megabytes, then says what a run says at the end of a step.
+#: Takes so many megabytes, waits for a line, then says what a run says at the end of a step.
 HUNGRY = """
-import sys, time
+import sys
 taken = b"x" * (int(sys.argv[1]) << 20)
-time.sleep(0.5)
+sys.stdin.readline()
 print("ingest      that much  (0.5 s)")
 """
 
@@ -29,12 +31,20 @@ def group() -> Iterator[MemoryGroup]:
 
 def hungry(group: MemoryGroup, megabytes: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-u", "-c", HUNGRY, str(megabytes)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=group.enter)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=group.enter)
 
 
 def test_what_a_step_takes_is_seen(group: MemoryGroup) -> None:
     with hungry(group, 60) as process:
         watch = Watch(group, process)
+
+        def let_go_on_once_seen() -> None:
+            while min(watch.peaks[""][whose] for whose in ("group", "run")) < 60 * MEGABYTE:
+                time.sleep(0.01)
+            assert process.stdin is not None
+            print(file=process.stdin, flush=True)
+
+        Thread(target=let_go_on_once_seen, daemon=True).start()
         assert watch.follow() == 0
     assert watch.seconds == {"ingest": 0.5}
     for whose in ("group", "run"):

@@ -44,4 +44,4 @@ def shell(root: Path, tmp_path: Path) -> Iterator[Shell]:
     yield shell
     shell.close()
     stop = [f"{sys.prefix}/bin/prefect", "server", "stop"]
-    subprocess.run(stop, env=clean | ours, cwd=folder, capture_output=True, timeout=60)
+    subprocess.run(stop, env=clean | ours, cwd=folder, capture_output=True)

@@ -12,7 +12,6 @@ READY = {"mlflow server": "Application startup complete", "make worker": "starte
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_every_block_of_the_guide_that_can_run_here_does(shell: Shell, root: Path) -> None:
     said: dict[str, str] = {}
     for block in blocks_of(root, PAGE):

@@ -57,7 +57,6 @@ SAID = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", BEFORE)
 def test_every_block_of_a_page_that_can_run_here_does(shell: Shell, root: Path, page: str) -> None:
     shell.run(Block(page, 0, "", BEFORE[page]))

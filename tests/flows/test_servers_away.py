@@ -5,10 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+import held
 import pytest
+from held import hold, release
 from mlflow import MlflowClient
 from mlflow_servers import Server
 from prefect.client.orchestration import get_client
@@ -21,11 +24,13 @@ SOURCE = "synthetic:users=300,movies=100,ratings=8000"
 SMALL = ["--set", "train.epochs=4", "--set", "train.embedding_dim=4", "--set", "runtime.device=cpu"]
 
 
-def start(*arguments: str, home: Path, **environment: str) -> subprocess.Popen[str]:
+def start(
+    *arguments: str, home: Path, program: Sequence[str] = ("-m", "cfmodel"), **environment: str
+) -> subprocess.Popen[str]:
     """Start cfmodel in an empty folder, with nothing of ours or of Prefect's in the environment."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "cfmodel", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=home,
         env=clean | {"HOME": str(home), "PYTHONUNBUFFERED": "1"} | environment,
         stdout=subprocess.PIPE,
@@ -48,7 +53,9 @@ def test_a_prefect_server_killed_during_training_costs_neither_the_training_nor_
         patch.setattr("flows.server.subprocess.Popen", remembered)
         manager = prefect_server(tmp_path / "prefect")
         url = manager.__enter__()
-    command = start("run", SOURCE, *SMALL, home=tmp_path, PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="1")
+    hold(tmp_path / "hold", "training")  # until the server is gone
+    waiting = {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "1", "HOLD": str(tmp_path / "hold")}
+    command = start("run", SOURCE, *SMALL, home=tmp_path, program=[held.__file__], **waiting)
     assert command.stdout is not None
     said = ""
     with command:
@@ -57,6 +64,7 @@ def test_a_prefect_server_killed_during_training_costs_neither_the_training_nor_
             if " 2/4 " in line and servers[0].poll() is None:
                 os.killpg(servers[0].pid, signal.SIGKILL)
                 servers[0].wait()
+                release(tmp_path / "hold")
     assert command.returncode == 0, said
     manager.__exit__(None, None, None)
     assert f"The Prefect server at {url} went away during the run. Nothing of the run is missing in MLflow" in said
@@ -77,7 +85,7 @@ def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_br
     store = ["--set", f"tracking.uri={server.uri}"]
     options = [*SMALL, *store, "--set", "tracking.wait_seconds=0"]
     command = start("run", SOURCE, *options, home=tmp_path, PREFECT_API_URL=prefect_api)
-    said, _ = command.communicate(timeout=240)
+    said, _ = command.communicate()
     assert command.returncode == 1, said
     assert "Traceback" not in said
     print(said)
@@ -90,7 +98,7 @@ def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_br
 
     with server.running():
         synced = start("sync", *store, home=tmp_path)
-        assert "entries recorded" in synced.communicate(timeout=240)[0]
+        assert "entries recorded" in synced.communicate()[0]
         assert synced.returncode == 0
         (run,) = server.client.search_runs(["1"])
         assert run.info.status == "FINISHED"
@@ -101,7 +109,7 @@ def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_br
         assert {"metric_card.md", "plots", "gradients", "images"} <= kept
         told = run.data.tags["mlflow.note.content"]
         assert "Promotion: **not decided**: its model is no version yet; `cfmodel promote --run`" in told
-        decided = start("promote", "--run", run.info.run_id, *store, home=tmp_path).communicate(timeout=240)[0]
+        decided = start("promote", "--run", run.info.run_id, *store, home=tmp_path).communicate()[0]
         assert re.search(r"cfmodel version 1: (promoted|refused)", decided), decided
     with get_client(sync_client=True) as client:
         its_own = LogFilterFlowRunId(any_=[UUID(run.data.tags["prefect_flow_run_id"])])

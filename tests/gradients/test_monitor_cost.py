@@ -225,10 +225,16 @@ def test_a_resumed_phase_samples_the_same_steps_and_says_the_same_of_the_tables(
 
 
 def test_recording_a_small_training_costs_little() -> None:
-    # Loose: the machine may be busy. benchmarks/monitor.py measures it.
+    # Loose, as machines differ: seconds of the thread's own work, the fewest of three, and where the machine is slow,
+    # fewer than autograd needs to train the same. benchmarks/monitor.py measures it.
     settings = SETTINGS.model_copy(update={"batch_size": 512, "embedding_dim": 50})
-    costs = [of(MonitorCost, watched(ratings(20_000), settings))[0] for _ in range(3)]
-    assert min(cost.seconds for cost in costs) < 0.2
+
+    def costs(engine: str) -> list[MonitorCost]:
+        chosen = settings.model_copy(update={"engine": engine})
+        return [of(MonitorCost, watched(ratings(20_000), chosen))[0] for _ in range(3)]
+
+    training = min(cost.training_seconds for cost in costs("autograd"))
+    assert min(cost.seconds for cost in costs("auto")) < max(0.2, training)
 
 
 def test_an_interval_that_is_no_power_of_two_is_refused() -> None:

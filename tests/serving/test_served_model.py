@@ -23,6 +23,8 @@ from cfmodel import tracking
 from cfmodel.recommending.mlflow_pyfunc import RecommenderService
 from cfmodel.recommending.recommender import Recommender
 
+#: Seconds after which an answer is given up.
+WAIT = 240
 #: MLflow starts its server by name: it is found where this Python is.
 ON_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
@@ -39,7 +41,7 @@ class Served:
         params = columns.pop("params", None)
         records = pd.DataFrame(columns).to_dict("records")
         body = {"dataframe_records": records} | ({"params": params} if params else {})
-        answer = requests.post(f"{self.url}/invocations", json=body, timeout=30)
+        answer = requests.post(f"{self.url}/invocations", json=body, timeout=WAIT)
         answer.raise_for_status()
         return answer.json()["predictions"]
 
@@ -91,7 +93,7 @@ def test_somebody_new_is_served_from_a_few_ratings(served: Served) -> None:
 
 
 def test_a_request_that_cannot_be_answered_says_why(served: Served) -> None:
-    answer = requests.post(f"{served.url}/invocations", json={"dataframe_records": [{"rated": "3=5"}]}, timeout=30)
+    answer = requests.post(f"{served.url}/invocations", json={"dataframe_records": [{"rated": "3=5"}]}, timeout=WAIT)
     assert answer.status_code == 400
     assert "rated must map movie ids to ratings" in answer.text
 
@@ -110,6 +112,6 @@ def test_the_curl_lines_of_the_documentation_are_answered(served: Served, root: 
     assert len(commands) >= 3
     for command in commands:
         said = shlex.split(re.sub(r"(http://)?127\.0\.0\.1:\d+", served.url, command))
-        done = subprocess.run([*said, "--silent", "--show-error"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*said, "--silent", "--show-error"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["predictions"], done.stdout

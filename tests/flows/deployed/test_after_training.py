@@ -16,8 +16,6 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.recommending.recommender import Recommender
 
-pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
-
 Awaited = Callable[..., FlowRun]
 
 

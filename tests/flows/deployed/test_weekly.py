@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 
-import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from sites import TWO_RUNS, Site, begun
-
-pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
 
 def test_the_worker_holds_the_newest_runs_against_each_other(

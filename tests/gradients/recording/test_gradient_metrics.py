@@ -1,5 +1,6 @@
 """The monitor's records as metrics, through the recorder that sends them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ class Taken(list[Point]):
 def sent(records: Sequence[GradientRecord]) -> list[Point]:
     """What a store gets of these records, an epoch's own record after what the monitor says of it."""
     points = Taken()
-    with Recorder(points, flush_seconds=60) as record:
+    with Recorder(points, flush_seconds=math.inf) as record:
         for each in records:
             record(each)
             if isinstance(each, EpochGradients):

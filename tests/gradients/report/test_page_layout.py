@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from viewer import Viewer
+from viewer import Viewer, laid_out
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,7 +30,7 @@ def test_no_two_texts_of_a_picture_lie_on_each_other(
     viewer = show(request.getfixturevalue(which))
     viewer.page.set_viewport_size({"width": width, "height": 768})
     frame = viewer.framed()
-    viewer.page.wait_for_timeout(300)
+    laid_out(frame, width)
     assert frame.evaluate(TOUCHING) == []
     assert frame.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -69,10 +69,10 @@ def test_the_report_works_on_its_own_and_on_a_narrow_screen(
     file.write_text(report, encoding="utf-8")
     viewer = Viewer(browser, file.as_uri())
     viewer.page.set_viewport_size({"width": 420, "height": 800})
-    viewer.page.wait_for_timeout(200)
+    laid_out(viewer.page, 420)
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= 420
     viewer.page.set_viewport_size({"width": 1366, "height": 768})
-    viewer.page.wait_for_timeout(200)
+    laid_out(viewer.page, 1366)
     viewer.page.screenshot(path=screenshots / "report-whole.png", full_page=True)
     assert viewer.complaints == []
     viewer.page.context.close()

@@ -91,7 +91,7 @@ def test_a_click_into_a_picture_moves_the_slider_and_play_runs_to_the_end(show: 
     clicked = readout(frame)
     assert not clicked.startswith("step 384")
     frame.click("#play")
-    frame.locator("#readout:has-text('step 384 of 384')").wait_for(timeout=20_000)
+    frame.locator("#readout:has-text('step 384 of 384')").wait_for()
     assert frame.inner_text("#play") == "▶ play"
     assert viewer.complaints == []
 
