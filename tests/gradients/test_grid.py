@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.config import MonitorSettings
-from cfmodel.gradients.measuring.pace import LARGE, Costs, Pace, Plan
+from cfmodel.gradients.measuring.pace import LARGE, Costs, MonitorPlan, Pace
 from cfmodel.gradients.measuring.sampled_steps import ALWAYS, MOST_SAMPLES, choose_every, next_sampled, on_grid
 
 powers = st.integers(0, 12).map(lambda exponent: 2**exponent)
-PLAN = Plan("fit", 15, 64, 1_000, 0.003, 1.0, 0.1)
+PLAN = MonitorPlan("fit", 15, 64, 1_000, 0.003, 1.0, 0.1)
 
 
 @given(powers, st.integers(1, 20_000))

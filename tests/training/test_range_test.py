@@ -20,8 +20,8 @@ from cfmodel.training.range_test import (
     STEPS,
     RangeStep,
     RangeTest,
-    judge,
     range_test,
+    zones_of,
 )
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def steps(planted: Any) -> list[RangeStep]:
 
 @pytest.fixture(scope="module")
 def found(steps: list[RangeStep]) -> RangeTest:
-    return judge(tuple(steps))
+    return zones_of(tuple(steps))
 
 
 def test_the_rate_rises_by_the_same_factor_at_each_step(steps: list[RangeStep]) -> None:
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_test(planted: Any, steps: list[RangeStep])
 
 def test_without_a_warm_rating_to_watch_the_training_ratings_are_watched(planted: Any) -> None:
     cold = replace(planted.val, user_idx=np.full(len(planted.val), -1, np.int32))
-    assert judge(tuple(steps_of(planted, val=cold, embedding_dim=4))).suggestion > 0
+    assert zones_of(tuple(steps_of(planted, val=cold, embedding_dim=4))).suggestion > 0
 
 
 def test_no_training_rating_is_refused(planted: Any) -> None:
@@ -127,4 +127,4 @@ def test_ratings_that_are_all_equal_are_refused(planted: Any) -> None:
         TrainingPlan.of(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU), watched
     )
     with pytest.raises(DataError, match="falls at no learning rate"):
-        judge(tuple(steps))
+        zones_of(tuple(steps))
