@@ -115,10 +115,10 @@ def test_a_set_is_downloaded_checked_and_one_file_of_it_unpacked(site, published
 def test_a_set_is_downloaded_once(site, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
-    first = downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+    first = downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     (site / "ml-1m.zip").unlink()
     (tmp_path / "downloads" / "ml-1m.zip").unlink()
-    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads") == first
+    assert downloads.download_set("ml-1m", folder=tmp_path / "downloads") == first
 
 
 @pytest.mark.parametrize("line", ["MD5 (ml-latest-small.zip) = {}\n", "{}  ml-latest-small.zip\n"])
@@ -126,14 +126,14 @@ def test_a_set_that_changes_over_time_is_checked_by_the_digest_published_beside_
     archive = zipped(**{"ml-latest-small__ratings.csv": b"1,2,3\n"})
     (site / "ml-latest-small.zip").write_bytes(archive)
     (site / "ml-latest-small.zip.md5").write_text(line.format(hashlib.md5(archive).hexdigest()))
-    assert downloads.fetch("ml-latest-small", folder=tmp_path / "downloads").read_bytes() == b"1,2,3\n"
+    assert downloads.download_set("ml-latest-small", folder=tmp_path / "downloads").read_bytes() == b"1,2,3\n"
 
 
 def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(site, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE + b"x")
     with pytest.raises(DataError, match="not the published archive"):
-        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+        downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     assert list((tmp_path / "downloads").glob("*")) == []
 
 
@@ -144,13 +144,13 @@ def test_a_failure_that_passes_is_tried_again(failures, known, site, published, 
     published("ml-1m", ARCHIVE, known=known)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
     (site / "ml-1m.zip.md5").write_text(f"{hashlib.md5(ARCHIVE).hexdigest()}  ml-1m.zip\n")
-    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads").read_bytes() == RATINGS
+    assert downloads.download_set("ml-1m", folder=tmp_path / "downloads").read_bytes() == RATINGS
     assert pauses == [1, 2][: len(failures)]
 
 
 def test_a_failure_that_stays_is_not_tried_again(site, tmp_path, pauses):
     with pytest.raises(DataError, match=r"ml-1m cannot be downloaded from .*404 Client Error"):
-        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+        downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     assert pauses == []
 
 
@@ -160,8 +160,8 @@ def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path,
         ingest(name, IngestSettings(), folder=tmp_path)
     message = str(refusal.value)
     assert message == (
-        f"{name} cannot be downloaded from http://127.0.0.1:9/{name}.zip (no connection): put the archive at "
-        f"{tmp_path.resolve()}/downloads/{name}.zip by hand, or use the source `synthetic`, which works offline"
+        f"{name} cannot be downloaded from http://127.0.0.1:9/{name}.zip (no connection); put the archive at "
+        f"{tmp_path.resolve()}/downloads/{name}.zip yourself, or use the source `synthetic`, which works offline"
     )
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
@@ -181,7 +181,7 @@ def test_a_wrong_archive_put_there_by_hand_is_refused_and_left_there(offline, pu
     archive = tmp_path / "ml-1m.zip"
     archive.write_bytes(b"something else")
     with pytest.raises(DataError, match=r"ml-1m.zip: is not the published archive \(MD5 "):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert archive.read_bytes() == b"something else"
 
 
@@ -193,7 +193,7 @@ def test_an_archive_without_the_ratings_is_refused(content, message, published, 
     published("ml-1m", content)
     (tmp_path / "ml-1m.zip").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
 
 
@@ -206,7 +206,7 @@ def test_a_link_in_an_archive_is_not_followed(published, tmp_path):
     published("ml-1m", buffer.getvalue())
     (tmp_path / "ml-1m.zip").write_bytes(buffer.getvalue())
     with pytest.raises(DataError, match=r"its ml-1m/ratings.dat is a link"):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert not (tmp_path / "ml-1m").exists()
 
 
@@ -217,7 +217,7 @@ def test_a_damaged_archive_gives_a_refusal_or_its_file(at, published, tmp_path):
     published("ml-1m", bytes(broken))
     (tmp_path / "ml-1m.zip").write_bytes(broken)
     try:
-        assert downloads.fetch("ml-1m", folder=tmp_path).read_bytes() == RATINGS
+        assert downloads.download_set("ml-1m", folder=tmp_path).read_bytes() == RATINGS
     except DataError as refusal:
         assert "ml-1m.zip" in str(refusal)  # noqa: PT017 - either may be right
 
@@ -227,7 +227,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, mon
     published("ml-1m", ARCHIVE)
     (tmp_path / "ml-1m.zip").write_bytes(ARCHIVE)
     with pytest.raises(DataError, match="unpacks to more than 10 bytes"):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert not (tmp_path / "ml-1m").exists()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.storage import read_ratings
+from cfmodel.data.storage import read_ratings_file
 from cfmodel.errors import DataError
 from cfmodel.refs import Accounts
 
@@ -58,7 +58,7 @@ def test_it_is_what_a_dictionary_would_do(pairs, policy, tmp_path_factory):
     path = folder / "x.csv"
     path.write_text("".join(f"{user},{movie},{rating},{time}\n" for user, movie, rating, time in pairs))
     ref = ingest(str(path), IngestSettings(on_duplicate=policy), folder=folder)
-    table = read_ratings(ref.path / "ratings.parquet").to_pylist()
+    table = read_ratings_file(ref.path / "ratings.parquet").to_pylist()
     expected: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for place, (user, movie, rating, time) in enumerate(pairs):
         expected.setdefault((str(user), str(movie)), []).append((time, place, rating))

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.raw_rows import Judged
-from cfmodel.data.formats.record_ends import blocks_of_records
+from cfmodel.data.formats.raw_rows import CheckedRows
+from cfmodel.data.formats.record_ends import split_into_records
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.reading import check_rows as rows_module
-from cfmodel.data.storage import read_ratings
+from cfmodel.data.reading.check_rows import check_rows
+from cfmodel.data.storage import read_ratings_file
 from cfmodel.errors import CFModelError
 
 
@@ -27,14 +27,12 @@ def test_damaged_files_and_settings_give_data_or_a_refusal():
 
 
 def test_the_fuzzer_finds_a_row_that_is_lost(monkeypatch):
-    judge = rows_module.judge
-
     def forgetful(*args, **kwargs):
-        judged = judge(*args, **kwargs)
-        kept = judged.ratings.slice(1) if judged.ratings.num_rows > 5 else judged.ratings
-        return Judged(kept, judged.bad, judged.uncut, judged.unrated, judged.ignored)
+        checked = check_rows(*args, **kwargs)
+        kept = checked.ratings.slice(1) if checked.ratings.num_rows > 5 else checked.ratings
+        return CheckedRows(kept, checked.bad, checked.uncut, checked.unrated, checked.ignored)
 
-    monkeypatch.setattr("cfmodel.data.reading.read_file.judge", forgetful)
+    monkeypatch.setattr("cfmodel.data.reading.read_file.check_rows", forgetful)
     _, faults = fuzz(60, seed=1)
     assert "rows do not add up" in "".join(faults)
 
@@ -87,7 +85,7 @@ def test_what_is_written_is_what_is_read(table, write, encoding, block, tmp_path
     path = folder / "x.csv"
     path.write_bytes(write(table).encode(encoding))
     ref = ingest(str(path), IngestSettings(timestamp_unit="s"), folder=folder)
-    read = read_ratings(ref.path / "ratings.parquet").to_pylist()
+    read = read_ratings_file(ref.path / "ratings.parquet").to_pylist()
     assert {(row["user_id"], row["movie_id"]): (row["rating"], row["timestamp"]) for row in read} == table
 
 
@@ -113,7 +111,7 @@ def test_any_bytes_give_ratings_that_add_up_or_a_refusal(content, policy, tmp_pa
         require(str(refusal) != "", "a refusal without a word")
         return
     ref.accounts.require_balance()
-    assert read_ratings(ref.path / "ratings.parquet").num_rows == ref.rows > 0
+    assert read_ratings_file(ref.path / "ratings.parquet").num_rows == ref.rows > 0
 
 
 @given(
@@ -132,7 +130,7 @@ def test_records_hold_every_byte_once_wherever_blocks_are_cut(text, sizes):
 
     def records(blocks):
         found = []
-        for block in blocks_of_records(blocks, ","):
+        for block in split_into_records(blocks, ","):
             if block.fault is not None:
                 found.append((block.fault, block.data))
             else:
@@ -150,5 +148,5 @@ def test_records_hold_every_byte_once_wherever_blocks_are_cut(text, sizes):
 
 @pytest.mark.parametrize("text", ["1,2,3\n", '1,"2,\n",3\n4,5,6\n', 'a"b,c,d\ne,"f""g",h\n'])
 def test_records_are_those_of_the_standard_library(text):
-    blocks = list(blocks_of_records(iter([text.encode()]), ","))
+    blocks = list(split_into_records(iter([text.encode()]), ","))
     assert sum(len(block.ends) for block in blocks) == len(list(csv.reader(io.StringIO(text))))

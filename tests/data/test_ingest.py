@@ -243,7 +243,7 @@ def test_a_refused_file_among_several_is_named_with_those_read_together(read, wr
     write("set/ratings.csv", "1,2,3\n")
     path = write("set/notes.txt", "only words here\n")
     with pytest.raises(
-        DataError, match=r"^notes.txt: no separator .*\(read together: 2 files, notes.txt, ratings.csv\)"
+        DataError, match=r"^notes.txt: no known separator .*\(read together: 2 files, notes.txt, ratings.csv\)"
     ):
         read(path.parent)
 
@@ -261,16 +261,16 @@ HEAD = "userId,movieId,rating,timestamp\n"
         ("1,2,abc,5", "rating 'abc' is not a number; correct or remove the row"),
         ("1,2,,5", "rating is empty; correct or remove the row"),
         ("1,2,0x10,5", "rating '0x10' is not a number"),
-        ("1,2,nan,5", "rating 'nan' stands for a missing value; .* take it out of ingest.missing"),
+        ("1,2,nan,5", "rating 'nan' stands for a missing value; .* remove it from ingest.missing"),
         ("1,2,-inf,5", "rating -inf is not finite"),
         ("1,2,1e999,5", "rating inf is not finite"),
         ("1,2,2e15,5", r"rating 2000000000000000.0 is larger than 1e\+15"),
         (",2,3,5", "user_id is empty"),
         ("1,,3,5", "movie_id is empty"),
-        ("1,2,7.5,5", r"rating 7.5 is outside \[0.5, 5.0\]; set ingest.rating_range if the scale is another"),
+        ("1,2,7.5,5", r"rating 7.5 is outside \[0.5, 5.0\]; set ingest.rating_range if the scale is different"),
         ("1,2,3", "3 fields where 4 are expected: '1,2,3'; correct or remove the row"),
         ("1,2,3,4,5", "5 fields where 4 are expected"),
-        ("1,2,3,soon", r"timestamp 'soon' is no moment .* ingest.columns.timestamp = ''"),
+        ("1,2,3,soon", r"timestamp 'soon' is not a time .* ingest.columns.timestamp = ''"),
         ("1,2,3,", "timestamp is missing; .* ingest.columns.timestamp = ''"),
     ],
 )
@@ -356,7 +356,7 @@ def test_a_parquet_column_that_cannot_hold_ids_is_refused_with_its_file(users, t
             b"a,b,c\n1,2,3\n",
             r"no column is recognised as user_id and movie_id and rating.*ingest.columns.user_id",
         ),
-        ("x.csv", b"only words here\n", "no separator cuts the first row .* set ingest.separator"),
+        ("x.csv", b"only words here\n", "no known separator splits the first row .* set ingest.separator"),
         ("x.zip", b"PK\x03\x04....", "is a zip archive"),
         ("x.json", b'[{"user":1}]', "one JSON array"),
         ("x.bin", b"\x01\x00\x02", "holds binary data"),
@@ -388,7 +388,7 @@ def test_column_settings_that_fit_no_column_are_refused_with_what_is_there(read,
 @pytest.mark.parametrize("source", ["nowhere.csv", "nowhere/*.csv", "ml-99m", "~nobody-at-all/x.csv"])
 def test_a_source_that_is_not_there_is_refused_with_what_can_be_given(source, read):
     with pytest.raises(
-        DataError, match="no such file, folder or glob; give one, `synthetic`, or a public set: ml-100k"
+        DataError, match="no such file, folder or glob; give one, `synthetic`, or a public data set: ml-100k"
     ):
         read(source)
 

@@ -126,7 +126,7 @@ def test_drift_is_the_change_of_volume_mean_and_ids(changed):
 )
 def test_too_much_drift_stops_the_run_and_is_not_taken_for_normal(text, limit, said, changed, tmp_path):
     for _ in range(2):
-        with pytest.raises(DataError, match=rf"nightly.csv: too far from the previous run's data: .*{said}"):
+        with pytest.raises(DataError, match=rf"nightly.csv: too different from the previous run's data: .*{said}"):
             changed(text, **limit)
     path = str(tmp_path / "nightly.csv")
     assert ingest(path, IngestSettings(), folder=tmp_path).drift is not None

@@ -22,7 +22,7 @@ BAD = [
     ("1,8,9.5,5", "rating is outside ingest.rating_range"),
     ("1,9,3", "row has another number of fields"),
     ('1,"9,3\n4,5,6",3,4,5', "row has another number of fields"),
-    ("1,10,3,soon", "timestamp is no moment"),
+    ("1,10,3,soon", "timestamp is not a date or time"),
     ("1,11,3,?", "timestamp is missing"),
     ("1,\\N,3,4", "movie_id is missing"),
 ]
@@ -88,7 +88,7 @@ def test_more_bad_rows_than_allowed_stop_the_run_and_can_be_looked_into(bad, pas
     if passes:
         assert ingest(str(path), settings, folder=tmp_path).accounts.quarantined == bad
         return
-    with pytest.raises(DataError, match=r"^3 of 100 rows cannot be ratings \(rating is not a number: 3\)") as refusal:
+    with pytest.raises(DataError, match=r"^3 of 100 rows are bad \(rating is not a number: 3\)") as refusal:
         ingest(str(path), settings, folder=tmp_path)
     (kept,) = (tmp_path / "quarantine").iterdir()
     assert str(kept) in str(refusal.value)

@@ -92,7 +92,7 @@ def test_what_is_neither_text_nor_an_integer_is_refused(ids):
 
 
 def test_an_unknown_id_asked_for_by_name_is_refused_with_near_ones():
-    with pytest.raises(VocabularyError, match=r"id '104' is not among the 100 known ids; near it: '1"):
+    with pytest.raises(VocabularyError, match=r"id '104' is not among the 100 known ids; similar ids: '1"):
         Vocabulary.of([str(id) for id in range(4, 104)]).row_of(104)
 
 

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings, PipelineSettings, setting_fields
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.sources import sources
+from cfmodel.data.sources.sources import check_source
 from cfmodel.errors import CFModelError
 
 MOST_SECONDS = 10.0
@@ -213,7 +213,7 @@ def set_damaged(rng: random.Random, folder: Path) -> str:
                 PipelineSettings.read(path)
             case 2:
                 name = damaged(b"synthetic:users=5,movies=9,ratings=9,noise=0.5", rng, [b"s3://x/y"])
-                sources.check(name.decode(errors="replace")[:3000])
+                check_source(name.decode(errors="replace")[:3000])
     except CFModelError as refusal:
         return type(refusal).__name__
     return "accepted"
