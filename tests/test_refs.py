@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from cfmodel.refs import DatasetRef
+import pytest
+
+from cfmodel.refs import Accounts, DatasetRef
 
 REF = DatasetRef(
     path=Path("x"), digest="d", source="s", source_digest="e", rows=1, users=1, movies=1, rating_min=1.0,
@@ -26,3 +28,8 @@ def test_other_contents_make_another_ref() -> None:
 
 def test_a_ref_survives_json() -> None:
     assert DatasetRef.model_validate_json(REF.model_dump_json()) == REF
+
+
+def test_counts_that_do_not_add_up_are_a_bug():
+    with pytest.raises(AssertionError, match="rows do not add up"):
+        Accounts(rows_in=3, kept=2).require_balance()

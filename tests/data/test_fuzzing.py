@@ -1,17 +1,15 @@
-"""A fast share of the fuzzing; `make fuzz` does all of it. And laws that hold for any table of ratings."""
+"""A short run of the fuzzer (`make fuzz` does all of it), and properties of ingest on any input."""
 
 import csv
 import io
 import json
 
-import pytest
 from fuzzing import fuzz, require
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats.raw_rows import CheckedRows
-from cfmodel.data.formats.record_ends import split_into_records
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.reading.check_rows import check_rows
 from cfmodel.data.storage import read_ratings_file
@@ -26,7 +24,7 @@ def test_damaged_files_and_settings_give_data_or_a_refusal():
     assert outcomes["ConfigError"] > 50
 
 
-def test_the_fuzzer_finds_a_row_that_is_lost(monkeypatch):
+def test_the_fuzzer_finds_a_lost_row(monkeypatch):
     def forgetful(*args, **kwargs):
         checked = check_rows(*args, **kwargs)
         kept = checked.ratings.slice(1) if checked.ratings.num_rows > 5 else checked.ratings
@@ -41,13 +39,13 @@ def test_the_fuzzer_finds_a_row_that_is_lost(monkeypatch):
 IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs")), min_size=1, max_size=8).filter(
     lambda text: text == text.strip() and text not in IngestSettings().missing and not text.startswith("#")
 )
+
 TABLES = st.dictionaries(
     st.tuples(IDS, IDS),
     st.tuples(st.integers(-50, 50).map(lambda half: half / 2), st.integers(-(10**10), 10**10)),
     min_size=1,
     max_size=30,
 )
-
 
 PIECES = [",", ";", '"', "\n", "\r\n", "1", "2.5", "user,item,rating\n", "x", "#", "\t", " ", "é"]
 
@@ -112,41 +110,3 @@ def test_any_bytes_give_ratings_that_add_up_or_a_refusal(content, policy, tmp_pa
         return
     ref.accounts.require_balance()
     assert read_ratings_file(ref.path / "ratings.parquet").num_rows == ref.rows > 0
-
-
-@given(
-    text=st.lists(st.sampled_from([",", '"', '""', "\n", "a", "bc", '"x\ny"', '",\n']), max_size=80).map("".join),
-    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20),
-)
-@settings(deadline=None, max_examples=300)
-def test_records_hold_every_byte_once_wherever_blocks_are_cut(text, sizes):
-    data = text.encode()
-
-    def cut(sizes):
-        place = 0
-        while place < len(data):
-            yield data[place : place + sizes[place % len(sizes)]]
-            place += sizes[place % len(sizes)]
-
-    def records(blocks):
-        found = []
-        for block in split_into_records(blocks, ","):
-            if block.fault is not None:
-                found.append((block.fault, block.data))
-            else:
-                starts = [0, *(block.ends[:-1] + 1)]
-                found += [("", block.data[start:end]) for start, end in zip(starts, block.ends, strict=True)]
-        return found
-
-    whole = records(iter([data] if data else []))
-    joined = b"".join(record + b"\n" for _, record in whole)
-    assert joined in (data, data + b"\n")
-    # A quote that is still open where the data end could close later, so only whole data decide alike.
-    if not any(fault for fault, _ in whole):
-        assert records(cut(sizes)) == whole
-
-
-@pytest.mark.parametrize("text", ["1,2,3\n", '1,"2,\n",3\n4,5,6\n', 'a"b,c,d\ne,"f""g",h\n'])
-def test_records_are_those_of_the_standard_library(text):
-    blocks = list(split_into_records(iter([text.encode()]), ","))
-    assert sum(len(block.ends) for block in blocks) == len(list(csv.reader(io.StringIO(text))))

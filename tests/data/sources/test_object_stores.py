@@ -1,4 +1,4 @@
-"""Sources in object stores: in memory here, through the same fsspec that speaks to S3."""
+"""Object stores, with fsspec's store in memory."""
 
 import importlib.util
 import io
@@ -52,7 +52,7 @@ def test_a_copy_is_made_once_per_content(bucket, tmp_path, monkeypatch):
     assert ingest("memory://bucket/x.csv", IngestSettings(), folder=tmp_path).rows == 2
 
 
-def test_a_name_in_a_store_leads_nowhere_else(bucket, read, tmp_path):
+def test_a_name_in_a_store_cannot_write_outside_the_folder(bucket, read, tmp_path):
     put(bucket, "set/x\\..\\..\\evil.csv")
     put(bucket, "set/a/x..csv", b"5,6,1\n")
     read("memory://bucket/set")
@@ -66,7 +66,7 @@ def test_an_address_of_this_machine_is_a_path(write, read):
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "nothing/*.csv", "empty"])
-def test_what_is_not_there_is_refused_by_its_address(name, bucket, read):
+def test_a_missing_object_is_refused_with_its_address(name, bucket, read):
     put(bucket, "empty/notes.md")
     with pytest.raises(DataError, match=r"^memory://bucket/.*: (no such object|holds no file of ratings)") as refusal:
         read(f"memory://bucket/{name}")

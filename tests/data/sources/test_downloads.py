@@ -1,3 +1,5 @@
+"""Downloads of public data sets, from a server on this machine."""
+
 import hashlib
 import io
 import logging
@@ -89,17 +91,17 @@ def offline(monkeypatch):
     monkeypatch.setattr(downloads, "BASE_URL", "http://127.0.0.1:9/")
 
 
-def test_the_publisher_is_asked_over_tls_alone():
+def test_downloads_use_tls_only():
     assert downloads.BASE_URL.startswith("https://")
 
 
-def test_every_promised_set_is_known_and_all_but_the_changing_one_have_a_digest():
+def test_every_documented_set_is_known_and_all_but_one_have_a_digest():
     promised = {"ml-100k", "ml-latest-small", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"}
     assert set(downloads.PUBLIC_SETS) == promised
     assert {name for name, known in downloads.PUBLIC_SETS.items() if known.md5 is None} == {"ml-latest-small"}
 
 
-def test_a_set_is_downloaded_checked_and_one_file_of_it_unpacked(site, published, tmp_path, caplog, capfd):
+def test_a_set_is_downloaded_checked_and_one_file_is_unpacked(site, published, tmp_path, caplog, capfd):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
     with caplog.at_level(logging.INFO):
@@ -139,7 +141,7 @@ def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(site, 
 
 @pytest.mark.parametrize("failures", [[503], [0], [429, 0]])
 @pytest.mark.parametrize("known", [True, False])
-def test_a_failure_that_passes_is_tried_again(failures, known, site, published, tmp_path, pauses, monkeypatch):
+def test_a_temporary_failure_is_retried(failures, known, site, published, tmp_path, pauses, monkeypatch):
     monkeypatch.setattr(Quiet, "failures", failures.copy())
     published("ml-1m", ARCHIVE, known=known)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
@@ -148,7 +150,7 @@ def test_a_failure_that_passes_is_tried_again(failures, known, site, published, 
     assert pauses == [1, 2][: len(failures)]
 
 
-def test_a_failure_that_stays_is_not_tried_again(site, tmp_path, pauses):
+def test_a_permanent_failure_is_not_retried(site, tmp_path, pauses):
     with pytest.raises(DataError, match=r"ml-1m cannot be downloaded from .*404 Client Error"):
         downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     assert pauses == []
@@ -169,14 +171,14 @@ def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path,
     assert sum(pauses) <= 3
 
 
-def test_an_archive_put_there_by_hand_is_used(offline, published, tmp_path):
+def test_an_archive_that_the_user_put_there_is_used(offline, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "ml-1m.zip").write_bytes(ARCHIVE)
     assert ingest("ml-1m", IngestSettings(), folder=tmp_path).rows == 2
 
 
-def test_a_wrong_archive_put_there_by_hand_is_refused_and_left_there(offline, published, tmp_path):
+def test_a_wrong_archive_that_the_user_put_there_is_refused_and_kept(offline, published, tmp_path):
     published("ml-1m", ARCHIVE)
     archive = tmp_path / "ml-1m.zip"
     archive.write_bytes(b"something else")
@@ -211,7 +213,7 @@ def test_a_link_in_an_archive_is_not_followed(published, tmp_path):
 
 
 @pytest.mark.parametrize("at", range(0, 400, 7))
-def test_a_damaged_archive_gives_a_refusal_or_its_file(at, published, tmp_path):
+def test_a_damaged_archive_is_refused_or_gives_its_file(at, published, tmp_path):
     broken = bytearray(ARCHIVE)
     broken[at % len(broken)] ^= 0xFF
     published("ml-1m", bytes(broken))
@@ -240,7 +242,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, mon
         ("ml-10m", "ml-10m/ratings.dat"),
     ],
 )
-def test_a_set_already_unpacked_needs_no_network(name, file, offline, tmp_path, monkeypatch):
+def test_an_unpacked_set_needs_no_network(name, file, offline, tmp_path, monkeypatch):
     path = tmp_path / "sets" / file
     path.parent.mkdir(parents=True)
     path.write_text("1\t2\t3\t4\n")
@@ -248,7 +250,7 @@ def test_a_set_already_unpacked_needs_no_network(name, file, offline, tmp_path, 
     assert ingest(name, IngestSettings(), folder=tmp_path).rows == 1
 
 
-def test_a_folder_of_a_sets_name_without_its_ratings_is_not_taken_for_it(offline, tmp_path, monkeypatch):
+def test_a_folder_with_a_sets_name_but_without_its_ratings_is_not_used(offline, tmp_path, monkeypatch):
     (tmp_path / "sets" / "ml-1m").mkdir(parents=True)
     (tmp_path / "sets" / "ml-1m" / "movies.csv").write_text("1,2,3\n")
     monkeypatch.setenv("CFMODEL_DATA_DIR", str(tmp_path / "sets"))
