@@ -21,10 +21,8 @@ RATINGS = pa.schema(
 #: `RATINGS` with dictionary-encoded ids.
 ENCODED_RATINGS = pa.schema(
     [
-        pa.field(USER_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field(MOVIE_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field(RATING, pa.float64(), nullable=False),
-        pa.field(TIMESTAMP, pa.int64()),
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in (USER_ID, MOVIE_ID) else field
+        for field in RATINGS
     ]
 )
 

@@ -90,9 +90,8 @@ def merge_duplicates(path: Path, target: Path, merge: Merge) -> None:
             at = slice(*np.searchsorted(merge.rows, (here.start, here.stop)))
             values = ratings[RATING].to_numpy().copy()
             values[merge.rows[at] - first] = merge.ratings[at]
-            changed = ratings.set_column(
-                ratings.schema.get_field_index(RATING), ENCODED_RATINGS.field(RATING), [values]
-            )
+            column = ratings.schema.get_field_index(RATING)
+            changed = ratings.set_column(column, ENCODED_RATINGS.field(RATING), [values])
             left = changed.filter(pa.array(merge.kept[here]))
             if left.num_rows:
                 writer.write_table(compact(left.cast(ENCODED_RATINGS)), row_group_size=left.num_rows)

@@ -34,11 +34,11 @@ _Resolved = SyntheticSource | FilesSource
 
 
 def source_digest(source: str, *, folder: Path) -> str:
-    """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings.
+    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings.
 
     Args:
-        source: What to read, as for `ingest`.
-        folder: Folder below which downloads are kept.
+        source: The source, as for `ingest`.
+        folder: Folder for data, which holds the downloads.
     """
     return digest_of_source(resolve_source(source, folder=folder))
 
@@ -59,7 +59,7 @@ def ingest(
     Every row is counted: as kept, quarantined, merged or unrated.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob or the
+        source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob or the
             address of an object store.
         settings: How to read it.
         folder: Folder for data.
@@ -77,9 +77,8 @@ def ingest(
     ref = find_earlier(DatasetRef, final, "dataset", source=source)
     if ref is None:
         with atomic.folder(final, replace=True) as temporary:
-            work = _Work(
-                resolved, source, digest, settings, temporary, quarantine=folder / "quarantine" / f"{key}.parquet"
-            )
+            quarantine = folder / "quarantine" / f"{key}.parquet"
+            work = _Work(resolved, source, digest, settings, temporary, quarantine=quarantine)
             ref = work.write(on_record).model_copy(update={"path": final})
             # Last: a folder without a manifest is not a data set.
             (temporary / "manifest.json").write_text(work.manifest(ref), encoding="utf-8")
@@ -105,7 +104,7 @@ class _Work:
         bad.require_few(accounts.rows_in, keep=self._quarantine)
         if not accounts.kept:
             raise DataError(f"{self._source}: holds no ratings; give a source with at least one")
-        pairs, merged = self._merged(sink, path)
+        pairs, merged = self._merge(sink, path)
         accounts = accounts.model_copy(update={"kept": len(pairs), "merged": merged})
         accounts.require_balance()
         users, movies = np.bincount(users_of(pairs)), np.bincount(movies_of(pairs))
@@ -116,7 +115,7 @@ class _Work:
         snapshot.write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
 
-    def _merged(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
+    def _merge(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
         """Merge duplicates; return the remaining pairs and the number of ratings dropped."""
         pairs = sink.pairs()
         merge = find_duplicates(pairs, path, self._settings, sink.users, sink.movies)

@@ -45,7 +45,7 @@ def resolve_source(source: str, *, folder: Path) -> SyntheticSource | FilesSourc
     """Return the source of a name; a public data set is downloaded and an object store's files are copied if needed.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob, or the
+        source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob, or the
             address of one of these in an object store.
         folder: Folder below which downloads are kept.
 
@@ -76,7 +76,7 @@ def check_source(source: str) -> None:
 
 
 def digest_of_source(resolved: SyntheticSource | FilesSource) -> str:
-    """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings."""
+    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings."""
     if isinstance(resolved, SyntheticSource):
         return sha256_of_text(str(resolved))
     try:

@@ -2,10 +2,13 @@
 
 import gzip
 import json
+from typing import get_args
 
 import pyarrow as pa
 import pytest
 
+from cfmodel.data.formats.sniff import FileFormat
+from cfmodel.data.reading.read_file import READERS
 from cfmodel.errors import DataError
 
 ROWS = [("1", "31", 2.5, 1260759144), ("007", "31", 4.0, 1260759179), ("7", "b,c", 5.0, 1260759180)]
@@ -57,3 +60,7 @@ def test_row_numbers_of_later_blocks_count_from_the_start_of_the_file(read, writ
     path = write("set/b.csv", good + bad)
     with pytest.raises(DataError, match=r"^b.csv, row 501: rating 'x'"):
         read(path.parent)
+
+
+def test_each_kind_of_file_has_a_reader():
+    assert set(READERS) == set(get_args(FileFormat.__annotations__["kind"]))
