@@ -75,7 +75,9 @@ class DistinctValues:
 
     def as_dictionary(self) -> pa.DictionaryArray:
         """Return the column as dictionary-encoded text."""
-        return pa.DictionaryArray.from_arrays(self.index, self.text)
+        # Values that differ only in blanks are one id. Arrow writes random bytes if a dictionary has duplicates.
+        distinct = self.text.dictionary_encode()
+        return pa.DictionaryArray.from_arrays(distinct.indices.to_numpy()[self.index], distinct.dictionary)
 
     def parse(self, parse: Callable[[str], float | int | None]) -> list[float | int | None]:
         """Return the parsed value of each distinct text, None if it is missing or cannot be parsed."""

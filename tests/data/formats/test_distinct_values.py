@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
+from cfmodel.data.formats.distinct_values import DistinctValues
 from cfmodel.errors import DataError
 
 MOMENT = datetime(2009, 12, 14, 2, 52, 24, tzinfo=UTC)
@@ -32,3 +34,20 @@ def test_missing_values_are_known_by_their_usual_names(read, write):
     assert read(path, missing=())[1] == [("NA", "null", 3.0, 5)]
     with pytest.raises(DataError, match=r"movie_id '9' stands for a missing value; .* remove it from ingest.missing"):
         read(write("z.csv", "1,9,3\n"), missing=("9",))
+
+
+def test_ids_that_differ_only_in_blanks_are_one_entry_of_the_dictionary():
+    column = pa.array([b"a ", b"b", b"a", None, b"b"])
+    ids = DistinctValues.of(column, trim=True, missing=()).as_dictionary()
+    assert ids.to_pylist() == ["a", "b", "a", "", "b"]
+    assert ids.dictionary.to_pylist() == ["a", "b", ""]
+
+
+def test_a_source_with_blanks_around_some_ids_has_the_same_digest_every_time(read, write):
+    path = write("x.csv", "1,m ,3\n2,m,4\n" + "".join(f"{user},n{user % 3},1\n" for user in range(3, 40)))
+    digests = set()
+    for _ in range(20):
+        ref, _ = read(path)
+        digests.add(ref.digest)
+        (ref.path / "manifest.json").unlink()
+    assert len(digests) == 1
