@@ -5,7 +5,7 @@ from rich.console import Console
 from cfmodel import tracking
 from cfmodel.commands.ui import opening_command
 from cfmodel.config import PipelineSettings
-from cfmodel.data.sources.sources import check
+from cfmodel.data.sources.sources import check_source
 from cfmodel.errors import ConfigError
 from cfmodel.refs import RunRef
 
@@ -27,7 +27,7 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     source = source or "synthetic"
     # A typo is told at once, not after the servers are up, nor after torch is imported.
     for named in filter(None, (source, settings.split.test_source)):
-        check(named)
+        check_source(named)
     from cfmodel import terminal
     from cfmodel.training.devices import resolve_device
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cfmodel.data.ingest.profile import CountProfile, Histogram, Profile, RatingProfile, TimeProfile
+from cfmodel.data.ingest.profile import CountProfile, Profile, ProfileHistogram, RatingProfile, TimeProfile
 from cfmodel.plots.plots import BLUE, GREEN, GREY, INK, ORANGE, new_figure, style_axes
 from cfmodel.refs import DatasetRef, Drift
 
@@ -65,11 +65,11 @@ def _times(axes: "Axes", times: TimeProfile | None) -> None:
         return
     year = 365.2425 * 86_400
     edges = tuple(1970 + edge / year for edge in times.histogram.edges)
-    _bars(axes, Histogram(edges=edges, counts=times.histogram.counts), width=None)
+    _bars(axes, ProfileHistogram(edges=edges, counts=times.histogram.counts), width=None)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
 
 
-def _bars(axes: "Axes", histogram: Histogram, *, width: float | None) -> None:
+def _bars(axes: "Axes", histogram: ProfileHistogram, *, width: float | None) -> None:
     edges, counts = np.array(histogram.edges), np.array(histogram.counts)
     if len(edges) > len(counts):
         axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE, alpha=0.7)

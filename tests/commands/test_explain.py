@@ -196,7 +196,7 @@ def test_a_rating_of_any_part_can_be_named(home: Home, command: Callable[..., Re
 def test_unknown_ids_are_refused_with_near_ones(command: Callable[..., Result]) -> None:
     result = command("--user", "1", "--movie", "zzz")
     assert result.exit_code == 1
-    assert re.fullmatch(r"Error: movie id 'zzz' is not among the \d+ known ids; near it: .*\n", result.output)
+    assert re.fullmatch(r"Error: movie id 'zzz' is not among the \d+ known ids; similar ids: .*\n", result.output)
     assert "user id '99999'" in command("--user", "99999", "--movie", "1").output
 
 

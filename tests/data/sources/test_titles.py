@@ -1,3 +1,5 @@
+"""Titles of movies."""
+
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from cfmodel.errors import DataError
 CSV = 'movieId,title,genres\n007,"Good, the Bad and the Ugly, The (1966)",Western\n2,Amélie,Comedy\n'
 
 
-def test_titles_lie_beside_a_file_or_in_the_folder_of_ratings(tmp_path: Path) -> None:
+def test_titles_are_found_next_to_the_ratings_file_or_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("")
     (tmp_path / "movies.csv").write_text(CSV, encoding="utf-8")
     for source in (tmp_path / "ratings.csv", tmp_path):
@@ -41,18 +43,18 @@ def test_titles_of_a_downloaded_set_are_read_from_its_archive(tmp_path: Path, mo
     assert read_titles(found) == {"1": "Toy Story (1995)"}
 
 
-def test_titles_of_a_set_at_hand_are_found(real_data: Path, tmp_path: Path) -> None:
+def test_titles_of_an_unpacked_set_are_found(real_data: Path, tmp_path: Path) -> None:
     for name, id, title in (("ml-100k", "50", "Star Wars (1977)"), ("ml-latest-small", "1", "Toy Story (1995)")):
         found = find_titles(name, folder=tmp_path)
         assert found is not None
         assert read_titles(found)[id] == title
 
 
-def test_generated_ratings_have_no_titles(tmp_path: Path) -> None:
+def test_synthetic_ratings_have_no_titles(tmp_path: Path) -> None:
     assert find_titles("synthetic:users=5,movies=5,ratings=9", folder=tmp_path) is None
 
 
-def test_a_file_that_names_no_movie_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_titles_is_refused(tmp_path: Path) -> None:
     (tmp_path / "movies.csv").write_text("nothing\n")
     for name in ("movies.csv", "absent.csv"):
         with pytest.raises(DataError, match=r"titles cannot be read .*; set scoring\.titles"):

@@ -1,9 +1,8 @@
+"""Digests of files, text and code."""
+
 import hashlib
 import re
 
-from cfmodel.config import IngestSettings
-from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.storage import is_whole
 from cfmodel.system.digests import code_digest, sha256_of_file, sha256_of_text
 
 
@@ -19,15 +18,3 @@ def test_where_one_text_ends_and_the_next_begins_matters():
 def test_the_digest_of_the_code_is_the_same_twice():
     assert re.fullmatch("[0-9a-f]{64}", code_digest())
     assert code_digest() == code_digest()
-
-
-def test_one_flipped_bit_or_a_missing_file_is_noticed(tmp_path):
-    ref = ingest("synthetic:users=20,movies=10,ratings=60", IngestSettings(), folder=tmp_path)
-    assert is_whole(ref)
-    path = ref.path / "ratings.parquet"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert not is_whole(ref)
-    path.unlink()
-    assert not is_whole(ref)

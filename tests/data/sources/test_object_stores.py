@@ -1,4 +1,4 @@
-"""Sources in object stores: in memory here, through the same fsspec that speaks to S3."""
+"""Object stores, with fsspec's store in memory."""
 
 import importlib.util
 import io
@@ -10,7 +10,7 @@ import pytest
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.sources import sources
+from cfmodel.data.sources.sources import check_source
 from cfmodel.errors import DataError
 
 
@@ -52,7 +52,7 @@ def test_a_copy_is_made_once_per_content(bucket, tmp_path, monkeypatch):
     assert ingest("memory://bucket/x.csv", IngestSettings(), folder=tmp_path).rows == 2
 
 
-def test_a_name_in_a_store_leads_nowhere_else(bucket, read, tmp_path):
+def test_a_name_in_a_store_cannot_write_outside_the_folder(bucket, read, tmp_path):
     put(bucket, "set/x\\..\\..\\evil.csv")
     put(bucket, "set/a/x..csv", b"5,6,1\n")
     read("memory://bucket/set")
@@ -66,7 +66,7 @@ def test_an_address_of_this_machine_is_a_path(write, read):
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "nothing/*.csv", "empty"])
-def test_what_is_not_there_is_refused_by_its_address(name, bucket, read):
+def test_a_missing_object_is_refused_with_its_address(name, bucket, read):
     put(bucket, "empty/notes.md")
     with pytest.raises(DataError, match=r"^memory://bucket/.*: (no such object|holds no file of ratings)") as refusal:
         read(f"memory://bucket/{name}")
@@ -78,23 +78,23 @@ def test_a_missing_package_is_named_before_anything_runs(protocol, package):
     if importlib.util.find_spec(package):
         pytest.skip(f"{package} is installed")
     with pytest.raises(DataError, match=rf"{protocol}:// needs the package {package}; pip install {package}"):
-        sources.check(f"{protocol}://bucket/ratings.csv")
+        check_source(f"{protocol}://bucket/ratings.csv")
 
 
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("http://example.org/x.csv", "http:// is not read; download it, check its digest and name the file"),
-        ("https://example.org/x.csv", "https:// is not read; download it"),
-        ("github://a:b@/x.csv", "github:// is not read; use one of s3"),
-        ("zip://x.csv::s3://bucket/x.zip", "is not read"),
-        ("s3://key:secret@bucket/x.csv", "a password or key is no part of a source's address"),
+        ("http://example.org/x.csv", "http:// is not supported; download it, check its digest and give the file"),
+        ("https://example.org/x.csv", "https:// is not supported; download it"),
+        ("github://a:b@/x.csv", "github:// is not supported; use one of s3"),
+        ("zip://x.csv::s3://bucket/x.zip", "is not supported"),
+        ("s3://key:secret@bucket/x.csv", "a source's address must not hold a password or key"),
         ("s3://key:sec/ret-secret@bucket/x.csv", "environment variables"),
         ("s3://bucket/x.csv?X-Amz-Signature=secret", "fsspec's configuration"),
-        ("https://me:secret@example.org/x.csv", "https:// is not read; download it"),
+        ("https://me:secret@example.org/x.csv", "https:// is not supported; download it"),
     ],
 )
 def test_other_addresses_are_refused_without_their_secrets(source, problem):
     with pytest.raises(DataError, match=problem) as refusal:
-        sources.check(source)
+        check_source(source)
     assert "secret" not in str(refusal.value)

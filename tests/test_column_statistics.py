@@ -1,4 +1,4 @@
-"""What is asked of whole columns, beside numpy's own answers."""
+"""Statistics of columns, compared with numpy."""
 
 import numpy as np
 import pytest
@@ -22,5 +22,5 @@ def test_the_standard_deviation_is_that_of_numpy(values: list[float], shift: flo
     assert standard_deviation(given) == pytest.approx(np.std(given, dtype=np.float64), rel=1e-6, abs=1e-6)
 
 
-def test_values_that_are_not_finite_have_none() -> None:
+def test_values_that_are_not_finite_give_nan() -> None:
     assert np.isnan(standard_deviation(np.array([1, np.nan, 2], np.float32)))

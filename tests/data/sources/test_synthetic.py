@@ -1,3 +1,5 @@
+"""Synthetic ratings."""
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,7 +25,7 @@ def arrays(ratings):
     return users, movies, ratings["rating"].to_numpy()
 
 
-def test_the_default_set_has_the_rows_users_and_movies_it_says(default):
+def test_the_default_set_has_its_number_of_ratings_users_and_movies(default):
     users, movies, _ = default
     assert (len(users), len(np.unique(users)), len(np.unique(movies))) == (1_000_000, 4000, 2000)
 
@@ -41,7 +43,7 @@ def test_movies_are_skewed_by_popularity_and_users_by_activity(default):
     assert activity[0] >= 20
 
 
-def test_a_damped_bias_baseline_stands_far_above_the_noise_floor(default):
+def test_a_damped_bias_baseline_is_far_above_the_noise_floor(default):
     users, movies, rating = default
     test = np.random.default_rng(0).random(len(rating)) < 0.1
     mean = rating[~test].mean()
@@ -55,7 +57,7 @@ def damped(residual, index, rows):
     return np.bincount(index, residual, rows) / (np.bincount(index, minlength=rows) + 10)
 
 
-def test_what_is_left_when_the_truth_is_known_is_the_noise():
+def test_the_residual_of_the_true_model_is_the_noise():
     quiet = table("synthetic:users=200,movies=100,ratings=5000,noise=0")
     noisy = table("synthetic:users=200,movies=100,ratings=5000,noise=0.5")
     assert quiet["movie_id"].equals(noisy["movie_id"])
@@ -64,7 +66,7 @@ def test_what_is_left_when_the_truth_is_known_is_the_noise():
     assert abs(left.mean()) < 0.03
 
 
-def test_the_same_seed_gives_the_same_ratings_and_another_gives_others():
+def test_the_seed_decides_the_ratings():
     one, two, three = (table(f"synthetic:users=30,movies=20,ratings=200,seed={seed}") for seed in (1, 1, 2))
     assert one.equals(two)
     assert not one.equals(three)
@@ -96,6 +98,6 @@ def test_blocks_are_bounded():
         ("synthetic:seed=-1", "seed must be between"),
     ],
 )
-def test_a_wrong_key_or_value_is_refused_by_name(source, message):
+def test_a_wrong_key_or_value_is_refused_with_its_name(source, message):
     with pytest.raises(ConfigError, match=message):
         SyntheticSource.parse(source)

@@ -1,3 +1,5 @@
+"""Downloads of public data sets, from a server on this machine."""
+
 import hashlib
 import io
 import logging
@@ -89,17 +91,17 @@ def offline(monkeypatch):
     monkeypatch.setattr(downloads, "BASE_URL", "http://127.0.0.1:9/")
 
 
-def test_the_publisher_is_asked_over_tls_alone():
+def test_downloads_use_tls_only():
     assert downloads.BASE_URL.startswith("https://")
 
 
-def test_every_promised_set_is_known_and_all_but_the_changing_one_have_a_digest():
+def test_every_documented_set_is_known_and_all_but_one_have_a_digest():
     promised = {"ml-100k", "ml-latest-small", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"}
     assert set(downloads.PUBLIC_SETS) == promised
     assert {name for name, known in downloads.PUBLIC_SETS.items() if known.md5 is None} == {"ml-latest-small"}
 
 
-def test_a_set_is_downloaded_checked_and_one_file_of_it_unpacked(site, published, tmp_path, caplog, capfd):
+def test_a_set_is_downloaded_checked_and_one_file_is_unpacked(site, published, tmp_path, caplog, capfd):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
     with caplog.at_level(logging.INFO):
@@ -115,10 +117,10 @@ def test_a_set_is_downloaded_checked_and_one_file_of_it_unpacked(site, published
 def test_a_set_is_downloaded_once(site, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
-    first = downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+    first = downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     (site / "ml-1m.zip").unlink()
     (tmp_path / "downloads" / "ml-1m.zip").unlink()
-    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads") == first
+    assert downloads.download_set("ml-1m", folder=tmp_path / "downloads") == first
 
 
 @pytest.mark.parametrize("line", ["MD5 (ml-latest-small.zip) = {}\n", "{}  ml-latest-small.zip\n"])
@@ -126,31 +128,31 @@ def test_a_set_that_changes_over_time_is_checked_by_the_digest_published_beside_
     archive = zipped(**{"ml-latest-small__ratings.csv": b"1,2,3\n"})
     (site / "ml-latest-small.zip").write_bytes(archive)
     (site / "ml-latest-small.zip.md5").write_text(line.format(hashlib.md5(archive).hexdigest()))
-    assert downloads.fetch("ml-latest-small", folder=tmp_path / "downloads").read_bytes() == b"1,2,3\n"
+    assert downloads.download_set("ml-latest-small", folder=tmp_path / "downloads").read_bytes() == b"1,2,3\n"
 
 
 def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(site, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (site / "ml-1m.zip").write_bytes(ARCHIVE + b"x")
     with pytest.raises(DataError, match="not the published archive"):
-        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+        downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     assert list((tmp_path / "downloads").glob("*")) == []
 
 
 @pytest.mark.parametrize("failures", [[503], [0], [429, 0]])
 @pytest.mark.parametrize("known", [True, False])
-def test_a_failure_that_passes_is_tried_again(failures, known, site, published, tmp_path, pauses, monkeypatch):
+def test_a_temporary_failure_is_retried(failures, known, site, published, tmp_path, pauses, monkeypatch):
     monkeypatch.setattr(Quiet, "failures", failures.copy())
     published("ml-1m", ARCHIVE, known=known)
     (site / "ml-1m.zip").write_bytes(ARCHIVE)
     (site / "ml-1m.zip.md5").write_text(f"{hashlib.md5(ARCHIVE).hexdigest()}  ml-1m.zip\n")
-    assert downloads.fetch("ml-1m", folder=tmp_path / "downloads").read_bytes() == RATINGS
+    assert downloads.download_set("ml-1m", folder=tmp_path / "downloads").read_bytes() == RATINGS
     assert pauses == [1, 2][: len(failures)]
 
 
-def test_a_failure_that_stays_is_not_tried_again(site, tmp_path, pauses):
+def test_a_permanent_failure_is_not_retried(site, tmp_path, pauses):
     with pytest.raises(DataError, match=r"ml-1m cannot be downloaded from .*404 Client Error"):
-        downloads.fetch("ml-1m", folder=tmp_path / "downloads")
+        downloads.download_set("ml-1m", folder=tmp_path / "downloads")
     assert pauses == []
 
 
@@ -160,8 +162,8 @@ def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path,
         ingest(name, IngestSettings(), folder=tmp_path)
     message = str(refusal.value)
     assert message == (
-        f"{name} cannot be downloaded from http://127.0.0.1:9/{name}.zip (no connection): put the archive at "
-        f"{tmp_path.resolve()}/downloads/{name}.zip by hand, or use the source `synthetic`, which works offline"
+        f"{name} cannot be downloaded from http://127.0.0.1:9/{name}.zip (no connection); put the archive at "
+        f"{tmp_path.resolve()}/downloads/{name}.zip yourself, or use the source `synthetic`, which works offline"
     )
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
@@ -169,19 +171,19 @@ def test_without_a_network_one_sentence_says_what_to_do(name, offline, tmp_path,
     assert sum(pauses) <= 3
 
 
-def test_an_archive_put_there_by_hand_is_used(offline, published, tmp_path):
+def test_an_archive_that_the_user_put_there_is_used(offline, published, tmp_path):
     published("ml-1m", ARCHIVE)
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "ml-1m.zip").write_bytes(ARCHIVE)
     assert ingest("ml-1m", IngestSettings(), folder=tmp_path).rows == 2
 
 
-def test_a_wrong_archive_put_there_by_hand_is_refused_and_left_there(offline, published, tmp_path):
+def test_a_wrong_archive_that_the_user_put_there_is_refused_and_kept(offline, published, tmp_path):
     published("ml-1m", ARCHIVE)
     archive = tmp_path / "ml-1m.zip"
     archive.write_bytes(b"something else")
     with pytest.raises(DataError, match=r"ml-1m.zip: is not the published archive \(MD5 "):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert archive.read_bytes() == b"something else"
 
 
@@ -193,7 +195,7 @@ def test_an_archive_without_the_ratings_is_refused(content, message, published, 
     published("ml-1m", content)
     (tmp_path / "ml-1m.zip").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
 
 
@@ -206,18 +208,18 @@ def test_a_link_in_an_archive_is_not_followed(published, tmp_path):
     published("ml-1m", buffer.getvalue())
     (tmp_path / "ml-1m.zip").write_bytes(buffer.getvalue())
     with pytest.raises(DataError, match=r"its ml-1m/ratings.dat is a link"):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert not (tmp_path / "ml-1m").exists()
 
 
 @pytest.mark.parametrize("at", range(0, 400, 7))
-def test_a_damaged_archive_gives_a_refusal_or_its_file(at, published, tmp_path):
+def test_a_damaged_archive_is_refused_or_gives_its_file(at, published, tmp_path):
     broken = bytearray(ARCHIVE)
     broken[at % len(broken)] ^= 0xFF
     published("ml-1m", bytes(broken))
     (tmp_path / "ml-1m.zip").write_bytes(broken)
     try:
-        assert downloads.fetch("ml-1m", folder=tmp_path).read_bytes() == RATINGS
+        assert downloads.download_set("ml-1m", folder=tmp_path).read_bytes() == RATINGS
     except DataError as refusal:
         assert "ml-1m.zip" in str(refusal)  # noqa: PT017 - either may be right
 
@@ -227,7 +229,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, mon
     published("ml-1m", ARCHIVE)
     (tmp_path / "ml-1m.zip").write_bytes(ARCHIVE)
     with pytest.raises(DataError, match="unpacks to more than 10 bytes"):
-        downloads.fetch("ml-1m", folder=tmp_path)
+        downloads.download_set("ml-1m", folder=tmp_path)
     assert not (tmp_path / "ml-1m").exists()
 
 
@@ -240,7 +242,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(published, tmp_path, mon
         ("ml-10m", "ml-10m/ratings.dat"),
     ],
 )
-def test_a_set_already_unpacked_needs_no_network(name, file, offline, tmp_path, monkeypatch):
+def test_an_unpacked_set_needs_no_network(name, file, offline, tmp_path, monkeypatch):
     path = tmp_path / "sets" / file
     path.parent.mkdir(parents=True)
     path.write_text("1\t2\t3\t4\n")
@@ -248,7 +250,7 @@ def test_a_set_already_unpacked_needs_no_network(name, file, offline, tmp_path, 
     assert ingest(name, IngestSettings(), folder=tmp_path).rows == 1
 
 
-def test_a_folder_of_a_sets_name_without_its_ratings_is_not_taken_for_it(offline, tmp_path, monkeypatch):
+def test_a_folder_with_a_sets_name_but_without_its_ratings_is_not_used(offline, tmp_path, monkeypatch):
     (tmp_path / "sets" / "ml-1m").mkdir(parents=True)
     (tmp_path / "sets" / "ml-1m" / "movies.csv").write_text("1,2,3\n")
     monkeypatch.setenv("CFMODEL_DATA_DIR", str(tmp_path / "sets"))
