@@ -1,8 +1,9 @@
 """References: a path or an id, and the digest of what it names. They are what tasks hand on."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Ref(BaseModel):
@@ -61,7 +62,25 @@ class Drift(Ref):
     new_movie_share: float
 
 
-class DatasetRef(Ref):
+class _Reusable(Ref):
+    """A ref to a result that a later run may take instead of making it again.
+
+    `reused` describes this call, not the result: it is not written to JSON and does not count when refs are compared.
+    """
+
+    reused: bool = Field(default=False, exclude=True)
+
+    def _contents(self) -> tuple[Any, ...]:
+        return tuple(value for name, value in self if name != "reused")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reusable) and type(self) is type(other) and self._contents() == other._contents()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._contents()))
+
+
+class DatasetRef(_Reusable):
     """Ratings ingested to typed Parquet.
 
     Attributes:
@@ -81,6 +100,7 @@ class DatasetRef(Ref):
         drift: How far it is from the previous run's; None where that had the same source bytes, or
             there was none.
         seconds: How long the ingest took.
+        reused: Whether an earlier result was taken.
     """
 
     path: Path
@@ -99,7 +119,7 @@ class DatasetRef(Ref):
     seconds: float
 
 
-class SplitRef(Ref):
+class SplitRef(_Reusable):
     """Train, val and test parts of a data set, and the vocabularies of the training part.
 
     Attributes:
@@ -121,6 +141,7 @@ class SplitRef(Ref):
         noise_floor: Best reachable RMSE, known for generated ratings alone.
         data: The data set that was split; for `predefined` the one for training.
         seconds: How long the split took.
+        reused: Whether an earlier result was taken.
     """
 
     path: Path

@@ -1,8 +1,10 @@
 """How ratings lie on disk: Parquet with dictionary ids, zstd and page checksums."""
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 from cfmodel.system.digests import sha256_of_file, sha256_of_text
+
+_Stored = TypeVar("_Stored", DatasetRef, SplitRef)
 
 _IDS = [USER_ID, MOVIE_ID]
 #: Ratings that are looked at to see whether they recur, and most levels that do.
@@ -100,6 +104,30 @@ def taken(
         out: Where to put them, shape (N,); None: into a new array.
     """
     return np.take(values, places, out=out, mode="clip")
+
+
+def reused(kind: type[_Stored], folder: Path, key: str, **changes: Any) -> _Stored | None:
+    """Return the ref to an earlier result, and touch its folder: `cfmodel clean` goes by when it was last used.
+
+    Args:
+        kind: `DatasetRef` or `SplitRef`.
+        folder: Folder of the result.
+        key: The ref's name in the folder's `manifest.json`.
+        changes: Fields that this call sets otherwise, such as the source's name.
+
+    Returns:
+        The ref with `reused` set; None where there is no result or its files are damaged.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        ref = kind.model_validate(manifest[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    ref = ref.model_copy(update={"path": folder, "reused": True, **changes})
+    if not is_whole(ref):
+        return None
+    os.utime(folder)
+    return ref
 
 
 def is_whole(ref: DatasetRef | SplitRef) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from cfmodel.config import ColumnNames, IngestSettings
 from cfmodel.data.ingest.ingest import RowsRead, ingest, source_digest
 from cfmodel.errors import DataError
+from cfmodel.housekeeping.folders import last_used
 
 ROWS = [("1", "31", 2.5, 1260759144), ("007", "31", 4.0, 1260759179), ("7", "b,c", 5.0, 1260759180)]
 
@@ -413,6 +414,24 @@ def test_an_equal_data_set_is_used_again_and_a_damaged_one_made_anew(read, write
         "ratings.parquet",
         "snapshot.parquet",
     ]
+
+
+def test_a_ref_tells_whether_its_data_set_was_reused(read, write):
+    path = write("x.csv", "1,2,3\n")
+    first, again = read(path)[0], read(path)[0]
+    assert (first.reused, again.reused) == (False, True)
+    (first.path / "ratings.parquet").write_bytes(b"damaged")
+    assert not read(path)[0].reused
+    assert "reused" not in (first.path / "manifest.json").read_text()
+
+
+def test_a_reused_data_set_counts_as_just_used(read, write):
+    path = write("x.csv", "1,2,3\n")
+    folder = read(path)[0].path
+    for each in (*folder.iterdir(), folder):
+        os.utime(each, (0, 0))
+    read(path)
+    assert last_used(folder).year > 1970
 
 
 def test_the_source_digest_is_over_bytes_and_not_over_names(write, tmp_path):

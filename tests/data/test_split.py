@@ -15,6 +15,7 @@ from cfmodel.data.splitting.parts import concatenate, load_part, load_together, 
 from cfmodel.data.splitting.split import RowsSplit, split
 from cfmodel.data.storage import is_whole
 from cfmodel.errors import ConfigError, DataError, DigestError
+from cfmodel.housekeeping.folders import last_used
 from cfmodel.schema import RATINGS
 from cfmodel.system.digests import sha256_of_file
 
@@ -260,6 +261,24 @@ def test_an_equal_split_is_used_again_and_a_damaged_one_made_anew(tmp_path):
         (first.path / f"{name}.parquet").write_bytes(b"damaged")
         assert divided(planted(), tmp_path)[0].digest == first.digest
     assert divided(planted(), tmp_path, seed=5)[0].path != first.path
+
+
+def test_a_ref_tells_whether_its_split_was_reused(tmp_path):
+    first, again = divided(planted(), tmp_path)[0], divided(planted(), tmp_path)[0]
+    assert (first.reused, again.reused) == (False, True)
+    (first.path / "val.parquet").write_bytes(b"damaged")
+    made_again = divided(planted(), tmp_path)[0]
+    assert not made_again.reused
+    assert made_again.data.reused
+    assert "reused" not in (first.path / "manifest.json").read_text()
+
+
+def test_a_reused_split_counts_as_just_used(tmp_path):
+    folder = divided(planted(), tmp_path)[0].path
+    for each in (*folder.iterdir(), folder):
+        os.utime(each, (0, 0))
+    divided(planted(), tmp_path)
+    assert last_used(folder).year > 1970
 
 
 def test_the_ref_tells_what_was_split(tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 import cfmodel
 from cfmodel.config import IngestSettings
@@ -20,7 +19,7 @@ from cfmodel.data.ingest.ratings_sink import Pairs, RatingsSink, movies_of, user
 from cfmodel.data.ingest.read_source import FileRead, RowsRead, read_all, total
 from cfmodel.data.sources import sources
 from cfmodel.data.sources.synthetic import SyntheticSource
-from cfmodel.data.storage import is_whole
+from cfmodel.data.storage import reused
 from cfmodel.errors import DataError
 from cfmodel.refs import DatasetRef
 from cfmodel.system import atomic
@@ -74,7 +73,7 @@ def ingest(
     digest = sources.digest_of(resolved)
     key = sha256_of_text(digest, settings.of_the_data, code_digest())[:32]
     final = folder.resolve() / "ingested" / key
-    ref = _existing(final, source)
+    ref = reused(DatasetRef, final, "dataset", source=source)
     if ref is None:
         with atomic.folder(final, replace=True) as temporary:
             work = _Work(resolved, source, digest, settings, temporary, aside=folder / "quarantine" / f"{key}.parquet")
@@ -153,17 +152,6 @@ class _Work:
             "settings": self._settings.model_dump(mode="json"),
         }
         return json.dumps(manifest, indent=2) + "\n"
-
-
-def _existing(final: Path, source: str) -> DatasetRef | None:
-    """Return the data set of a folder if it is there and whole, under the name now asked for."""
-    try:
-        manifest = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
-        ref = DatasetRef.model_validate(manifest["dataset"])
-    except (OSError, ValueError, KeyError, ValidationError):
-        return None
-    ref = ref.model_copy(update={"path": final, "source": source})
-    return ref if is_whole(ref) else None
 
 
 def _compared(ref: DatasetRef, settings: IngestSettings, folder: Path) -> DatasetRef:

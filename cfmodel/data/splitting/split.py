@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import ValidationError
 
 import cfmodel
 from cfmodel.config import SplitSettings
 from cfmodel.data.splitting.assign_parts import TEST, TRAIN, VAL, assign
 from cfmodel.data.splitting.ratings_table import Ratings
-from cfmodel.data.storage import digests_of_parts, is_whole
+from cfmodel.data.storage import digests_of_parts, reused
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.refs import DatasetRef, SplitRef
@@ -73,8 +72,10 @@ def split(
     """
     _check_test(settings, test)
     final = folder.resolve() / "splits" / _key(data, settings, test)[:32]
-    if (existing := _existing(final, data)) is not None:
-        return existing
+    # Equal ratings may come from another source, as generated or as a copy of them in a file.
+    given = {"source": data.source, "noise_floor": data.noise_floor, "data": data}
+    if (earlier := reused(SplitRef, final, "split", **given)) is not None:
+        return earlier
     start = time.perf_counter()
     ratings = Ratings.read(data, test)
     if ratings.is_test is not None:
@@ -199,18 +200,6 @@ def _present(vocabulary: Vocabulary, idx: npt.NDArray[np.int32]) -> Vocabulary:
     """Return the ids that occur; they stay sorted."""
     occurs = np.bincount(idx, minlength=len(vocabulary)) > 0
     return Vocabulary(vocabulary.ids.filter(pa.array(occurs)))
-
-
-def _existing(final: Path, data: DatasetRef) -> SplitRef | None:
-    """Return the split of a folder if it is there and whole, under the name now asked for."""
-    try:
-        manifest = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
-        ref = SplitRef.model_validate(manifest["split"])
-    except (OSError, ValueError, KeyError, ValidationError):
-        return None
-    # Equal ratings may come from another source, as generated or as a copy of them in a file.
-    ref = ref.model_copy(update={"path": final, "source": data.source, "noise_floor": data.noise_floor, "data": data})
-    return ref if is_whole(ref) else None
 
 
 def _manifest(ref: SplitRef, settings: SplitSettings, digests: Mapping[str, str]) -> str:
