@@ -11,10 +11,10 @@ from cfmodel.recommending.score import score
 from cfmodel.refs import ScoresRef
 from cfmodel.training.devices import limit_threads, resolve_device
 from tasks.prefect_output import publish, report
-from tasks.retries import is_worth_a_retry
+from tasks.retries import RETRIES
 
 
-@task(name="score", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
+@task(name="score", **RETRIES)
 def score_users(model: str | None, users: Sequence[str] | None, settings: PipelineSettings) -> ScoresRef:
     """Score users with a recorded model, check the lists and publish them."""
     limit_threads(settings.runtime.threads)

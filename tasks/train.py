@@ -16,10 +16,10 @@ from cfmodel.training.resuming.checkpoint_policy import Keeper
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import train
 from tasks.prefect_output import report
-from tasks.retries import is_worth_a_retry
+from tasks.retries import RETRIES
 
 
-@task(name="train", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
+@task(name="train", **RETRIES)
 def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) -> RunRef:
     """Train on the split, from the newest checkpoint on, and record all of it and the model in the MLflow run."""
     limit_threads(settings.runtime.threads)
