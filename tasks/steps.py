@@ -2,12 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from prefect import Task
 
 from cfmodel import terminal
 from cfmodel.refs import DatasetRef, SplitRef
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Steps:
     def __init__(self) -> None:
         self.taken: list[Step] = []
 
-    def __call__(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one task, show it on the terminal and return its result."""
         started = time.perf_counter()
         with terminal.current().step(task.name) as finished:
