@@ -198,9 +198,9 @@ def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
     """
     from rich.console import Console
 
-    from cfmodel.commands.compare import compare as compare_runs
+    from cfmodel.commands.compare import print_comparison
 
-    compare_runs(settings.tracking, runs, console=Console())
+    print_comparison(settings.tracking, runs, console=Console())
 
 
 @main.command()

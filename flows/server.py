@@ -1,8 +1,7 @@
-"""Prefect servers that we start: one for the length of a command, and one that stays.
+"""Prefect servers that cfmodel starts: one for the length of a command, and one that stays.
 
-Prefect's built-in temporary server loses short task runs when the process ends soon after them and
-prints tracebacks on its way out. A server process that outlives the flow, is asked whether it has
-recorded every task run and is then stopped by its process id does neither.
+Prefect's built-in temporary server loses short task runs if the process ends soon after them, and prints tracebacks at
+exit. A server process that outlives the flow does neither: `flows.local` waits until it has recorded every task run.
 """
 
 import ctypes
@@ -19,7 +18,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from cfmodel.errors import CFModelError
-from flows.outage import answers, give_up_handing_over
+from flows.outage import drop_unsent_records, server_answers
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
@@ -34,26 +33,26 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
     when this process dies.
 
     Args:
-        home: Prefect's home folder, made where it is missing.
-        scheduling: Whether it also starts what deployments schedule; else it only records.
+        home: Prefect's home folder; created if missing.
+        scheduling: Whether it also creates the scheduled runs of deployments; else it only records.
 
     Yields:
         Address of its API.
 
     Raises:
-        CFModelError: The server did not come up; the message names its log.
+        CFModelError: The server did not start; the message names its log.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     port = _free_port()
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - every argument is ours
+        process = subprocess.Popen(  # noqa: S603 - no argument comes from outside
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             env=os.environ | _server_environment(home, scheduling=scheduling),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Ctrl+C is for the command alone: the server must still be there to record it.
+            # Ctrl+C must not reach the server, which still has to record it.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
@@ -67,7 +66,7 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
 def start_in_background(home: Path, *, environment: Mapping[str, str]) -> None:
     """Start Prefect's server so that it outlives this process; its log is `server.log` in Prefect's home.
 
-    Its process id goes where `prefect server stop` looks for it.
+    Its process id is in `server.pid`, where `prefect server stop` looks for it.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "server.log").open("wb") as output:
@@ -83,12 +82,10 @@ def start_in_background(home: Path, *, environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def handing_over() -> Iterator[None]:
-    """At the end of a block of flow runs, send what still waits to be sent, before its server goes.
+def send_records_at_end() -> Iterator[None]:
+    """At the end of a block of flow runs, send queued events and logs; drop them if the server is away.
 
-    Where the server has gone already that is given up: Prefect would try each piece for seconds.
-
-    It belongs inside the settings that name the server: that is where the queues are found by.
+    Use it inside the settings that name the server: Prefect has a queue per server.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler
@@ -96,11 +93,11 @@ def handing_over() -> Iterator[None]:
     try:
         yield
     finally:
-        if answers():
+        if server_answers():
             EventsWorker.instance().wait_until_empty()
             APILogHandler().flush()
         else:
-            give_up_handing_over()
+            drop_unsent_records()
 
 
 def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
@@ -119,7 +116,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    # Runs in the child before it becomes the server: SIGTERM for it when the command is killed.
+    # Runs in the child before it becomes the server: the kernel sends it SIGTERM when the command is killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -134,7 +131,7 @@ def _await_health(process: subprocess.Popen[bytes], url: str, *, log: Path) -> N
     how = "ended" if process.poll() is not None else f"did not answer within {_START_SECONDS:.0f} s"
     raise CFModelError(
         f"the Prefect server that records this run {how}; its log is {log}. "
-        "Look there, or set PREFECT_API_URL to a server of yours"
+        "Read the log, or set PREFECT_API_URL to a server of yours"
     )
 
 

@@ -5,14 +5,14 @@ from prefect import task
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.refs import DatasetRef
-from tasks.prefect_output import report
+from tasks.prefect_output import record_logger
 from tasks.retries import RETRIES
 
 
 @task(name="ingest", **RETRIES)
 def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
     """Ingest a source, or reuse the earlier result if data, settings and code are the same."""
-    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=report())
+    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=record_logger())
 
 
 #: The test file of a predefined split, as a step of its own.

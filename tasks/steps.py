@@ -37,7 +37,7 @@ class Steps:
     def __call__(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one task, show it on the terminal and return its result."""
         started = time.perf_counter()
-        with terminal.current().step(task.name) as finished:
+        with terminal.current_screen().step(task.name) as finished:
             result = task(*args, **kwargs)
             reused = isinstance(result, DatasetRef | SplitRef) and result.reused
             step = Step(name=task.name, seconds=time.perf_counter() - started, reused=reused)

@@ -10,7 +10,6 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from cfmodel.errors import ConfigError
-from cfmodel.system.addresses import secret_among
 from flows.comparison import comparison
 from flows.pipeline import pipeline
 from flows.scoring import scoring
@@ -59,8 +58,3 @@ def test_a_flow_with_other_options_refuses_it_too() -> None:
 def test_what_holds_no_secret_is_a_parameter() -> None:
     parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": pipeline.fn.__defaults__[3]}
     assert pipeline.serialize_parameters(parameters)["train"]["epochs"] == 15
-
-
-def test_a_secret_in_the_name_of_a_setting_is_found_and_not_repeated() -> None:
-    assert secret_among({"overrides": {f"http://me:{WORD}@host": 1}}) == "overrides.http://***@host"
-    assert secret_among({"runs": ["a", {"b": None}]}) is None

@@ -71,7 +71,7 @@ def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
     assert status_of(pipeline, run_id) == "KILLED"
     assert list((pipeline.folder / "data" / "checkpoints" / run_id).glob("*.safetensors"))
     said = pipeline.said.read_text()
-    assert f"stopped; go on with: cfmodel run --resume {run_id}" in said
+    assert f"stopped; resume with: cfmodel run --resume {run_id}" in said
     assert "Traceback" not in said
     resumed = pipeline.start("--resume", run_id)
     assert resumed.wait(120) == 0, pipeline.said.read_text()
@@ -87,5 +87,5 @@ def test_a_run_to_resume_is_gone_on_with_as_it_was_begun_or_not_at_all(pipeline:
     process.wait()
     run_id = open_run_of(pipeline)
     assert pipeline.start("other.csv", "--resume", run_id).wait(60) == 1
-    assert "a run is gone on with as it was begun, and source would differ" in pipeline.said.read_text()
+    assert "a run is resumed with its own source and settings, and source would differ" in pipeline.said.read_text()
     assert status_of(pipeline, run_id) == "RUNNING"
