@@ -1,6 +1,7 @@
 """Flows that refuse a password or key among their parameters."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
@@ -35,10 +36,9 @@ class GuardedFlow(Flow[P, R]):
 
     def with_options(self, **changed: Any) -> "GuardedFlow[P, R]":
         """Return the same flow with some options changed; Prefect's own method would make a plain `Flow`."""
-        flow = super().with_options(**changed)
-        flow.__class__ = type(self)
-        assert isinstance(flow, GuardedFlow)
-        return flow
+        guarded = copy(self)
+        vars(guarded).update(vars(super().with_options(**changed)))
+        return guarded
 
 
 def flow(*, name: str) -> Callable[[Callable[P, R]], GuardedFlow[P, R]]:

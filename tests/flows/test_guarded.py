@@ -3,14 +3,17 @@
 import logging
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import get_client
 
 from cfmodel.errors import ConfigError
 from flows.comparison import comparison
+from flows.guarded import GuardedFlow
 from flows.pipeline import pipeline
 from flows.scoring import scoring
 
@@ -53,6 +56,15 @@ def test_a_secret_in_an_address_is_refused_and_neither_stored_nor_logged(
 def test_a_flow_with_other_options_refuses_it_too() -> None:
     with pytest.raises(ConfigError, match="source holds a password or key"):
         pipeline.with_options(name="renamed")(SOURCE)
+
+
+def test_a_flow_with_other_options_is_changed_in_these_alone() -> None:
+    changed = pipeline.with_options(name="renamed", retries=2)
+    assert (changed.name, changed.retries, pipeline.name, pipeline.retries) == ("renamed", 2, "pipeline", 0)
+    plain = Flow.with_options(pipeline, name="renamed", retries=2)
+    upgrade = f"Prefect {version('prefect')} makes flows otherwise: adapt GuardedFlow.with_options in flows/guarded.py"
+    assert type(changed) is GuardedFlow, upgrade
+    assert vars(changed).keys() == vars(plain).keys(), upgrade
 
 
 def test_what_holds_no_secret_is_a_parameter() -> None:
