@@ -44,7 +44,8 @@ def _range(field: Any) -> str:
         for sign, words in _SIGNS.items()
         if isinstance(limit, sign)
     ]
-    choices = [repr(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    annotations = (field.annotation, *get_args(field.annotation))  # Literal, or Literal | None
+    choices = [repr(choice) for each in annotations for choice in get_args(each) if isinstance(choice, str)]
     described = all(choice.strip("'") in field.description for choice in choices)
     limits = bounds if described else [*bounds, "one of " + ", ".join(choices)]
     return f" ({', '.join(limits)})" if limits else ""

@@ -15,6 +15,7 @@ def test_the_reference_gives_range_and_choices() -> None:
     table = settings_table()
     assert "(above 0, below 1)" in table
     assert "`train.batch_size` | |" in table
+    assert "(one of 's', 'ms', 'us', 'ns')" in table
 
 
 def test_the_docs_hold_the_reference_as_it_is(root: Path) -> None:
