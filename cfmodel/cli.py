@@ -38,7 +38,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         "overrides",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Change one setting, such as train.epochs=5. Repeat for more.",
+        help="Change one setting, such as train.epochs=5; repeatable.",
     )
     @wraps(command)
     def with_settings(config: Path | None, overrides: tuple[str, ...], **arguments: Any) -> None:
@@ -145,11 +145,11 @@ def rollback(to: str | None, settings: "PipelineSettings") -> None:
 
 @main.command()
 @click.option("--user", "user_id", metavar="ID", help="User the model was trained on.")
-@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A new user's rating. Repeat for more.")
+@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A new user's rating; repeatable.")
 @click.option("--model", metavar="MODEL", help="Version, alias or run; by default the champion.")
 @_with_settings
 def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, settings: "PipelineSettings") -> None:
-    """Print the best movies for a user among those they have not seen.
+    """Print the best movies for a user that they have not seen.
 
     For a user the model was not trained on, give some ratings: --rated 42=5 --rated 17=2.5
     """
@@ -224,8 +224,8 @@ def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
 def runs(limit: int, settings: "PipelineSettings") -> None:
     """List the newest runs with status, errors and health.
 
-    RMSE is that of the model on the test ratings, biases that of damped biases. The column model shows which run's
-    model is the champion or the challenger.
+    Columns: RMSE of the model and of damped biases on the test ratings, the health verdict, and whether the model is
+    the champion or the challenger.
     """
     from rich.console import Console
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from cfmodel_process import run_cfmodel
+from click.testing import CliRunner
+
+from cfmodel.cli import main
 
 
 def test_the_settings_command_prints_a_settings_file_that_runs_accept(tmp_path: Path) -> None:
@@ -25,6 +28,12 @@ def test_help_comes_quickly_because_nothing_heavy_is_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     shown = subprocess.run([sys.executable, "-m", "cfmodel", "--help"], capture_output=True, text=True, check=True)
     assert "run" in shown.stdout
+
+
+def test_the_first_sentence_of_every_command_fits_into_eighty_columns() -> None:
+    listed = CliRunner().invoke(main, ["--help"], terminal_width=80).output.partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.strip().splitlines()] == sorted(main.commands)
+    assert "..." not in listed
 
 
 def test_usage_reporting_is_off_unless_the_environment_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:

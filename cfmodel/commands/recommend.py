@@ -24,7 +24,7 @@ def recommend(
     model: str | None,
     console: Console,
 ) -> None:
-    """Print the best movies for a user among those they have not seen.
+    """Print the best movies for a user that they have not seen.
 
     Args:
         settings: The store of the models, and the length of the list.
