@@ -1,9 +1,9 @@
-"""The result of a run as a person reads it: the model beside the floors, and how long each step took."""
+"""The result of a run in short: test errors beside those of the baselines, and the time of each step."""
 
 from collections.abc import Mapping
 from typing import Any
 
-#: What stands in the table of errors, in order: name, and the metrics of its RMSE and MAE.
+#: Rows of the table of errors: name, and the metrics of its RMSE and MAE.
 _ROWS = (
     ("model", "test/rmse", "test/mae"),
     ("damped biases", "test/damped_bias_rmse", "test/damped_bias_mae"),
@@ -13,7 +13,7 @@ _ROWS = (
 
 
 def accuracy_rows(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return one row per predictor that was measured: its name, test RMSE and test MAE in rating units."""
+    """Return one row per measured predictor: name, test RMSE and test MAE in rating units."""
     return [
         {"predictor": name, "test RMSE": round(metrics[rmse], 4), "test MAE": _rounded(metrics.get(mae))}
         for name, rmse, mae in _ROWS
@@ -22,13 +22,13 @@ def accuracy_rows(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def step_seconds(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds each step of a run took, in the order they were taken."""
+    """Return the seconds of each step of a run, in order."""
     names = ("ingest", "ingest-test", "split", "train", "evaluate", "report")
     return {name: metrics[f"time/{name}_seconds"] for name in names if f"time/{name}_seconds" in metrics}
 
 
-def training_in_words(metrics: Mapping[str, float]) -> str:
-    """Say what was trained: batch size, epochs, and the best of them on val."""
+def training_summary(metrics: Mapping[str, float]) -> str:
+    """Return ratings, batch size, epochs and the best epoch on val, to follow the word "trained"."""
     best, rmse = metrics.get("best_epoch"), metrics.get("best_val_rmse")
     chosen = "" if best is None or rmse is None else f", of which {best:.0f} was best (val RMSE {rmse:.4f})"
     return (

@@ -83,12 +83,12 @@ def prefect_api() -> Iterator[str]:
     """Address of a Prefect server that this process' flows use, for the whole session."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.server import handing_over, prefect_server
+    from flows.server import prefect_server, send_records_at_end
 
     with (
         prefect_server(Path(os.environ["PREFECT_HOME"])) as url,
         temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-        handing_over(),
+        send_records_at_end(),
     ):
         yield url
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cfmodel.config import PipelineSettings, TrainSettings, setting_fields
+from cfmodel.config import PipelineSettings, TrackingSettings, TrainSettings, setting_fields
 from cfmodel.errors import ConfigError
 
 
@@ -97,3 +97,17 @@ def test_a_file_that_is_no_toml_is_refused_in_words(text: str, tmp_path: Path) -
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"x.toml: not a TOML file: "):
         PipelineSettings.read(path)
+
+
+def test_a_password_is_no_setting_because_settings_are_stored() -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refusal:
+        PipelineSettings.of(overrides={"tracking.uri": "http://me:secret-word@host:5000"})
+    assert "secret-word" not in str(refusal.value)
+    predefined = {"split.strategy": "predefined", "split.test_source": "s3://key:secret-word@bucket/x.csv"}
+    with pytest.raises(ConfigError, match=r"split\.test_source: holds a password or key") as refusal:
+        PipelineSettings.of(overrides=predefined)
+    assert "secret-word" not in str(refusal.value)
+    with pytest.raises(ValueError, match="holds a password") as invalid:
+        TrackingSettings(uri="postgresql://me:secret-word@host/mlflow")
+    assert "secret-word" not in str(invalid.value)
+    assert TrackingSettings(uri="http://me@host:5000").uri == "http://me@host:5000"

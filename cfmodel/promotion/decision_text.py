@@ -2,7 +2,7 @@
 
 from cfmodel.promotion.bootstrap import Difference
 from cfmodel.promotion.decision import Decision
-from cfmodel.run_description import escaped
+from cfmodel.run_description import escape_markdown
 
 
 def rows_of(decision: Decision) -> list[tuple[str, str, str]]:
@@ -33,13 +33,13 @@ def as_markdown(decision: Decision) -> str:
 def as_paragraph(decision: Decision) -> str:
     """Return what a run's page says of it: verdict, what was held against what, and every reason."""
     against = f", held against version {decision.champion_version}, the champion" if decision.champion_version else ""
-    title = f"**{decision.verdict}**: version {decision.version} of {escaped(decision.model_name)}{against}"
+    title = f"**{decision.verdict}**: version {decision.version} of {escape_markdown(decision.model_name)}{against}"
     return "\n".join([f"{title}, on {basis_of(decision)}", *_reasons(decision)])
 
 
 def _reasons(decision: Decision) -> list[str]:
     # Some pages take an interval before a bracket for a link.
-    return [f"- {escaped(reason)}" for reason in decision.reasons]
+    return [f"- {escape_markdown(reason)}" for reason in decision.reasons]
 
 
 def _interval(found: Difference) -> str:

@@ -22,6 +22,6 @@ def test_every_block_of_the_guide_that_can_run_here_does(shell: Shell, root: Pat
     output = "\n".join(said.values())
     assert "Flow run finished successfully in 'Completed'." in output
     assert output.count("finished") >= 2  # `cfmodel runs` lists the run
-    assert "Nothing goes" in output
+    assert "Nothing to remove" in output
     assert "Server stopped!" in output
     assert "Traceback" not in output

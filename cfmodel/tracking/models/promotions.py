@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.run_description import escaped, with_promotion
+from cfmodel.run_description import escape_markdown, replace_promotion
 from cfmodel.system.addresses import shown
 from cfmodel.tracking.models.load import check_version, recommender_of
 from cfmodel.tracking.models.registry import (
@@ -56,7 +56,7 @@ def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     _require_other_than_champion(version)
     set_alias(version, CHALLENGER)
     told = read_run(run.tracking_uri, run.run_id)
-    name = f"version {version.number} of {escaped(model_name)}"
+    name = f"version {version.number} of {escape_markdown(model_name)}"
     waiting = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
     # By the run as the store has it: what is told now is there now.
     set_tags(told.run, {"model_version": version.number} | _description(told, waiting))
@@ -205,7 +205,7 @@ def _write_down(decision: "Decision", challenger: Version, told: RunSummary) -> 
 
 def _description(told: RunSummary, promotion: str) -> dict[str, str]:
     """Return a run's description with what is to be said of promotion by now."""
-    return {DESCRIPTION: with_promotion(told.tags.get(DESCRIPTION, ""), promotion)}
+    return {DESCRIPTION: replace_promotion(told.tags.get(DESCRIPTION, ""), promotion)}
 
 
 def _crown(challenger: Version, champion: Version | None) -> None:

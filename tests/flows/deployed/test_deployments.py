@@ -5,9 +5,6 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from sites import Done, Site
 
-from cfmodel.errors import ConfigError
-from flows.deploy import require_no_password, require_no_secrets, require_variables
-
 
 def by_hand(client: SyncPrefectClient) -> int:
     """Return how many runs there are that no schedule made; the scheduler goes on making some."""
@@ -112,13 +109,6 @@ def test_an_address_with_a_password_is_no_parameter_of_any_run(
     assert b"secret-word" not in b"".join(path.read_bytes() for path in site.home.glob("prefect.db*"))
 
 
-def test_every_variable_the_file_relies_on_must_be_set() -> None:
-    project = {"pull": [{"directory": "{{ $PWD }}"}], "parameters": {"source": "{{ $RATINGS }}/{{ $DAY }}.csv"}}
-    with pytest.raises(ConfigError, match=r"not set in this environment: DAY, RATINGS; export"):
-        require_variables(project, {"PWD": "/here", "DAY": ""})
-    require_variables(project, {"PWD": "/here", "DAY": "monday", "RATINGS": "/there"})
-
-
 def test_a_variable_that_is_not_set_stops_before_anything_is_started(bare_site: Site) -> None:
     file = bare_site.folder / "prefect.yaml"
     before = file.read_text()
@@ -128,18 +118,3 @@ def test_a_variable_that_is_not_set_stops_before_anything_is_started(bare_site: 
     assert refused.returncode != 0
     assert refused.stderr.startswith("Error: prefect.yaml: not set in this environment: RATINGS;")
     assert refused.stdout == ""
-
-
-def test_a_password_in_the_stores_address_is_not_deployed() -> None:
-    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refused:
-        require_no_password("http://me:secret@127.0.0.1:5000")
-    assert "secret" not in str(refused.value)
-    require_no_password("http://127.0.0.1:5000")
-
-
-def test_a_password_in_a_sources_address_is_not_deployed() -> None:
-    project = {"deployments": [{"name": "cpu", "parameters": {"source": "s3://{{ $KEY }}@bucket/x.csv"}}]}
-    with pytest.raises(ConfigError, match=r"deployment 'cpu': source holds a password or key") as refused:
-        require_no_secrets(project, {"KEY": "me:secret-word"})
-    assert "secret-word" not in str(refused.value)
-    require_no_secrets(project, {"KEY": "me"})

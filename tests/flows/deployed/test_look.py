@@ -49,7 +49,7 @@ def test_prefects_page_of_the_run_shows_the_result(
     with opened(browser, f"http://127.0.0.1:{site.port}/runs/flow-run/{two_runs[1].id}") as page:
         page.get_by_text("Completed").first.wait_for()
         page.get_by_text("Artifacts", exact=True).first.click()
-        page.get_by_text("What came of this run").first.wait_for()
+        page.get_by_text("Result of this run").first.wait_for()
         page.screenshot(path=screenshots / "prefect-run.png")
         page.get_by_text("result", exact=True).last.click()
         page.get_by_role("cell", name="damped biases").first.wait_for()

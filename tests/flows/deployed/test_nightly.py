@@ -87,7 +87,7 @@ def test_a_scheduled_run_trains_only_on_something_new_unless_it_is_forced(
     (trained,) = recorded_by(worker, first.id)
     assert second.state is not None
     assert (second.state.type.value, second.state_name) == ("COMPLETED", "no new data")
-    assert second.state.message == f"MLflow run {trained.info.run_id} learned from the same"
+    assert second.state.message == f"MLflow run {trained.info.run_id} was trained on the same"
     assert recorded_by(worker, second.id) == []
     with every_few_seconds(client, **by_schedule, force=True):
         forced = awaited(lambda: next(iter(scheduled(client, **by_schedule, force=True)), None))

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from cfmodel import tracking
-from cfmodel.commands.clean import Shelf, clean
+from cfmodel.commands.clean import Inventory, clean
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.recommending.recommender import Recommender
@@ -45,14 +45,14 @@ class Place:
             self.store.delete_registered_model(model.name)
         return finished
 
-    def clean(self, *, remove: bool = True, days: float = 60, **keep: Any) -> tuple[dict[str, Shelf], str]:
+    def clean(self, *, remove: bool = True, days: float = 60, **keep: Any) -> tuple[dict[str, Inventory], str]:
         """Clean as if that many days had passed; return what there was, and what was said."""
         shown = Console(file=StringIO(), width=100)
         kept = NOTHING | {f"keep.{kind}": count for kind, count in keep.items()}
         settings = PipelineSettings.of(overrides=self.overrides | kept)
-        shelves = clean(settings, remove=remove, console=shown, now=datetime.now(UTC) + timedelta(days=days))
+        inventories = clean(settings, remove=remove, console=shown, now=datetime.now(UTC) + timedelta(days=days))
         assert isinstance(shown.file, StringIO)
-        return {shelf.kind: shelf for shelf in shelves}, shown.file.getvalue()
+        return {inventory.kind: inventory for inventory in inventories}, shown.file.getvalue()
 
     def version(self, run: RunRef, alias: str | None = None, **tags: str) -> str:
         """Make a run's model a version of a registered model, if it is none yet."""
@@ -98,8 +98,10 @@ def test_what_champion_challenger_and_the_champion_before_need_stays_and_works(p
 
 def test_the_first_look_removes_nothing(place: Place) -> None:
     run = place.run(0)
-    shelves, said = place.clean(remove=False)
-    assert [len(shelves[kind].going) for kind in ("datasets", "splits", "models", "gradients", "runs")] == [1] * 5
+    inventories, said = place.clean(remove=False)
+    assert [len(inventories[kind].removable) for kind in ("datasets", "splits", "models", "gradients", "runs")] == [
+        1
+    ] * 5
     assert f"models {run.run_id}" in said
     assert said.endswith("Nothing was removed. To remove what is listed: cfmodel clean --yes\n")
     assert place.holds("models") == {run.run_id}
@@ -112,8 +114,8 @@ def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stay
     _, comparison = tracking.compare_runs(settings, [first.run_id, second.run_id])
     other = tracking.start_run(settings, name="somebody's own")
     tracking.end_run(other)
-    shelves, _ = place.clean()
-    assert {item.name for item in shelves["runs"].going} == {first.run_id, second.run_id, comparison.run_id}
+    inventories, _ = place.clean()
+    assert {item.name for item in inventories["runs"].removable} == {first.run_id, second.run_id, comparison.run_id}
     assert place.store.get_run(comparison.run_id).info.lifecycle_stage == "deleted"
     assert place.store.get_run(other.run_id).info.lifecycle_stage == "active"
 
@@ -121,9 +123,9 @@ def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stay
 def test_a_run_under_way_keeps_what_it_uses(place: Place) -> None:
     run = place.run(0)
     place.store.update_run(run.run_id, status="RUNNING")
-    shelves, said = place.clean()
-    assert all(not shelf.going for shelf in shelves.values())
-    assert "Nothing goes" in said
+    inventories, said = place.clean()
+    assert all(not inventory.removable for inventory in inventories.values())
+    assert "Nothing to remove" in said
 
 
 def test_data_that_a_run_reuses_count_as_used_again(place: Place) -> None:
@@ -131,15 +133,15 @@ def test_data_that_a_run_reuses_count_as_used_again(place: Place) -> None:
     old = time.time() - 90 * 24 * 3600
     for path in sorted(place.data.rglob("*")):
         os.utime(path, (old, old))
-    assert len(place.clean(remove=False, days=0, splits=0)[0]["splits"].going) == 1
+    assert len(place.clean(remove=False, days=0, splits=0)[0]["splits"].removable) == 1
     place.run(0)
-    assert len(place.clean(remove=False, days=0, splits=0)[0]["splits"].going) == 0
+    assert len(place.clean(remove=False, days=0, splits=0)[0]["splits"].removable) == 0
 
 
 def test_age_and_number_are_the_settings(place: Place) -> None:
     runs = [place.run(seed) for seed in range(3)]
-    assert not place.clean(remove=False, days=20)[0]["models"].going
-    going = place.clean(remove=False, models=1)[0]["models"].going
+    assert not place.clean(remove=False, days=20)[0]["models"].removable
+    going = place.clean(remove=False, models=1)[0]["models"].removable
     assert {item.name for item in going} == {run.run_id for run in runs[:2]}
 
 
@@ -155,8 +157,8 @@ def test_a_checkpoint_folder_whose_lock_is_held_is_left_alone(place: Place) -> N
     folder = place.data / "checkpoints" / run.run_id
     folder.mkdir(parents=True)
     with FileLock(folder / "lease.lock"):
-        assert not place.clean(remove=False, checkpoints=0)[0]["checkpoints"].going
-    assert place.clean(remove=False, checkpoints=0)[0]["checkpoints"].going
+        assert not place.clean(remove=False, checkpoints=0)[0]["checkpoints"].removable
+    assert place.clean(remove=False, checkpoints=0)[0]["checkpoints"].removable
 
 
 def test_records_that_the_store_has_not_taken_are_left_alone(place: Place) -> None:
@@ -166,9 +168,9 @@ def test_records_that_the_store_has_not_taken_are_left_alone(place: Place) -> No
     (folder / "journal.jsonl").write_text("0123456789")
     for position, goes in ((5, 0), (10, 1)):
         (folder / "sent.json").write_text(json.dumps({"position": position}))
-        assert len(place.clean(remove=False, spools=0)[0]["spools"].going) == goes
+        assert len(place.clean(remove=False, spools=0)[0]["spools"].removable) == goes
     (folder / "sent.json").unlink()
-    assert not place.clean(remove=False, spools=0)[0]["spools"].going
+    assert not place.clean(remove=False, spools=0)[0]["spools"].removable
 
 
 def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
@@ -177,8 +179,8 @@ def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
         (folder / name).mkdir(parents=True)
         (folder / name / "part-0.parquet").write_bytes(b"0" * 10)
     (folder / "latest").symlink_to("monday")
-    shelves, _ = place.clean(recommendations=0)
-    assert [item.name for item in shelves["recommendations"].going] == ["tuesday"]
+    inventories, _ = place.clean(recommendations=0)
+    assert [item.name for item in inventories["recommendations"].removable] == ["tuesday"]
     assert place.holds("recommendations") == {"monday", "latest"}
 
 

@@ -97,7 +97,7 @@ def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
     assert ended.end_time / 1000 - told_at(held_at) < 10
     assert list((pipeline.folder / "data" / "checkpoints" / run_id).glob("*.safetensors"))
     said = pipeline.said.read_text()
-    assert f"stopped; go on with: cfmodel run --resume {run_id}" in said
+    assert f"stopped; resume with: cfmodel run --resume {run_id}" in said
     assert "Traceback" not in said
     release(held_at)
     resumed = pipeline.start("--resume", run_id)
@@ -113,5 +113,5 @@ def test_a_run_to_resume_is_gone_on_with_as_it_was_begun_or_not_at_all(pipeline:
     process.wait()
     run_id = open_run_of(pipeline)
     assert pipeline.start("other.csv", "--resume", run_id).wait() == 1
-    assert "a run is gone on with as it was begun, and source would differ" in pipeline.said.read_text()
+    assert "a run is resumed with its own source and settings, and source would differ" in pipeline.said.read_text()
     assert status_of(pipeline, run_id) == "RUNNING"

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-from prefect import flow
-
-from cfmodel.config import PipelineSettings, TrackingSettings
+from cfmodel.config import PipelineSettings
 from cfmodel.provenance import inputs_digest
 from cfmodel.refs import DatasetRef
-from tasks.new_data import is_scheduled, run_of
 
 
 def dataset(digest: str) -> DatasetRef:
@@ -33,25 +29,3 @@ def test_other_data_other_settings_and_another_test_file_make_another_run() -> N
 
 def test_where_a_run_happens_and_is_recorded_does_not() -> None:
     assert digest(runtime__device="cpu", tracking__uri="http://127.0.0.1:1", keep__days=1) == digest()
-
-
-@pytest.fixture
-def away(prefect_api: str) -> TrackingSettings:
-    return TrackingSettings(uri="http://127.0.0.1:9")
-
-
-def test_a_store_that_is_away_does_not_keep_a_run_from_training(away: TrackingSettings) -> None:
-    @flow
-    def asking() -> bool:
-        return run_of("abc", away) is None
-
-    assert asking()
-
-
-def test_a_run_by_hand_is_not_scheduled(prefect_api: str) -> None:
-    @flow
-    def asking() -> bool:
-        return is_scheduled()
-
-    assert asking() is False
-    assert is_scheduled() is False

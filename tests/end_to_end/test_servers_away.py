@@ -108,7 +108,7 @@ def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_br
         kept = {entry.path for entry in server.client.list_artifacts(run.info.run_id)}
         assert {"metric_card.md", "plots", "gradients", "images"} <= kept
         told = run.data.tags["mlflow.note.content"]
-        assert "Promotion: **not decided**: its model is no version yet; `cfmodel promote --run`" in told
+        assert "Promotion: **not decided**: its model is not registered; `cfmodel promote --run`" in told
         decided = start("promote", "--run", run.info.run_id, *store, home=tmp_path).communicate()[0]
         assert re.search(r"cfmodel version 1: (promoted|refused)", decided), decided
     with get_client(sync_client=True) as client:

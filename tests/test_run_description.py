@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cfmodel.run_description import Outcome, as_markdown, with_promotion
+from cfmodel.run_description import RunResult, replace_promotion, result_page
 
 METRICS = {
     "test/rmse": 0.9,
@@ -29,7 +29,7 @@ class Known:
 
 def page(source: str = "ratings.csv", run: Known | None = None, **others: Known) -> list[str]:
     links = {"this run in MLflow": "http://127.0.0.1:5000/#/runs/1"}
-    return as_markdown(Outcome(source, run or Known(), others, links)).splitlines()
+    return result_page(RunResult(source, run or Known(), others, links)).splitlines()
 
 
 def test_the_model_stands_beside_what_it_must_beat() -> None:
@@ -58,20 +58,20 @@ def test_health_is_told_with_its_reason() -> None:
 
 
 def test_what_is_known_of_promotion_stands_where_it_stood_however_often_it_changes() -> None:
-    before = as_markdown(Outcome("ratings.csv", Known()))
+    before = result_page(RunResult("ratings.csv", Known()))
     (unknown,) = (line for line in before.splitlines() if line.startswith("Promotion: **not decided**"))
     place = before.splitlines().index(unknown)
-    refused = with_promotion(before, "**refused**: version 3\n- no better")
-    promoted = with_promotion(refused, "**promoted**: version 3")
+    refused = replace_promotion(before, "**refused**: version 3\n- no better")
+    promoted = replace_promotion(refused, "**promoted**: version 3")
     assert refused.splitlines()[place : place + 2] == ["Promotion: **refused**: version 3", "- no better"]
     assert promoted == before.replace(unknown, "Promotion: **promoted**: version 3")
 
 
 def test_a_page_that_says_nothing_of_promotion_gets_it_at_its_end() -> None:
-    assert with_promotion("Somebody's own words.\n", "**refused**") == (
+    assert replace_promotion("Somebody's own words.\n", "**refused**") == (
         "Somebody's own words.\n\nPromotion: **refused**\n"
     )
-    assert with_promotion("", "**refused**") == "Promotion: **refused**\n"
+    assert replace_promotion("", "**refused**") == "Promotion: **refused**\n"
 
 
 def test_what_was_reused_is_said() -> None:
