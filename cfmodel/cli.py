@@ -164,9 +164,9 @@ def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> N
 @main.command("settings")
 def list_settings() -> None:
     """List every setting with its default and what it means, as a TOML file to start from."""
-    from cfmodel.reference import as_toml
+    from cfmodel.reference import settings_toml
 
-    click.echo(as_toml(), nl=False)
+    click.echo(settings_toml(), nl=False)
 
 
 @main.command()
