@@ -1,4 +1,4 @@
-"""Nothing that is read runs, and nothing secret is shown or stored."""
+"""cfmodel executes nothing that it reads, and shows or stores no secret."""
 
 import ast
 import os
@@ -17,9 +17,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path for folder in ("cfmodel", "tasks", "flows", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-#: What unpickles, or writes what only unpickling reads back.
+#: Modules that unpickle, or write files that only unpickling reads back.
 PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
-#: Calls that run text, or may read or write a pickle, as `module.function` or the bare name.
+#: Calls that execute text, or may read or write a pickle, as `module.function` or the bare name.
 RUNNERS = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "torch.save", "yaml.load"}
 
 
@@ -43,12 +43,12 @@ def test_no_source_unpickles_evaluates_or_starts_a_shell(path: Path) -> None:
         assert options.get("allow_pickle", "False") == "False", f"line {call.lineno}: a pickle"
 
 
-def test_the_check_for_pickles_finds_them() -> None:
+def test_the_check_for_pickles_detects_them() -> None:
     for text in ("torch.load(file)", "eval(text)"):
         assert {name for name, _ in calls(ast.parse(text))} & RUNNERS
 
 
-def test_mlflow_is_told_to_load_no_pickle() -> None:
+def test_mlflow_is_configured_to_load_no_pickle() -> None:
     code = "from cfmodel.tracking.store import mlflow; mlflow(); import os; print(os.environ[NAME])"
     name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
     environment = {key: value for key, value in os.environ.items() if key != name}
@@ -69,7 +69,7 @@ def test_mlflow_is_told_to_load_no_pickle() -> None:
         ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
     ],
 )
-def test_what_is_secret_in_an_address_is_not_shown(address: str, public: str) -> None:
+def test_secrets_in_an_address_are_masked(address: str, public: str) -> None:
     assert shown(address) == public
     assert holds_password(public) is False
 
@@ -84,7 +84,7 @@ def test_what_is_secret_in_an_address_is_not_shown(address: str, public: str) ->
         "gs://b/x?Token=s",
     ],
 )
-def test_an_address_with_a_secret_is_known(address: str) -> None:
+def test_a_secret_in_an_address_is_detected(address: str) -> None:
     assert holds_secret(address)
 
 
@@ -102,12 +102,12 @@ def test_an_address_with_a_secret_is_known(address: str) -> None:
         "a::b",
     ],
 )
-def test_one_without_is_left_alone(address: str) -> None:
+def test_an_address_without_a_secret_is_accepted(address: str) -> None:
     assert not holds_secret(address)
     assert not holds_password(address)
 
 
-def test_a_password_is_no_setting_because_settings_are_stored() -> None:
+def test_a_setting_with_a_password_is_refused_because_settings_are_stored() -> None:
     with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refusal:
         PipelineSettings.of(overrides={"tracking.uri": "http://me:secret-word@host:5000"})
     assert "secret-word" not in str(refusal.value)
