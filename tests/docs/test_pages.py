@@ -78,7 +78,9 @@ def test_every_path_of_a_page_exists(page: str) -> None:
 
 
 def test_every_test_that_the_page_on_faults_names_exists() -> None:
-    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    sources: dict[str, str] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        sources[path.name] = sources.get(path.name, "") + path.read_text(encoding="utf-8")
     named = re.findall(r"`(test_\w+\.py|\.\.)(?:::(\w+))?`", (ROOT / "docs/faults.md").read_text(encoding="utf-8"))
     assert len(named) > 40
     missing, module = [], ""
