@@ -1,8 +1,8 @@
-"""Nothing that cfmodel writes is opened by a spreadsheet, where a cell such as `=cmd|...` would be run.
+"""No code writes CSV, because a spreadsheet would run a cell such as `=cmd|...`.
 
-Ids and titles are whatever a source has in them. Tables are written as Parquet and JSON, in which text is text.
-Whoever writes CSV after all must put an apostrophe before cells that begin with `=`, `+`, `-`, `@`, a tab or a
-line end, and may then take their file out of here.
+Ids and titles are arbitrary text from the source. Tables are written as Parquet and JSON, where text stays text. Code
+that must write CSV has to put an apostrophe before cells that begin with `=`, `+`, `-`, `@`, a tab or a line end; then
+exclude its file here.
 """
 
 import re
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parent.parent
 WRITERS = re.compile(r"\b(to_csv|write_csv|CSVWriter|csv\.writer|DictWriter)\b")
 
 
-def test_no_csv_is_written() -> None:
+def test_no_code_writes_csv() -> None:
     sources = [path for folder in ("cfmodel", "tasks", "flows") for path in (ROOT / folder).rglob("*.py")]
     assert len(sources) > 100
     assert [str(path) for path in sources if WRITERS.search(path.read_text(encoding="utf-8"))] == []
 
 
-def test_the_search_would_find_one() -> None:
+def test_the_search_finds_a_csv_writer() -> None:
     assert WRITERS.search("frame.to_csv(path)")
     assert WRITERS.search("rows = csv.writer(file)")

@@ -1,4 +1,4 @@
-"""Nothing that is read is run: no pickles, no evaluated text, no shell."""
+"""cfmodel executes nothing that it reads: no pickles, no evaluated text, no shell."""
 
 import ast
 import os
@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path for folder in ("cfmodel", "tasks", "flows", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-#: What unpickles, or writes what only unpickling reads back.
+#: Modules that unpickle, or write files that only unpickling reads back.
 PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
-#: Calls that run text, or may read or write a pickle, as `module.function` or the bare name.
+#: Calls that execute text, or may read or write a pickle, as `module.function` or the bare name.
 RUNNERS = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "torch.save", "yaml.load"}
 
 
@@ -39,12 +39,12 @@ def test_no_source_unpickles_evaluates_or_starts_a_shell(path: Path) -> None:
         assert options.get("allow_pickle", "False") == "False", f"line {call.lineno}: a pickle"
 
 
-def test_the_check_for_pickles_finds_them() -> None:
+def test_the_check_for_pickles_detects_them() -> None:
     for text in ("torch.load(file)", "eval(text)"):
         assert {name for name, _ in calls(ast.parse(text))} & RUNNERS
 
 
-def test_mlflow_is_told_to_load_no_pickle() -> None:
+def test_mlflow_is_configured_to_load_no_pickle() -> None:
     code = "from cfmodel.tracking.store import mlflow; mlflow(); import os; print(os.environ[NAME])"
     name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
     environment = {key: value for key, value in os.environ.items() if key != name}
