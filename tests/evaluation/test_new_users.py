@@ -1,3 +1,5 @@
+"""Users folded in after training."""
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Measures of ranked lists, worked by hand and by brute force."""
+
 import math
 
 import numpy as np
@@ -6,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.evaluation.ranking import Task, coverage, mean_measures, rank, ranking_task
+from cfmodel.evaluation.ranking import RankingTask, coverage, mean_measures, rank_measures, ranking_task
 from cfmodel.recommending.top_k import Scorer
 
 NOTHING = RatingArrays(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
@@ -30,7 +32,7 @@ def task_of(
     movies: int,
     limit: int | None = None,
     seed: int = 0,
-) -> Task:
+) -> RankingTask:
     return ranking_task(
         test,
         [seen],
@@ -79,7 +81,7 @@ def test_measures_are_those_of_scikit_learn() -> None:
     truth = rng.random((20, 30)) < 0.2
     truth[:, 0] = True
     rows = [(int(user), int(movie), 5.0) for user, movie in zip(*truth.nonzero(), strict=True)]
-    measures = rank(scorer(table), task_of(ratings(rows), users=20, movies=30), ks=(5, 30))
+    measures = rank_measures(scorer(table), task_of(ratings(rows), users=20, movies=30), ks=(5, 30))
     table = table.astype(np.float32)
     assert measures["ndcg_at_5"] == pytest.approx(ndcg_score(truth, table, k=5))
     assert measures["ndcg_at_30"] == pytest.approx(ndcg_score(truth, table))
@@ -130,7 +132,7 @@ def test_measures_are_those_of_brute_force(seed: int) -> None:
         (user, -number - 1 if number % 9 == 0 else movie, rating) for number, (user, movie, rating) in enumerate(rows)
     ]
     test, seen = rows[:35], [row for row in rows[35:] if row[1] >= 0]
-    measures = rank(scorer(table), task_of(ratings(test), ratings(seen), users=users, movies=movies), ks=(k,))
+    measures = rank_measures(scorer(table), task_of(ratings(test), ratings(seen), users=users, movies=movies), ks=(k,))
     assert measures == pytest.approx(brute_force(table, test, seen, k))
 
 
@@ -139,7 +141,9 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
     rows = [(int(rng.integers(0, 8)), int(rng.integers(0, 12)), float(rng.integers(3, 6))) for _ in range(50)]
     table = rng.integers(0, 4, (8, 12)).astype(float)
     forward, backward = (
-        rank(scorer(table), task_of(ratings(order), ratings(order[:10]), users=8, movies=12, limit=5), ks=(3, 5))
+        rank_measures(
+            scorer(table), task_of(ratings(order), ratings(order[:10]), users=8, movies=12, limit=5), ks=(3, 5)
+        )
         for order in (rows, rows[:10][::-1] + rows[10:][::-1])
     )
     assert forward == backward
@@ -149,7 +153,7 @@ def test_a_cold_relevant_movie_counts_as_missed() -> None:
     task = task_of(ratings([(0, 1, 5.0), (0, -1, 5.0)]), users=1, movies=3)
     assert task.relevant.tolist() == [2]
     assert task.relevant_cold == 1
-    assert rank(scorer(np.array([[0.0, 1.0, 0.0]])), task, ks=(1,))["recall_at_1"] == 0.5
+    assert rank_measures(scorer(np.array([[0.0, 1.0, 0.0]])), task, ks=(1,))["recall_at_1"] == 0.5
 
 
 def test_a_movie_rated_twice_is_relevant_once() -> None:
@@ -165,7 +169,7 @@ def test_users_without_a_relevant_movie_are_counted_and_not_measured() -> None:
 
 
 def test_nobody_to_measure_leaves_no_measures() -> None:
-    assert rank(scorer(np.zeros((1, 2))), task_of(ratings([(0, 0, 1.0)]), users=1, movies=2), ks=(1,)) == {}
+    assert rank_measures(scorer(np.zeros((1, 2))), task_of(ratings([(0, 0, 1.0)]), users=1, movies=2), ks=(1,)) == {}
 
 
 def test_the_users_measured_are_drawn_by_seed() -> None:

@@ -1,3 +1,5 @@
+"""Errors by slice, by popularity and by true rating."""
+
 import numpy as np
 import pytest
 
