@@ -10,7 +10,7 @@ from cfmodel.evaluation.accuracy import Accuracy
 RATINGS = st.lists(st.tuples(st.floats(1, 5), st.floats(1, 5)), min_size=1, max_size=50)
 
 
-def test_rmse_and_mae_of_three_rows_are_those_worked_by_hand() -> None:
+def test_rmse_and_mae_of_three_rows_are_as_worked_by_hand() -> None:
     accuracy = Accuracy.of(np.array([3.0, 4.0, 1.0]), np.array([4.0, 4.0, 3.0]))
     assert accuracy.rows == 3
     assert accuracy.rmse == pytest.approx((5 / 3) ** 0.5)

@@ -3,7 +3,7 @@
 from cfmodel.evaluation.evaluate import Evaluation
 
 
-def test_the_metric_card_states_threshold_denominators_and_ties(evaluation: Evaluation) -> None:
+def test_the_metric_card_explains_threshold_denominators_and_ties(evaluation: Evaluation) -> None:
     card = evaluation.metric_card
     for rule in ("rated 4 or higher", "equal scores by the lower movie row", "hits / k", "hits / n", "[1, 5]"):
         assert rule in card

@@ -19,7 +19,7 @@ from cfmodel.refs import SplitRef
 Make = Callable[..., Any]
 
 
-def test_every_test_row_is_counted_and_a_cold_side_falls_back(evaluation: Evaluation) -> None:
+def test_every_test_row_is_counted_and_cold_ids_fall_back_to_the_mean(evaluation: Evaluation) -> None:
     # Predictions: a,z 3 + 0.5 + 0.25; b,w 3 - 0.25; c,x 3 + 0.75; d,v 3. Errors 0.25, 2.25, 0.25, 1.
     metrics = evaluation.metrics
     assert metrics["test/rows"] == 4
@@ -52,17 +52,17 @@ def test_the_threshold_is_three_quarters_up_the_training_range_unless_given(
     assert evaluate(recommender, split, EvaluationSettings(relevance_threshold=2)).relevance_threshold == 2
 
 
-def test_the_plots_data_hold_every_row(evaluation: Evaluation) -> None:
+def test_the_data_for_plots_hold_every_row(evaluation: Evaluation) -> None:
     assert evaluation.error_by_popularity.rows.sum() == 4
     assert evaluation.predicted_against_true.histogram.sum() == 4
 
 
-def test_the_known_noise_floor_is_handed_on(make_split: Make, recommender: Recommender) -> None:
+def test_a_known_noise_floor_is_a_metric(make_split: Make, recommender: Recommender) -> None:
     split = make_split(TRAIN, VAL, TEST, noise_floor=0.5)
     assert evaluate(recommender, split, EvaluationSettings()).metrics["test/noise_floor_rmse"] == 0.5
 
 
-def test_the_order_of_the_test_rows_changes_nothing(make_split: Make, recommender: Recommender) -> None:
+def test_the_order_of_the_test_rows_does_not_matter(make_split: Make, recommender: Recommender) -> None:
     forward, backward = (
         evaluate(recommender, make_split(TRAIN, VAL, rows), EvaluationSettings()).metrics for rows in (TEST, TEST[::-1])
     )
@@ -75,7 +75,7 @@ def test_a_diverged_model_is_refused(make_recommender: Make, split: SplitRef) ->
         evaluate(diverged, split, EvaluationSettings())
 
 
-def test_the_callers_model_stays_where_and_as_it_is(recommender: Recommender, split: SplitRef) -> None:
+def test_the_callers_model_is_neither_moved_nor_changed(recommender: Recommender, split: SplitRef) -> None:
     before = {name: tensor.clone() for name, tensor in recommender.model.state_dict().items()}
     evaluate(recommender, split, EvaluationSettings(), device=torch.device("cpu"))
     for name, tensor in recommender.model.state_dict().items():

@@ -26,7 +26,7 @@ def test_test_ids_of_the_wrong_kind_are_refused_with_examples(
         evaluate(recommender, split, EvaluationSettings())
 
 
-def test_ids_of_a_column_are_judged_by_distinct_ids_not_rows(make_split: Make, recommender: Recommender) -> None:
+def test_the_kind_of_ids_is_judged_by_distinct_ids_not_by_rows(make_split: Make, recommender: Recommender) -> None:
     test = [("a", "z", 4.0), *[("new", "z", 3.0)] * 500]
     split = make_split(TRAIN, VAL, test, strategy="predefined")
     assert evaluate(recommender, split, EvaluationSettings()).metrics["test/rows_cold_user"] == 500

@@ -15,7 +15,7 @@ from cfmodel.refs import SplitRef
 Make = Callable[..., Any]
 
 
-def test_the_floors_are_fitted_on_the_training_part(evaluation: Evaluation) -> None:
+def test_the_baselines_are_fitted_on_the_training_part(evaluation: Evaluation) -> None:
     # Mean 3. Movie biases over ratings + 5: x 2/7, y -2/6, z 0. User a: (2 - 2/7 - 2 + 1/3) / 7; b: -2/7 / 7.
     a, b, x = (1 / 3 - 2 / 7) / 7, -2 / 49, 2 / 7
     metrics = evaluation.metrics
@@ -26,7 +26,7 @@ def test_the_floors_are_fitted_on_the_training_part(evaluation: Evaluation) -> N
     assert metrics["test/lift_over_damped_bias_fraction"] == pytest.approx(lift)
 
 
-def test_lists_are_measured_beside_popularity(evaluation: Evaluation) -> None:
+def test_lists_are_compared_with_popularity(evaluation: Evaluation) -> None:
     # a has one movie left, z, and likes it; b likes w, which is cold; c and d have no list.
     metrics = evaluation.metrics
     assert metrics["test/ranking_users"] == 2
@@ -40,14 +40,16 @@ def test_lists_are_measured_beside_popularity(evaluation: Evaluation) -> None:
     assert metrics["test/coverage_at_2"] == pytest.approx(1 / 3)
 
 
-def test_progress_is_told_and_ends_at_one(recommender: Recommender, split: SplitRef) -> None:
+def test_progress_is_reported_and_ends_at_one(recommender: Recommender, split: SplitRef) -> None:
     records: list[EvaluationProgress] = []
     evaluate(recommender, split, EvaluationSettings(), on_record=records.append)
     assert [record.stage for record in records] == ["predict", "fold in", "rank model", "rank popularity"]
     assert {record.fraction for record in records} == {1.0}
 
 
-def test_a_model_refitted_on_val_has_floors_fitted_on_val(make_split: Make, recommender: Recommender) -> None:
+def test_for_a_model_refitted_on_val_the_baselines_are_fitted_on_val_too(
+    make_split: Make, recommender: Recommender
+) -> None:
     split = make_split(TRAIN, VAL, TEST)
     metrics = evaluate(recommender, split, EvaluationSettings(), trained_parts=("train", "val")).metrics
     assert metrics["test/global_mean_mae"] == pytest.approx((1.2 + 2.2 + 1.2 + 0.8) / 4)

@@ -15,7 +15,7 @@ from cfmodel.refs import SplitRef
 Make = Callable[..., Any]
 
 
-def test_a_temporal_split_may_hold_new_users_alone(make_split: Make, recommender: Recommender) -> None:
+def test_a_temporal_split_may_have_only_new_users(make_split: Make, recommender: Recommender) -> None:
     split = make_split(TRAIN, VAL, [("c", "x", 4.0), ("d", "y", 2.0)], strategy="temporal")
     metrics = evaluate(recommender, split, EvaluationSettings()).metrics
     assert metrics["test/rows_cold_user"] == 2
@@ -24,7 +24,7 @@ def test_a_temporal_split_may_hold_new_users_alone(make_split: Make, recommender
     assert "test/rmse_warm" not in metrics
 
 
-def test_a_model_of_other_ids_is_refused_whatever_the_split(make_recommender: Make, split: SplitRef) -> None:
+def test_a_model_with_other_ids_is_refused_for_every_split(make_recommender: Make, split: SplitRef) -> None:
     stranger = make_recommender({"1": 0.0, "2": 0.0}, {"x": 0.0, "y": 0.0, "z": 0.0})
     with pytest.raises(DataError, match="column user_id"):
         evaluate(stranger, split, EvaluationSettings())
