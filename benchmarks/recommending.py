@@ -128,7 +128,7 @@ def main() -> None:
             limit=RANKED_USERS,
             seed=0,
         )
-        ranking_metrics(recommender, task, ks=(K,), counts=counts, cold_users=0, tell=lambda _: None)
+        ranking_metrics(recommender, task, ks=(K,), counts=counts, cold_users=0, on_record=lambda _: None)
 
     def publish() -> None:
         with tempfile.TemporaryDirectory() as folder:

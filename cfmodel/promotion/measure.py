@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cfmodel.config import PromotionSettings
 from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part
-from cfmodel.evaluation.baseline_errors import floor_predictions
+from cfmodel.evaluation.baseline_errors import baseline_predictions
 from cfmodel.promotion.bootstrap import Difference, paired_bootstrap
 from cfmodel.promotion.comparison_rows import CommonRows, common_rows
 from cfmodel.promotion.decision import Comparison
@@ -75,7 +75,7 @@ def _damped_bias(
     def load(part: str) -> RatingArrays:
         return load_part(split, part, users=users, movies=movies, timestamps=False)
 
-    predictions = floor_predictions(
+    predictions = baseline_predictions(
         concatenate(*map(load, trained_parts)),
         load("test"),
         num_users=len(users),

@@ -46,7 +46,7 @@ def steps(points: Sequence[Point], key: str) -> list[int]:
     return [point.step for point in points if point.key == key]
 
 
-def test_what_the_monitor_saw_of_an_epoch_becomes_metrics_of_that_epoch() -> None:
+def test_records_of_an_epoch_become_metrics_of_that_epoch() -> None:
     points = sent(history(epochs=2, steps=8, every=4, refit=False))
     for key in ("gradients/user_embeddings/p50", "ghost_share/movie_biases", "effective_rank/user_embeddings"):
         assert steps(points, key) == [1, 2], key
@@ -55,18 +55,18 @@ def test_what_the_monitor_saw_of_an_epoch_becomes_metrics_of_that_epoch() -> Non
     assert not steps(points, "effective_rank/user_biases")
 
 
-def test_what_the_monitor_saw_of_the_refit_is_kept_apart() -> None:
+def test_metrics_of_the_refit_have_keys_of_their_own() -> None:
     points = sent(history(epochs=1, steps=8, every=4))
     assert steps(points, "monitor/sample_every") == steps(points, "refit/monitor/sample_every") == [1]
 
 
-def test_every_metric_is_a_finite_number_under_a_name_that_mlflow_takes() -> None:
+def test_every_metric_is_finite_and_has_a_key_that_mlflow_accepts() -> None:
     points = sent(history(epochs=2, steps=8, every=4))
     assert all(np.isfinite(point.value) for point in points)
     assert all(set(point.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_/") for point in points)
 
 
-def test_parts_of_the_noise_scale_are_averaged_before_they_are_divided() -> None:
+def test_the_parts_of_the_noise_scale_are_averaged_before_the_division() -> None:
     samples = [record for record in history(epochs=1, steps=8, every=4) if isinstance(record, StepSample)]
     trace, signal = (np.mean([getattr(each, name) for each in samples]) for name in ("noise_trace", "signal_square"))
     assert sample_metrics(samples)["gradients/noise_scale"] == pytest.approx(trace / signal)

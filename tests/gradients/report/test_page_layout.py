@@ -24,9 +24,7 @@ TOUCHING = """() => [...document.querySelectorAll("svg[role=img]")].flatMap((pic
 
 @pytest.mark.parametrize("width", [420, 1024, 1366])
 @pytest.mark.parametrize("which", ["report", "comparison"])
-def test_no_two_texts_of_a_picture_lie_on_each_other(
-    show: Any, request: pytest.FixtureRequest, which: str, width: int
-) -> None:
+def test_no_two_texts_of_a_picture_overlap(show: Any, request: pytest.FixtureRequest, which: str, width: int) -> None:
     viewer = show(request.getfixturevalue(which))
     viewer.page.set_viewport_size({"width": width, "height": 768})
     frame = viewer.framed()
@@ -35,7 +33,7 @@ def test_no_two_texts_of_a_picture_lie_on_each_other(
     assert frame.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_neighbouring_pictures_stand_at_the_same_height(show: Any, report: str) -> None:
+def test_neighbouring_pictures_are_at_the_same_height(show: Any, report: str) -> None:
     frame = show(report).framed()
     tops = frame.evaluate(
         "[...document.querySelectorAll('.pictures')].map((row) =>"
@@ -62,7 +60,7 @@ def test_the_slider_leaves_the_page_with_the_pictures_it_moves(show: Any, report
     assert bottom <= rows
 
 
-def test_the_report_works_on_its_own_and_on_a_narrow_screen(
+def test_the_report_works_as_a_file_and_on_a_narrow_screen(
     browser: "Browser", report: str, tmp_path: Path, screenshots: Path
 ) -> None:
     file = tmp_path / "report.html"
