@@ -16,7 +16,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from cfmodel.config import TrackingSettings
-from cfmodel.errors import StoreAwayError, TrackingError
+from cfmodel.errors import DiskFullError, StoreAwayError, TrackingError
 from cfmodel.system.addresses import shown
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
@@ -121,14 +121,15 @@ def reaching(uri: str, doing: str) -> Iterator[None]:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    refusals = (mlflow().exceptions.MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+    of_mlflow = mlflow().exceptions.MlflowException
+    refusals = (of_mlflow, SQLAlchemyError, sqlite3.Error, OSError, DiskFullError, ImportError)
     try:
         yield
     except refusals as error:
         said = f"{uri}: {doing} failed: {_reason(error)}"
         if _may_pass(error):
             raise StoreAwayError(shown(f"{said}; {_remedy(uri)}")) from error
-        refused = isinstance(error, mlflow().exceptions.MlflowException) and uri.startswith(("http", "sqlite"))
+        refused = isinstance(error, of_mlflow) and uri.startswith(("http", "sqlite"))
         raise TrackingError(shown(said if refused else f"{said}; {_remedy(uri)}")) from error
 
 

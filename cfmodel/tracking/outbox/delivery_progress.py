@@ -1,12 +1,12 @@
 """How far a store has taken a journal, in `sent.json` beside it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from cfmodel.errors import DigestError
+from cfmodel.system import atomic
 
 _NAME = "sent.json"
 
@@ -55,9 +55,8 @@ class Sent:
 
     def write(self, folder: Path) -> Self:
         """Write it beside a journal, whole or not at all."""
-        temporary = folder / f".tmp-{os.getpid()}-{_NAME}"
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        temporary.replace(folder / _NAME)
+        with atomic.file(folder / _NAME) as temporary:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return self
 
     def but(self, folder: Path, **changes: object) -> Self:

@@ -1,6 +1,5 @@
 """Entries of a journal told to MLflow: what of each kind is sent, and how."""
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from cfmodel.errors import StoreAwayError, TrackingError
+from cfmodel.system import atomic
 from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag
 from cfmodel.tracking.outbox.journal import FILES
 from cfmodel.tracking.outbox.training_metrics import Point
@@ -118,7 +118,8 @@ class Sender:
         if not kept.exists():
             return  # it was sent, and the process killed before it could note that
         if self._local_artifacts is not None:
-            _place(kept, self._local_artifacts / file.path)
+            with atomic.file(self._local_artifacts / file.path) as temporary:  # MLflow's own copy may leave half a file
+                shutil.copyfile(kept, temporary)
         else:
             parent = str(PurePosixPath(file.path).parent)
             client(self.run.tracking_uri).log_artifact(self.run.run_id, str(kept), "" if parent == "." else parent)
@@ -163,14 +164,3 @@ def _input(data: Data) -> Any:
     entities = mlflow().entities
     tag = entities.InputTag("mlflow.data.context", data.context)
     return entities.DatasetInput(entities.Dataset(**data.fields), tags=[tag])
-
-
-def _place(kept: Path, final: Path) -> None:
-    """Copy a file to its final name, whole or not at all; MLflow's own copy may leave a half."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.parent / f".tmp-{os.getpid()}-{final.name}"
-    try:
-        shutil.copyfile(kept, temporary)
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)

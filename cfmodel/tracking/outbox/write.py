@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
-from cfmodel.errors import TrackingError
+from cfmodel.errors import DiskFullError, TrackingError
 from cfmodel.system import atomic
 from cfmodel.system.addresses import shown
 from cfmodel.system.digests import sha256_of_file
@@ -56,6 +56,8 @@ def _tell(run: TrackedRun, entries: Callable[[Journal], Iterable[Entry]]) -> Sen
                 deliver_if_due(journal, run.tracking_uri)
                 return Sent.read(journal.folder)
             sent = deliver(journal, run.tracking_uri)
+    except DiskFullError as error:
+        raise TrackingError(str(error)) from error
     except OSError as error:
         raise TrackingError(
             f"{error.filename or run.spool or tempfile.gettempdir()}: {error.strerror or error}, so that nothing more "

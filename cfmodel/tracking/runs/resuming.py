@@ -11,7 +11,6 @@ KILLED already, and taken up only when asked for by name or by the same flow run
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from typing import Any
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError, StoreAwayError, TrackingError
+from cfmodel.system import atomic
 from cfmodel.tracking.outbox.journal import spool_folder
 from cfmodel.tracking.run import Run
 from cfmodel.tracking.runs.leases import Heartbeat, Lease, is_free, require_free
@@ -229,13 +229,9 @@ def _end(run: Run, error: BaseException) -> None:
 
 def _write_order(path: Path, order: Mapping[str, Any]) -> None:
     """Write what a run was asked to do, for this account alone: an address may hold a password."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.touch(mode=0o600)
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(order, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with atomic.file(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(order, indent=1), encoding="utf-8")
 
 
 def _of_flow_run(flow_run: str | None) -> dict[str, str]:
