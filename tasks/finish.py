@@ -32,7 +32,7 @@ def finish_run(run: RunRef, steps: Sequence[Step], settings: PipelineSettings, *
 
 
 def _outcome(run: RunRef, settings: PipelineSettings) -> Outcome:
-    summary = tracking.told_of(run)
+    summary = tracking.summary_of(run)
     links = {}
     if run.experiment_id:  # a run that its store does not know yet has no page
         links["this run in MLflow"] = tracking.run_url(run)

@@ -11,7 +11,7 @@ from rich.table import Table
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.housekeeping.folders import KINDS, items_of, last_used
-from cfmodel.housekeeping.policy import Item, leaving
+from cfmodel.housekeeping.policy import Item, removable
 from cfmodel.system import atomic
 from cfmodel.system.addresses import shown
 
@@ -72,7 +72,7 @@ def survey(settings: PipelineSettings, *, now: datetime) -> list[Shelf]:
 
 def _shelf(kind: str, items: Sequence[Item], settings: PipelineSettings, now: datetime) -> Shelf:
     count = getattr(settings.keep, kind)
-    return Shelf(kind, items, leaving(items, count=count, days=settings.keep.days, now=now))
+    return Shelf(kind, items, removable(items, count=count, days=settings.keep.days, now=now))
 
 
 def _remove(items: Sequence[Item], uri: str) -> None:

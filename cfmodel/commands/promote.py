@@ -8,7 +8,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import ConfigError
 from cfmodel.promotion.decision import Decision
-from cfmodel.promotion.decision_text import basis_of, rows_of
+from cfmodel.promotion.decision_text import decision_basis, decision_rows
 
 
 def promote_version(
@@ -28,7 +28,7 @@ def promote_version(
     if run is not None:
         if version is not None:
             raise ConfigError("say which: --version of a model that is a version, or --run of one that is none yet")
-        version = tracking.put_forward_later(settings, run).number
+        version = tracking.register_challenger_later(settings, run).number
     decision = tracking.promote(settings, version or tracking.CHALLENGER)
     _show(decision, console)
 
@@ -46,8 +46,8 @@ def roll_back(settings: PipelineSettings, *, to: str | None, console: Console) -
 
 
 def _show(decision: Decision, console: Console) -> None:
-    if rows := rows_of(decision):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"on {basis_of(decision)}", title_justify="left")
+    if rows := decision_rows(decision):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"on {decision_basis(decision)}", title_justify="left")
         for column in ("", "RMSE", "challenger less this"):
             table.add_column(column, justify="right" if column else "left")
         for row in rows:

@@ -49,7 +49,7 @@ def _order(resume: str, source: str | None, settings: PipelineSettings) -> tuple
     Raises:
         ConfigError: It is to be resumed with something else.
     """
-    begun_with, ordered = tracking.order_of(settings, resume)
+    begun_with, ordered = tracking.inputs_of(settings, resume)
     default = PipelineSettings()
     told = [name for name in PipelineSettings.model_fields if getattr(settings, name) != getattr(default, name)]
     other = [name for name in told if getattr(settings, name) != getattr(ordered, name)]

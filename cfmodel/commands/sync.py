@@ -13,7 +13,7 @@ def sync(settings: PipelineSettings, *, console: Console) -> None:
     Raises:
         TrackingError: Something still waits.
     """
-    spool = tracking.spool_folder(settings.runtime.data_dir)
+    spool = tracking.journals_folder(settings.runtime.data_dir)
     troubles = 0
     found = None
     for found in tracking.sync(settings.tracking, spool):

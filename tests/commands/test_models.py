@@ -31,7 +31,7 @@ def run(team: Team, *arguments: str) -> Result:
 def test_promote_shows_what_was_compared_and_why_it_was_refused(team: Team) -> None:
     shown = run(team, "promote")
     assert shown.exit_code == 0
-    assert "that no model learned from" in shown.output
+    assert "that no model was trained on" in shown.output
     for row in ("challenger (version 3)", "champion (version 2)", "damped biases"):
         assert row in shown.output
     assert f"{team.name} version 3: refused\n- not better than the champion: RMSE" in shown.output

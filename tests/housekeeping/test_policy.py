@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfmodel.housekeeping.policy import Item, leaving
+from cfmodel.housekeeping.policy import Item, removable
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ def item(days: float, needed_by: str | None = None) -> Item:
 
 
 def gone(*items: Item, count: int | None, days: float) -> list[str]:
-    return [each.name for each in leaving(items, count=count, days=days, now=NOW)]
+    return [each.name for each in removable(items, count=count, days=days, now=NOW)]
 
 
 def test_what_is_old_and_beyond_the_count_goes_oldest_first() -> None:
@@ -48,6 +48,6 @@ def test_nothing_needed_or_young_ever_goes_and_never_fewer_stay_than_the_count(
     ages: list[tuple[float, bool]], count: int, days: float
 ) -> None:
     items = [item(age, "needed" if needed else None) for age, needed in ages]
-    going = leaving(items, count=count, days=days, now=NOW)
+    going = removable(items, count=count, days=days, now=NOW)
     assert all(each.needed_by is None and NOW - each.used > timedelta(days=days) for each in going)
     assert len(items) - len(going) >= min(count, len(items))

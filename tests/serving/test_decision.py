@@ -5,20 +5,20 @@ import pytest
 
 from cfmodel.config import PromotionSettings
 from cfmodel.promotion.bootstrap import Difference
-from cfmodel.promotion.decision import Comparison, Decision, judge
-from cfmodel.promotion.decision_text import as_markdown
+from cfmodel.promotion.decision import Decision, ModelComparison, decide
+from cfmodel.promotion.decision_text import decision_markdown
 
 BETTER = Difference(0.90, 0.95, -0.06, -0.04, 0.95)
 UNSURE = Difference(0.90, 0.91, -0.03, 0.01, 0.95)
-MEASURED = Comparison(
+MEASURED = ModelComparison(
     rows=1000, users=200, left_out_rows=0, same_data=True, against_champion=BETTER, against_damped_bias=BETTER
 )
 
 
 def decided(
-    comparison: Comparison = MEASURED, *, health: str | None = "healthy", champion: str | None = "1"
+    comparison: ModelComparison = MEASURED, *, health: str | None = "healthy", champion: str | None = "1"
 ) -> Decision:
-    return judge(
+    return decide(
         comparison,
         PromotionSettings(),
         version="2",
@@ -69,9 +69,9 @@ def test_every_ground_against_it_is_named() -> None:
 @pytest.mark.parametrize("against", [BETTER, UNSURE])
 def test_other_data_is_never_passed_over_in_silence(against: Difference) -> None:
     decision = decided(replace(MEASURED, same_data=False, left_out_rows=30, against_champion=against))
-    assert "trained on other data: compared on the 1,000 test rows that neither learned from" in decision.reasons[-1]
+    assert "trained on other data: compared on the 1,000 test rows that neither was trained on" in decision.reasons[-1]
     assert "trained on other data" in decision.tags()["promotion.reasons"]
-    assert "trained on other data" in as_markdown(decision)
+    assert "trained on other data" in decision_markdown(decision)
 
 
 def test_it_is_written_down_as_metrics_tags_and_json() -> None:

@@ -74,22 +74,22 @@ def test_the_runs_description_says_what_became_of_its_model(team: Team, client: 
     rows = load_part(
         team.split(), "test", users=recommender_of(team, first).users, movies=recommender_of(team, first).movies
     )
-    basis = f"{len(rows):,} ratings of {len(np.unique(rows.user_idx)):,} users that no model learned from"
+    basis = f"{len(rows):,} ratings of {len(np.unique(rows.user_idx)):,} users that no model was trained on"
     assert said(first).startswith(f"**promoted**: version 1 of {team.name}, on {basis}\n- the first champion\n- RMSE ")
     worse = team.put_forward(epochs=2)
     refused = tracking.promote(team.settings)
     found = refused.comparison.against_champion
     assert found is not None
     assert said(worse).startswith(
-        f"**refused**: version 2 of {team.name}, held against version 1, the champion, on {basis}\n- not better than"
+        f"**refused**: version 2 of {team.name}, compared with version 1, the champion, on {basis}\n- not better than"
     )
     assert f"difference {found.difference:+.4f} \\[{found.low:+.4f}, {found.high:+.4f}\\] (95%)" in said(worse)
     better = team.put_forward(epochs=12)
     tracking.promote(team.settings)
-    assert said(better).startswith(f"**promoted**: version 3 of {team.name}, held against version 1, the champion")
+    assert said(better).startswith(f"**promoted**: version 3 of {team.name}, compared with version 1, the champion")
     tracking.rollback(team.settings)
     assert said(better).startswith("**rolled back** at ")
-    assert said(better).endswith(": version 1 took the place of version 3 again\n")
+    assert said(better).endswith(": version 1 replaced version 3 again\n")
 
 
 def test_an_unhealthy_training_is_refused(team: Team) -> None:
@@ -174,7 +174,7 @@ def test_rollback_leads_back_to_the_champion_before(team: Team, client: MlflowCl
     assert team.champion() == first.number
     assert client.get_model_version(team.name, second.number).tags["promotion.rolled_back_to"] == first.number
     assert client.get_run(second.run_id).data.tags["promotion.rolled_back_to"] == first.number
-    with pytest.raises(TrackingError, match="took over from no other"):
+    with pytest.raises(TrackingError, match="replaced no other version"):
         tracking.rollback(team.settings)
     assert tracking.rollback(team.settings, to=second.number).version == second.number
 
@@ -193,18 +193,18 @@ def test_a_champion_is_not_promoted_again_and_a_version_that_is_not_there_is_nam
 def test_a_model_put_forward_twice_is_one_version(team: Team, client: MlflowClient) -> None:
     version = team.put_forward(epochs=1)
     run = tracking.read_run(version.tracking_uri, version.run_id).run
-    again = tracking.put_forward(run, version.tags["model_uri"], model_name=team.name)
+    again = tracking.register_challenger(run, version.tags["model_uri"], model_name=team.name)
     assert again.number == version.number
     assert len(client.search_model_versions(f"name = '{team.name}'")) == 1
 
 
 def test_a_finished_run_that_could_not_put_its_model_forward_is_put_forward_later(team: Team) -> None:
     run, _ = team.trained(epochs=6)
-    version = tracking.put_forward_later(team.settings, run.run_id)
+    version = tracking.register_challenger_later(team.settings, run.run_id)
     assert (version.run_id, version.number) == (run.run_id, "1")
     assert tracking.promote(team.settings).is_promotion
     with pytest.raises(TrackingError, match=r"version 1 of .* is the champion already"):
-        tracking.put_forward_later(team.settings, run.run_id)
+        tracking.register_challenger_later(team.settings, run.run_id)
     tracking.reopen_run(run)
-    with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model is put forward"):
-        tracking.put_forward_later(team.settings, run.run_id)
+    with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model can be registered"):
+        tracking.register_challenger_later(team.settings, run.run_id)

@@ -40,7 +40,7 @@ class Team:
     def put_forward(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
         """Train a model on the split, record it and make it the challenger."""
         run, model = self.trained(epochs=epochs, parts=parts, health=health)
-        return tracking.put_forward(run, model, model_name=self.name)
+        return tracking.register_challenger(run, model, model_name=self.name)
 
     def trained(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> tuple[Run, str]:
         """Train a model on the split and record it; return its run and its address."""

@@ -40,7 +40,7 @@ def spool(tmp_path: Path) -> Path:
 @pytest.fixture
 def begin(server: Server, spool: Path) -> Callable[[], Run]:
     """Begin a run that has a journal."""
-    return lambda: tracking.start_run(TrackingSettings(uri=server.uri), spool=spool, tags={"device": "cpu"})
+    return lambda: tracking.start_run(TrackingSettings(uri=server.uri), journals=spool, tags={"device": "cpu"})
 
 
 @pytest.fixture

@@ -11,14 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag, as_line, of_line
+from cfmodel.tracking.outbox.entries import (
+    Became,
+    Data,
+    Entry,
+    File,
+    Param,
+    Point,
+    SavedModel,
+    Start,
+    Tag,
+    from_line,
+    to_line,
+)
 from cfmodel.tracking.outbox.journal import JOURNAL, Journal
-from cfmodel.tracking.outbox.training_metrics import Point
 
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for step in range(int(sys.argv[2])):
@@ -122,7 +133,7 @@ def test_a_disk_that_is_full_takes_nothing_rather_than_half(tmp_path: Path) -> N
     code = f"""
 import resource, signal
 from pathlib import Path
-from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(Path({str(tmp_path)!r}))
@@ -152,8 +163,8 @@ journal.append([Point("val/rmse", 0.5, 2, 1)])
     ],
 )
 def test_an_entry_comes_back_as_it_was(entry: Entry) -> None:
-    assert of_line(as_line(entry)) == entry
-    assert as_line(entry).count(b"\n") == 1
+    assert from_line(to_line(entry)) == entry
+    assert to_line(entry).count(b"\n") == 1
 
 
 def test_no_lock_of_a_dead_process_is_in_the_way(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import LeaseError
 from cfmodel.tracking import Run
-from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat, Lease, is_free, require_free
+from cfmodel.tracking.runs.leases import LEASE_TAG, STALE_SECONDS, Heartbeat, Lease, is_free, require_free
 
 HOLDER = """
 import sys, time
@@ -53,7 +53,7 @@ def tags_of(run: Run) -> dict[str, str]:
 def elsewhere(*, age: float) -> dict[str, str]:
     """Return the sign of life of a process on another machine."""
     beat = replace(Heartbeat.now(), system="another", host="another", time=time.time() - age)
-    return {TAG: json.dumps(asdict(beat))}
+    return {LEASE_TAG: json.dumps(asdict(beat))}
 
 
 def test_a_lease_is_held_until_its_block_ends(run: Run, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_clock_that_is_ahead_does_not_make_a_lease_free(run: Run, tmp_path: Pa
 
 
 def test_the_heartbeat_is_renewed_in_the_store(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfmodel.tracking.runs.leases.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("cfmodel.tracking.runs.leases._BEAT_SECONDS", 0.05)
     first = Heartbeat.of(tags_of(run))
     assert first is not None
     assert first.process == os.getpid()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from cfmodel.gradients.recording.gradient_records import MonitorCost
-from cfmodel.tracking.outbox.training_metrics import Point, Recorder
+from cfmodel.tracking.outbox.entries import Point
+from cfmodel.tracking.outbox.training_metrics import Recorder
 from cfmodel.training.epoch_records import EpochRecord, Phase, StepProgress
 
 
@@ -23,7 +24,7 @@ class Points:
         self.flushes = 0
         self.full = self.closed = False
 
-    def take(self, points: Sequence[Point]) -> None:
+    def write(self, points: Sequence[Point]) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
         for point in points:
@@ -99,8 +100,7 @@ def test_what_a_full_disk_does_not_take_waits_in_memory_and_is_said_once(caplog:
     record.close()
     assert [step for step, _ in sink.history("train/loss")] == [1, 2, 3, 4]
     assert [message.message for message in caplog.records] == [
-        "metrics cannot be kept on disk now, training goes on and holds them in memory: "
-        "[Errno 28] No space left on device"
+        "metrics cannot be written now, training continues and keeps them in memory: [Errno 28] No space left on device"
     ]
 
 

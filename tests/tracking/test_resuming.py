@@ -19,7 +19,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError
 from cfmodel.tracking import OpenRun, RunSummary
-from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat
+from cfmodel.tracking.runs.leases import LEASE_TAG, STALE_SECONDS, Heartbeat
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 
 IDENTITY = {"split_digest": "5" * 64, "settings_digest": "e" * 64, "code_digest": "c" * 64, "device": "cpu"}
@@ -71,7 +71,7 @@ class Start:
     ) -> AbstractContextManager[OpenRun]:
         return tracking.opened_run("ratings.csv", self.settings, identity=identity, flow_run=flow_run, resume=resume)
 
-    def told_of(self, run_id: str) -> RunSummary:
+    def summary_of(self, run_id: str) -> RunSummary:
         return tracking.read_run(tracking.resolve_uri(self.settings.tracking), run_id)
 
 
@@ -126,12 +126,12 @@ def told_to_stop(start: Start, *, flow_run: str | None = None) -> OpenRun:
 def test_a_new_run_carries_what_a_later_start_compares(start: Start) -> None:
     with start(flow_run="f1") as run:
         assert not run.resumed
-        tags = start.told_of(run.run.run_id).tags
+        tags = start.summary_of(run.run.run_id).tags
         assert IDENTITY.items() <= tags.items()
         assert tags["prefect_flow_run_id"] == "f1"
         assert Heartbeat.of(tags) is not None
         tracking.end_run(run.run)
-    assert start.told_of(run.run.run_id).status == "FINISHED"
+    assert start.summary_of(run.run.run_id).status == "FINISHED"
     assert not run.folder.exists()
 
 
@@ -139,7 +139,7 @@ def test_a_run_left_by_a_killed_process_is_taken_up_by_the_next_start(graves: di
     start = graves["taken up"]
     with start() as again:
         assert (again.run.run_id, again.resumed) == (start.left[0], True)
-        assert start.told_of(start.left[0]).tags["resumed"] == "1"
+        assert start.summary_of(start.left[0]).tags["resumed"] == "1"
         tracking.log_metrics(again.run, {"train/loss": 0.5}, step=1)
         tracking.log_metrics(again.run, {"train/loss": 0.4}, step=2)
         tracking.end_run(again.run)
@@ -153,7 +153,7 @@ def test_one_that_would_end_otherwise_is_closed_as_killed_and_says_why(name: str
     with start(identity=IDENTITY | {name: "other"}) as new:
         assert new.run.run_id != start.left[0]
         assert not new.resumed
-    left = start.told_of(start.left[0])
+    left = start.summary_of(start.left[0])
     assert left.status == "KILLED"
     assert f"{name} was {IDENTITY[name]} and is other" in left.tags["killed"]
 
@@ -164,10 +164,10 @@ def test_one_without_a_good_checkpoint_is_closed_as_killed(
     start = graves["without checkpoint"]
     with caplog.at_level(logging.WARNING), start() as new:
         assert new.run.run_id != start.left[0]
-    left = start.told_of(start.left[0])
+    left = start.summary_of(start.left[0])
     assert left.status == "KILLED"
     assert "there is no good checkpoint" in left.tags["killed"]
-    assert f"run {start.left[0]} was left by its process and is closed as KILLED" in caplog.text
+    assert f"the process of run {start.left[0]} is gone, and the run is closed as KILLED" in caplog.text
 
 
 def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dict[str, Start]) -> None:
@@ -175,14 +175,14 @@ def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dic
     old, new = start.left
     with start() as again:
         assert again.run.run_id == new
-    assert start.told_of(old).status == "KILLED"
-    assert start.told_of(old).tags["killed"].endswith(f"run {new} goes on")
+    assert start.summary_of(old).status == "KILLED"
+    assert start.summary_of(old).tags["killed"].endswith(f"run {new} is resumed")
 
 
 def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[str, Start]) -> None:
     start = graves["away"]
     assert start.left[0].startswith("local-")
-    assert tracking.order_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
+    assert tracking.inputs_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
     with start(resume=start.left[0]) as again:
         assert again.run.run_id == start.left[0]
         assert again.resumed
@@ -190,8 +190,8 @@ def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[
     # Left open again, as no error ended the block; the next start finds it by itself.
     with start() as again:
         assert again.run.run_id == start.left[0]
-        assert again.run.spool is not None
-        assert [point.value for point in tracking.Journal(again.run.spool).history("train/loss")] == [0.5]
+        assert again.run.journal_folder is not None
+        assert [point.value for point in tracking.Journal(again.run.journal_folder).history("train/loss")] == [0.5]
 
 
 def test_a_live_one_is_never_touched(start: Start) -> None:
@@ -199,7 +199,7 @@ def test_a_live_one_is_never_touched(start: Start) -> None:
         CheckpointFolder(live.folder).write({"training": {}})
         with start() as new:
             assert new.run.run_id != live.run.run_id
-        told = start.told_of(live.run.run_id)
+        told = start.summary_of(live.run.run_id)
         assert told.status == "RUNNING"
         assert "killed" not in told.tags
 
@@ -207,17 +207,17 @@ def test_a_live_one_is_never_touched(start: Start) -> None:
 @pytest.mark.parametrize(("age", "status"), [(STALE_SECONDS - 60, "RUNNING"), (STALE_SECONDS + 1, "KILLED")])
 def test_a_run_of_another_machine_is_closed_once_its_lease_is_stale(age: float, status: str, start: Start) -> None:
     beat = replace(Heartbeat.now(), system="another", host="another", time=time.time() - age)
-    theirs = tracking.start_run(start.settings.tracking, tags={**IDENTITY, TAG: json.dumps(asdict(beat))})
+    theirs = tracking.start_run(start.settings.tracking, tags={**IDENTITY, LEASE_TAG: json.dumps(asdict(beat))})
     with start():
         pass
-    assert start.told_of(theirs.run_id).status == status
+    assert start.summary_of(theirs.run_id).status == status
 
 
 def test_runs_of_other_kinds_are_left_alone(start: Start) -> None:
     theirs = tracking.start_run(start.settings.tracking)
     with start():
         pass
-    assert start.told_of(theirs.run_id).status == "RUNNING"
+    assert start.summary_of(theirs.run_id).status == "RUNNING"
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError("broken"), "FAILED"), (Killed(), "KILLED")])
@@ -234,7 +234,7 @@ def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
 
     with pytest.raises(type(error)):
         attempt()
-    assert start.told_of(kept[0].run.run_id).status == status
+    assert start.summary_of(kept[0].run.run_id).status == status
     assert CheckpointFolder(kept[0].folder).newest() is not None
 
 
@@ -242,14 +242,14 @@ def test_one_that_was_told_to_stop_is_not_taken_up_unasked(start: Start) -> None
     stopped = told_to_stop(start)
     with start() as new:
         assert new.run.run_id != stopped.run.run_id
-    assert start.told_of(stopped.run.run_id).status == "KILLED"
+    assert start.summary_of(stopped.run.run_id).status == "KILLED"
 
 
 def test_it_is_taken_up_when_asked_for_and_runs_again(start: Start) -> None:
     stopped = told_to_stop(start)
     with start(resume=stopped.run.run_id) as again:
         assert (again.run.run_id, again.resumed) == (stopped.run.run_id, True)
-        assert start.told_of(stopped.run.run_id).status == "RUNNING"
+        assert start.summary_of(stopped.run.run_id).status == "RUNNING"
 
 
 def test_it_is_taken_up_by_a_second_attempt_at_the_same_flow_run(start: Start) -> None:
@@ -274,17 +274,17 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves:
     with start() as run:
         refused(start, run.run.run_id, LeaseError, "is being worked on")
         tracking.end_run(run.run)
-    refused(start, run.run.run_id, CheckpointError, "cannot be gone on with: it is finished")
+    refused(start, run.run.run_id, CheckpointError, "cannot be resumed: it is finished")
     start, (left,) = graves["refused"], graves["refused"].left
     refused(start, left, CheckpointError, "there is no good checkpoint")
     refused(start, left, CheckpointError, "settings_digest was", identity=IDENTITY | {"settings_digest": "other"})
-    assert start.told_of(left).status == "RUNNING"  # a refusal changes nothing
+    assert start.summary_of(left).status == "RUNNING"  # a refusal changes nothing
 
 
 def test_what_a_run_was_asked_to_do_is_read_back(start: Start) -> None:
     stopped = told_to_stop(start)
-    assert tracking.order_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
+    assert tracking.inputs_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
     assert (stopped.folder / "run.json").stat().st_mode & 0o077 == 0
     elsewhere = PipelineSettings.of(start.settings.model_dump(), overrides={"runtime.data_dir": "absent"})
     with pytest.raises(CheckpointError, match=r"cannot be read .*runtime\.data_dir, set that"):
-        tracking.order_of(elsewhere, stopped.run.run_id)
+        tracking.inputs_of(elsewhere, stopped.run.run_id)

@@ -23,7 +23,7 @@ from cfmodel.cli import main
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import TrackingError
 from cfmodel.tracking import Run
-from cfmodel.tracking.outbox.delivery_progress import Sent
+from cfmodel.tracking.outbox.deliver import DeliveryProgress
 from cfmodel.training.epoch_records import EpochRecord
 
 Begin = Callable[[], Run]
@@ -46,7 +46,7 @@ for step in range(1, 200):
 @pytest.fixture(autouse=True)
 def _tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cfmodel.tracking.outbox.deliver.RETRY_SECONDS", 0.2)
-    monkeypatch.setattr("cfmodel.tracking.outbox.metric_sink._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("cfmodel.tracking.outbox.training_metrics._THREAD_SECONDS", 0.2)
 
 
 def steps(server: Server, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -69,7 +69,7 @@ def test_down_before_the_run_everything_arrives_once_it_is_there(
             for number in (1, 2, 3):
                 record(epoch(number))
         assert tracking.log_model(run, saved) == ""
-        tracking.tell_files(run, {"gradients/report.html": "<p>all of it</p>"})
+        tracking.log_files(run, {"gradients/report.html": "<p>all of it</p>"})
         tracking.end_run(run)
         ended = int(time.time() * 1000)
     assert run.run_id.startswith("local-")
@@ -100,14 +100,14 @@ def test_down_during_training_it_goes_on_and_says_so_once_and_says_when_it_is_ba
             for number in (3, 4, 5):
                 record(epoch(number))
         # Not merely until the points are there: while the thread that tries is at it, the next one is left to it.
-        _await(lambda: "cfmodel-courier" not in {thread.name for thread in threading.enumerate()})
+        _await(lambda: "cfmodel-delivery" not in {thread.name for thread in threading.enumerate()})
         assert len(steps(server, run.run_id, "train/loss")) == 5
         record(epoch(6))
     assert steps(server, run.run_id, "train/loss") == [(number, 1 / number) for number in range(1, 7)]
     said = [line.message for line in caplog.records if line.name.startswith("cfmodel")]
     assert len(said) == 2
     assert re.search("Connection (refused|reset)", said[0])
-    assert "The run goes on; what is recorded is kept in" in said[0]
+    assert "The run continues; its records are kept in" in said[0]
     assert "is back after" in said[1]
 
 
@@ -123,7 +123,7 @@ def test_down_at_the_end_the_run_fails_and_sync_brings_the_rest(
         with pytest.raises(TrackingError) as refusal:
             tracking.require_recorded(run, wait_seconds=0.5)
         for expected in (
-            str(run.spool),
+            str(run.journal_folder),
             f"the trained model is safe in {spool.parent}/models/{run.run_id}",
             f"cfmodel sync --set runtime.data_dir={spool.parent}",
         ):
@@ -141,8 +141,8 @@ def test_down_at_the_end_the_run_fails_and_sync_brings_the_rest(
 def test_a_run_that_waited_is_brought_along_by_the_next(server: Server, begin: Begin, spool: Path) -> None:
     run = _begun_while_away(server, spool)
     tracking.sync_earlier(TrackingSettings(uri=server.uri), begin())
-    assert run.spool is not None
-    run_id = Sent.read(run.spool).run_id
+    assert run.journal_folder is not None
+    run_id = DeliveryProgress.read(run.journal_folder).run_id
     assert run_id is not None
     assert steps(server, run_id, "test/rmse") == [(0, 0.9)]
 
@@ -153,7 +153,7 @@ def test_a_server_that_never_answers_costs_the_training_one_timeout(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     with hung_server() as uri:
         began = time.monotonic()
-        run = tracking.start_run(TrackingSettings(uri=uri), spool=spool)
+        run = tracking.start_run(TrackingSettings(uri=uri), journals=spool)
         assert 1.9 < time.monotonic() - began < 4
         time.sleep(0.3)
         began, longest = time.monotonic(), 0.0
@@ -166,8 +166,8 @@ def test_a_server_that_never_answers_costs_the_training_one_timeout(
         record.close()
         assert longest < 4
         assert time.monotonic() - began < 100 * 0.05 + 4
-        assert run.spool is not None
-        assert len(tracking.Journal(run.spool).history("train/loss")) == 100
+        assert run.journal_folder is not None
+        assert len(tracking.Journal(run.journal_folder).history("train/loss")) == 100
 
 
 def test_sent_twice_everything_is_there_once(
@@ -180,10 +180,10 @@ def test_sent_twice_everything_is_there_once(
         for number in (1, 2, 3):
             record(epoch(number))
     tracking.log_model(run, saved)
-    tracking.tell_files(run, {"a/b.txt": "b"})
+    tracking.log_files(run, {"a/b.txt": "b"})
     before = _everything(server, run)
-    assert run.spool is not None
-    Sent.read(run.spool).but(run.spool, position=0, model_id=None)
+    assert run.journal_folder is not None
+    DeliveryProgress.read(run.journal_folder).update(run.journal_folder, position=0, model_id=None)
     tracking.set_tags(run, {"again": "yes"})
     after = _everything(server, run)
     assert after.pop("tags") == before.pop("tags") | {"again": "yes"}
@@ -197,15 +197,15 @@ def test_a_process_killed_at_any_moment_of_sending_loses_and_doubles_nothing(
 ) -> None:
     run = begin()
     process = subprocess.Popen(
-        [sys.executable, "-c", TRAIN, server.uri, str(run.spool)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", TRAIN, server.uri, str(run.journal_folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "training\n"
     time.sleep(random.Random(attempt).uniform(0.5, 4))
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    assert run.spool is not None
-    journal = tracking.Journal(run.spool)
+    assert run.journal_folder is not None
+    journal = tracking.Journal(run.journal_folder)
     kept = [(point.step, point.value) for point in journal.history("train/loss")]
     assert [step for step, _ in kept] == list(range(1, len(kept) + 1))
     assert all(found.trouble is None for found in tracking.sync(TrackingSettings(uri=server.uri), spool))
@@ -235,11 +235,11 @@ def test_a_run_deleted_in_the_store_is_named_with_what_to_do(server: Server, beg
 def test_a_run_killed_between_its_creation_and_the_note_of_it_is_not_created_twice(server: Server, spool: Path) -> None:
     run = _begun_while_away(server, spool)
     tracking.set_tags(run, {"first": "yes"})
-    assert run.spool is not None
-    first = Sent.read(run.spool)
-    first.but(run.spool, run_id=None, position=0)
+    assert run.journal_folder is not None
+    first = DeliveryProgress.read(run.journal_folder)
+    first.update(run.journal_folder, run_id=None, position=0)
     tracking.set_tags(run, {"second": "yes"})
-    assert Sent.read(run.spool).run_id == first.run_id
+    assert DeliveryProgress.read(run.journal_folder).run_id == first.run_id
     assert steps(server, first.run_id or "", "test/rmse") == [(0, 0.9)]
 
 
@@ -260,7 +260,7 @@ def test_the_courier_of_a_run_without_a_journal_says_what_is_missing(server: Ser
 
 def test_a_password_never_reaches_the_spool(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret-word@127.0.0.1:9")
-    run = tracking.start_run(TrackingSettings(), spool=spool)
+    run = tracking.start_run(TrackingSettings(), journals=spool)
     tracking.log_settings(run, PipelineSettings(), source="https://me:secret-word@host/ratings.csv")
     kept = b"".join(file.read_bytes() for file in spool.rglob("*") if file.is_file())
     assert b"https://***@host/ratings.csv" in kept
@@ -292,10 +292,10 @@ def _nobody() -> str:
 
 def _begun_while_away(server: Server, spool: Path) -> Run:
     """Begin a run, with one metric, while nobody listens at the address that is the server's from then on."""
-    run = tracking.start_run(TrackingSettings(uri=_nobody()), spool=spool)
+    run = tracking.start_run(TrackingSettings(uri=_nobody()), journals=spool)
     tracking.log_metrics(run, {"test/rmse": 0.9})
-    assert run.spool is not None
-    Sent.read(run.spool).but(run.spool, store=server.uri, retry_at=0.0)
+    assert run.journal_folder is not None
+    DeliveryProgress.read(run.journal_folder).update(run.journal_folder, store=server.uri, retry_at=0.0)
     return replace(run, tracking_uri=server.uri)
 
 

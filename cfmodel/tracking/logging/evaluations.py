@@ -1,10 +1,10 @@
-"""What an evaluation found, in the store: metrics, the metric card and plots."""
+"""Log an evaluation: metrics, the metric card and plots."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfmodel.tracking.outbox.journal import Journal
-from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.outbox.log_entries import log_files
 from cfmodel.tracking.run import TrackedRun
 from cfmodel.tracking.runs.lifecycle import log_metrics
 from cfmodel.tracking.store import client, reaching
@@ -20,17 +20,17 @@ _CURVES = ("train/rmse", "val/rmse", "refit/train/rmse", *(f"grad_norm/{table}" 
 
 
 def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
-    """Record an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
+    """Log an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
 
     Raises:
-        TrackingError: The store does not take them.
+        TrackingError: The store refuses them.
     """
     from cfmodel.plots.plots import png
 
     log_metrics(run, evaluation.metrics)
     files: dict[str, Path | str | bytes] = {"metric_card.md": evaluation.metric_card}
     files |= {f"plots/{name}.png": png(figure) for name, figure in _figures(run, evaluation).items()}
-    tell_files(run, files)
+    log_files(run, files)
 
 
 def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
@@ -45,15 +45,15 @@ def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
 
 
 def curve_of(run: TrackedRun, key: str) -> "Curve":
-    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded.
+    """Return a metric of a run as (step, value) pairs by rising step; empty if it was not recorded.
 
-    They are those of the run's journal, or of its store where it has none.
+    They come from the run's journal, or from its store if it has none.
 
     Raises:
-        TrackingError: It has none, and the store is away.
+        TrackingError: The run has no journal, and the store is away.
     """
-    if run.spool is not None:
-        return [(point.step, point.value) for point in Journal(run.spool).history(key)]
+    if run.journal_folder is not None:
+        return [(point.step, point.value) for point in Journal(run.journal_folder).history(key)]
     with reaching(run.tracking_uri, f"reading {key}"):
         found = client(run.tracking_uri).get_metric_history(run.run_id, key)
     return sorted((metric.step, metric.value) for metric in found)
