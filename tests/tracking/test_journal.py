@@ -50,7 +50,7 @@ def write(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_the_next_process_knows_what_a_killed_one_said(tmp_path: Path) -> None:
     process = write(tmp_path, "50", "val/rmse", "die")
-    process.communicate(timeout=60)
+    process.communicate()
     assert process.returncode == -signal.SIGKILL
     journal = Journal(tmp_path)
     assert [point.step for point in journal.history("val/rmse")] == list(range(50))
@@ -122,7 +122,7 @@ def test_two_processes_write_one_journal_and_every_line_of_both_is_whole(tmp_pat
     processes = [write(tmp_path, "200", f"m{number}", "live") for number in range(2)]
     here = Journal(tmp_path)
     for process in processes:
-        process.communicate(timeout=120)
+        process.communicate()
         assert process.returncode == 0
     here.append(points(1))
     for journal in (here, Journal(tmp_path)):
@@ -146,7 +146,7 @@ except OSError as error:
     print("refused", error.errno)
 journal.append([Point("val/rmse", 0.5, 2, 1)])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "refused 27\n"), done.stderr
     assert [point.step for point in Journal(tmp_path).history("val/rmse")] == [1, 2]
 
@@ -169,6 +169,6 @@ def test_an_entry_comes_back_as_it_was(entry: Entry) -> None:
 
 def test_no_lock_of_a_dead_process_is_in_the_way(tmp_path: Path) -> None:
     process = write(tmp_path, "1", "a", "die")
-    process.communicate(timeout=60)
+    process.communicate()
     assert os.path.lexists(tmp_path / "journal.lock")
     assert Journal(tmp_path).append(points(1)) == 1

@@ -1,5 +1,6 @@
 """The recorder against a plain sink that takes, or cannot take, what it is given."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -45,7 +46,7 @@ class Points:
 
 def test_epochs_that_come_fast_are_handed_on_together_and_lie_in_the_sink_at_once() -> None:
     sink = Points()
-    with Recorder(sink, flush_seconds=60) as record:
+    with Recorder(sink, flush_seconds=math.inf) as record:
         for number in range(1, 101):
             record(epoch(number))
             assert sink.last_step("train/loss") == number
