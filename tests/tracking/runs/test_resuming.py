@@ -136,7 +136,7 @@ def test_a_new_run_carries_what_a_later_start_compares(start: Start) -> None:
     assert not run.folder.exists()
 
 
-def test_a_run_left_by_a_killed_process_is_taken_up_by_the_next_start(graves: dict[str, Start]) -> None:
+def test_a_run_of_a_killed_process_is_resumed_by_the_next_start(graves: dict[str, Start]) -> None:
     start = graves["taken up"]
     with start() as again:
         assert (again.run.run_id, again.resumed) == (start.left[0], True)
@@ -149,7 +149,9 @@ def test_a_run_left_by_a_killed_process_is_taken_up_by_the_next_start(graves: di
 
 
 @pytest.mark.parametrize("name", list(IDENTITY))
-def test_one_that_would_end_otherwise_is_closed_as_killed_and_says_why(name: str, graves: dict[str, Start]) -> None:
+def test_a_run_that_would_end_in_other_weights_is_closed_as_killed_with_the_reason(
+    name: str, graves: dict[str, Start]
+) -> None:
     start = graves[name]
     with start(identity=IDENTITY | {name: "other"}) as new:
         assert new.run.run_id != start.left[0]
@@ -159,7 +161,7 @@ def test_one_that_would_end_otherwise_is_closed_as_killed_and_says_why(name: str
     assert f"{name} was {IDENTITY[name]} and is other" in left.tags["killed"]
 
 
-def test_one_without_a_good_checkpoint_is_closed_as_killed(
+def test_a_run_without_a_good_checkpoint_is_closed_as_killed(
     graves: dict[str, Start], caplog: pytest.LogCaptureFixture
 ) -> None:
     start = graves["without checkpoint"]
@@ -171,7 +173,7 @@ def test_one_without_a_good_checkpoint_is_closed_as_killed(
     assert f"the process of run {start.left[0]} is gone, and the run is closed as KILLED" in caplog.text
 
 
-def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dict[str, Start]) -> None:
+def test_of_several_runs_the_newest_is_resumed_and_the_others_are_closed(graves: dict[str, Start]) -> None:
     start = graves["several"]
     old, new = start.left
     with start() as again:
@@ -180,7 +182,7 @@ def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dic
     assert start.summary_of(old).tags["killed"].endswith(f"run {new} is resumed")
 
 
-def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[str, Start]) -> None:
+def test_a_run_unknown_to_the_store_is_resumed_from_this_disk(graves: dict[str, Start]) -> None:
     start = graves["away"]
     assert start.left[0].startswith("local-")
     assert tracking.inputs_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
@@ -195,7 +197,7 @@ def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[
         assert [point.value for point in tracking.Journal(again.run.journal_folder).history("train/loss")] == [0.5]
 
 
-def test_a_live_one_is_never_touched(start: Start) -> None:
+def test_a_live_run_is_never_touched(start: Start) -> None:
     with start() as live:
         CheckpointFolder(live.folder).write({"training": {}})
         with start() as new:
@@ -218,7 +220,7 @@ def test_a_run_of_another_machine_is_closed_once_its_lease_is_stale(
     assert start.summary_of(theirs.run_id).status == status
 
 
-def test_runs_of_other_kinds_are_left_alone(start: Start) -> None:
+def test_other_kinds_of_runs_are_left_alone(start: Start) -> None:
     theirs = tracking.start_run(start.settings.tracking)
     with start():
         pass
@@ -243,21 +245,21 @@ def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
     assert CheckpointFolder(kept[0].folder).newest() is not None
 
 
-def test_one_that_was_told_to_stop_is_not_taken_up_unasked(start: Start) -> None:
+def test_a_stopped_run_is_not_resumed_unasked(start: Start) -> None:
     stopped = told_to_stop(start)
     with start() as new:
         assert new.run.run_id != stopped.run.run_id
     assert start.summary_of(stopped.run.run_id).status == "KILLED"
 
 
-def test_it_is_taken_up_when_asked_for_and_runs_again(start: Start) -> None:
+def test_a_stopped_run_is_resumed_by_its_id(start: Start) -> None:
     stopped = told_to_stop(start)
     with start(resume=stopped.run.run_id) as again:
         assert (again.run.run_id, again.resumed) == (stopped.run.run_id, True)
         assert start.summary_of(stopped.run.run_id).status == "RUNNING"
 
 
-def test_it_is_taken_up_by_a_second_attempt_at_the_same_flow_run(start: Start) -> None:
+def test_a_stopped_run_is_resumed_by_a_retry_of_its_flow_run(start: Start) -> None:
     stopped = told_to_stop(start, flow_run="f1")
     with start(flow_run="f2") as other:
         assert other.run.run_id != stopped.run.run_id
@@ -286,7 +288,7 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves:
     assert start.summary_of(left).status == "RUNNING"  # a refusal changes nothing
 
 
-def test_what_a_run_was_asked_to_do_is_read_back(start: Start) -> None:
+def test_the_source_and_settings_of_a_run_are_read_back(start: Start) -> None:
     stopped = told_to_stop(start)
     assert tracking.inputs_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
     assert (stopped.folder / "run.json").stat().st_mode & 0o077 == 0

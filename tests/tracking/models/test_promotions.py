@@ -10,22 +10,11 @@ from teams import Team
 
 from cfmodel import tracking
 from cfmodel.data.splitting.parts import load_part
-from cfmodel.errors import DataError, DigestError, TrackingError
-from cfmodel.promotion.comparison_rows import common_rows
-from cfmodel.recommending.recommender import Recommender
+from cfmodel.errors import DigestError, TrackingError
 from cfmodel.tracking import Version
 
 
-@pytest.fixture
-def client(mlflow_store: str) -> MlflowClient:
-    return MlflowClient(mlflow_store)
-
-
-def recommender_of(team: Team, version: Version) -> Recommender:
-    return Recommender.load(team.folder / "models" / version.run_id)
-
-
-def test_the_first_challenger_that_beats_the_floor_is_champion(team: Team, client: MlflowClient) -> None:
+def test_the_first_challenger_better_than_damped_biases_becomes_champion(team: Team, client: MlflowClient) -> None:
     put_forward = team.put_forward(epochs=6)
     assert str(client.get_model_version_by_alias(team.name, "challenger").version) == put_forward.number
     decision = tracking.promote(team.settings)
@@ -62,7 +51,7 @@ def test_the_decision_is_on_the_run_and_on_the_version(team: Team, client: Mlflo
     assert json.loads(Path(local).read_text())["verdict"] == "promoted"
 
 
-def test_the_runs_description_says_what_became_of_its_model(team: Team, client: MlflowClient) -> None:
+def test_the_runs_description_says_what_was_decided_on_its_model(team: Team, client: MlflowClient) -> None:
     def said(version: Version) -> str:
         description = client.get_run(version.run_id).data.tags["mlflow.note.content"]
         assert description.startswith("Biased matrix factorisation of ")
@@ -72,7 +61,7 @@ def test_the_runs_description_says_what_became_of_its_model(team: Team, client: 
     assert said(first) == f"**not decided**: version 1 of {team.name} is the challenger; `cfmodel promote` decides\n"
     tracking.promote(team.settings)
     rows = load_part(
-        team.split(), "test", users=recommender_of(team, first).users, movies=recommender_of(team, first).movies
+        team.split(), "test", users=team.recommender_of(first).users, movies=team.recommender_of(first).movies
     )
     basis = f"{len(rows):,} ratings of {len(np.unique(rows.user_idx)):,} users that no model was trained on"
     assert said(first).startswith(f"**promoted**: version 1 of {team.name}, on {basis}\n- the first champion\n- RMSE ")
@@ -99,53 +88,6 @@ def test_an_unhealthy_training_is_refused(team: Team) -> None:
     assert team.champion() is None
 
 
-def test_both_are_scored_on_the_same_rows_which_neither_learned_from(team: Team) -> None:
-    mine, theirs = team.split(), team.split(seed=7)
-    team.put_forward(epochs=6, parts=theirs)
-    tracking.promote(team.settings)
-    challenger = team.put_forward(epochs=12, parts=mine)
-    decision = tracking.promote(team.settings)
-    model = recommender_of(team, challenger)
-    test, train = (load_part(mine, part, users=model.users, movies=model.movies) for part in ("test", "train"))
-    taught = load_part(theirs, "train", users=model.users, movies=model.movies)
-    learned = {pair for part in (train, taught) for pair in zip(part.user_idx, part.movie_idx, strict=True)}
-    unseen = [pair for pair in zip(test.user_idx, test.movie_idx, strict=True) if pair not in learned]
-    assert decision.comparison.rows == len(unseen)
-    assert decision.comparison.left_out_rows == len(test) - len(unseen) > 100
-    assert decision.comparison.same_data is False
-    assert "trained on other data" in decision.reasons[-1]
-
-
-def test_too_few_rows_in_common_decide_nothing(team: Team) -> None:
-    first = team.put_forward(epochs=2, parts=team.split(seed=7))
-    strict = team.settings.model_copy(
-        update={"promotion": team.settings.promotion.model_copy(update={"min_users": 170})}
-    )
-    assert tracking.promote(team.settings, first.number).version == first.number
-    team.put_forward(epochs=12)
-    decision = tracking.promote(strict)
-    assert decision.reasons[0].startswith("not comparable: only ")
-    assert decision.comparison.against_damped_bias is None
-
-
-def test_a_model_that_does_not_say_what_it_learned_from_is_not_compared(team: Team) -> None:
-    parts = team.split()
-    model = recommender_of(team, team.put_forward(epochs=1, parts=parts))
-    object.__setattr__(model, "history", None)
-    with pytest.raises(DataError, match="does not say which ratings it was trained on"):
-        common_rows(parts, model)
-
-
-def test_predictions_on_the_common_rows_are_the_models_own(team: Team) -> None:
-    parts = team.split()
-    model = recommender_of(team, team.put_forward(epochs=1, parts=parts))
-    rows = common_rows(parts, model)
-    test = load_part(parts, "test", users=model.users, movies=model.movies)
-    assert rows.is_kept.all()
-    np.testing.assert_array_equal(rows.predictions[0], model.predict_rows(test.user_idx, test.movie_idx))
-    assert rows.users == len(np.unique(test.user_idx))
-
-
 def test_a_model_damaged_in_the_store_is_never_made_champion(team: Team) -> None:
     version = team.put_forward(epochs=6)
     weights = next(Path(version.location.removeprefix("file://")).rglob("weights.safetensors"))
@@ -155,16 +97,16 @@ def test_a_model_damaged_in_the_store_is_never_made_champion(team: Team) -> None
     assert team.champion() is None
 
 
-def test_a_model_that_answers_otherwise_than_the_trained_one_is_never_made_champion(team: Team) -> None:
+def test_a_model_whose_answers_differ_from_the_trained_ones_is_never_made_champion(team: Team) -> None:
     version, other = team.put_forward(epochs=6), team.put_forward(epochs=7)
     saved = team.folder / "models" / version.run_id
-    recommender_of(team, other).save(saved)
+    team.recommender_of(other).save(saved)
     with pytest.raises(TrackingError, match="do not use it"):
         tracking.promote(team.settings, version.number)
     assert team.champion() is None
 
 
-def test_rollback_leads_back_to_the_champion_before(team: Team, client: MlflowClient) -> None:
+def test_rollback_restores_the_champion_before(team: Team, client: MlflowClient) -> None:
     first = team.put_forward(epochs=4)
     tracking.promote(team.settings)
     second = team.put_forward(epochs=12)
@@ -179,7 +121,7 @@ def test_rollback_leads_back_to_the_champion_before(team: Team, client: MlflowCl
     assert tracking.rollback(team.settings, to=second.number).version == second.number
 
 
-def test_a_champion_is_not_promoted_again_and_a_version_that_is_not_there_is_named(team: Team) -> None:
+def test_a_champion_is_not_promoted_again_and_a_missing_version_is_named(team: Team) -> None:
     with pytest.raises(TrackingError, match="no version or alias 'challenger'"):
         tracking.promote(team.settings)
     version = team.put_forward(epochs=6)
@@ -190,15 +132,7 @@ def test_a_champion_is_not_promoted_again_and_a_version_that_is_not_there_is_nam
         tracking.rollback(team.settings, to="17")
 
 
-def test_a_model_put_forward_twice_is_one_version(team: Team, client: MlflowClient) -> None:
-    version = team.put_forward(epochs=1)
-    run = tracking.read_run(version.tracking_uri, version.run_id).run
-    again = tracking.register_challenger(run, version.tags["model_uri"], model_name=team.name)
-    assert again.number == version.number
-    assert len(client.search_model_versions(f"name = '{team.name}'")) == 1
-
-
-def test_a_finished_run_that_could_not_put_its_model_forward_is_put_forward_later(team: Team) -> None:
+def test_the_model_of_a_finished_run_is_registered_later(team: Team) -> None:
     run, _ = team.trained(epochs=6)
     version = tracking.register_challenger_later(team.settings, run.run_id)
     assert (version.run_id, version.number) == (run.run_id, "1")
