@@ -11,7 +11,7 @@ from cfmodel.promotion.comparison_rows import common_rows
 
 def test_a_model_that_does_not_say_what_it_was_trained_on_is_not_compared(team: Team) -> None:
     parts = team.split()
-    model = team.recommender_of(team.put_forward(epochs=1, parts=parts))
+    model = team.recommender_of(team.challenger(epochs=1, parts=parts))
     object.__setattr__(model, "history", None)
     with pytest.raises(DataError, match="does not say which ratings it was trained on"):
         common_rows(parts, model)
@@ -19,7 +19,7 @@ def test_a_model_that_does_not_say_what_it_was_trained_on_is_not_compared(team: 
 
 def test_predictions_on_the_common_rows_are_the_models_own(team: Team) -> None:
     parts = team.split()
-    model = team.recommender_of(team.put_forward(epochs=1, parts=parts))
+    model = team.recommender_of(team.challenger(epochs=1, parts=parts))
     rows = common_rows(parts, model)
     test = load_part(parts, "test", users=model.users, movies=model.movies)
     assert rows.is_kept.all()

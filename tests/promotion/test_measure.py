@@ -8,9 +8,9 @@ from cfmodel.data.splitting.parts import load_part
 
 def test_both_are_compared_on_the_same_rows_that_neither_was_trained_on(team: Team) -> None:
     mine, theirs = team.split(), team.split(seed=7)
-    team.put_forward(epochs=6, parts=theirs)
+    team.challenger(epochs=6, parts=theirs)
     tracking.promote(team.settings)
-    challenger = team.put_forward(epochs=12, parts=mine)
+    challenger = team.challenger(epochs=12, parts=mine)
     decision = tracking.promote(team.settings)
     model = team.recommender_of(challenger)
     test, train = (load_part(mine, part, users=model.users, movies=model.movies) for part in ("test", "train"))
@@ -24,12 +24,12 @@ def test_both_are_compared_on_the_same_rows_that_neither_was_trained_on(team: Te
 
 
 def test_too_few_common_rows_decide_nothing(team: Team) -> None:
-    first = team.put_forward(epochs=2, parts=team.split(seed=7))
+    first = team.challenger(epochs=2, parts=team.split(seed=7))
     strict = team.settings.model_copy(
         update={"promotion": team.settings.promotion.model_copy(update={"min_users": 170})}
     )
     assert tracking.promote(team.settings, first.number).version == first.number
-    team.put_forward(epochs=12)
+    team.challenger(epochs=12)
     decision = tracking.promote(strict)
     assert decision.reasons[0].startswith("not comparable: only ")
     assert decision.comparison.against_damped_bias is None

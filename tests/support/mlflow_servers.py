@@ -112,7 +112,7 @@ _KEEPING: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at, and that only who is told of it gets.
+    """Return a port of this machine where nobody listens, and that no other process gets by chance.
 
     Nobody else is given it while a socket of this process is bound to it, and not even who connects to where nobody
     listens. A server that sets SO_REUSEADDR, as Prefect's and MLflow's do, may listen there all the same.

@@ -40,7 +40,7 @@ class Team:
         ratings = ingest(SOURCE, IngestSettings(), folder=self.folder)
         return split(ratings, SplitSettings(**changes), folder=self.folder)  # type: ignore[arg-type]
 
-    def put_forward(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
+    def challenger(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
         """Train a model on the split, record it and register it as the challenger."""
         run, model = self.trained(epochs=epochs, parts=parts, health=health)
         return tracking.register_challenger(run, model, model_name=self.name)

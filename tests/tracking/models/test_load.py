@@ -13,7 +13,7 @@ from cfmodel.errors import TrackingError
 def test_a_model_is_loaded_by_version_and_run_and_by_default_the_champion(team: Team) -> None:
     run, _ = team.trained(epochs=1)
     assert tracking.load_model(team.settings).name == f"the model of run {run.name}"
-    first, second = team.put_forward(epochs=4), team.put_forward(epochs=2)
+    first, second = team.challenger(epochs=4), team.challenger(epochs=2)
     tracking.promote(team.settings, first.number)
     assert tracking.load_model(team.settings).name == f"{team.name} version 1 (champion)"
     assert tracking.load_model(team.settings, "2").run.run.run_id == second.run_id

@@ -10,7 +10,7 @@ from cfmodel.tracking.models.registry import remove_alias, set_alias
 
 
 def test_a_model_registered_twice_is_one_version(team: Team, client: MlflowClient) -> None:
-    version = team.put_forward(epochs=1)
+    version = team.challenger(epochs=1)
     run = tracking.read_run(version.tracking_uri, version.run_id).run
     again = tracking.register_challenger(run, version.tags["model_uri"], model_name=team.name)
     assert again.number == version.number
@@ -18,7 +18,7 @@ def test_a_model_registered_twice_is_one_version(team: Team, client: MlflowClien
 
 
 def test_an_alias_points_at_one_version_until_it_is_removed(team: Team) -> None:
-    one, other = team.put_forward(epochs=1), team.put_forward(epochs=2)
+    one, other = team.challenger(epochs=1), team.challenger(epochs=2)
     uri = one.tracking_uri
 
     def aliases() -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The journal of a run: what it keeps, what it drops, and what a kill leaves of it."""
+"""The journal of a run: what it keeps, what it drops, and what is left after a kill."""
 
 import os
 import signal
@@ -11,15 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.tracking.outbox.entries import (
-    Became,
-    Entry,
-    File,
-    Param,
-    Point,
-    Start,
-    Tag,
-)
+from cfmodel.tracking.outbox.entries import Became, Entry, File, Param, Point, Start, Tag
 from cfmodel.tracking.outbox.journal import JOURNAL, Journal
 
 WRITE = """
@@ -67,18 +59,18 @@ def test_a_repeated_point_is_dropped_whatever_its_value_and_time(tmp_path: Path)
 
 def test_entries_that_change_nothing_are_dropped_and_the_others_keep_their_order(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    said: list[Entry] = [
+    entries: list[Entry] = [
         Start("cfmodel", None, {"device": "cpu"}, 1),
         Param("a", "1"),
         Tag("t", "1"),
         File("report.html", "s1", "f1"),
         Became("KILLED", 5),
     ]
-    assert journal.append(said) == 5
-    assert journal.append(said) == 0
+    assert journal.append(entries) == 5
+    assert journal.append(entries) == 0
     changed = [Tag("t", "2"), File("report.html", "s2", "f2"), Became("RUNNING", 6), Became("KILLED", 7)]
     assert journal.append(changed) == 4
-    assert [entry for entry, _ in journal.since(0)] == [*said, *changed]
+    assert [entry for entry, _ in journal.since(0)] == [*entries, *changed]
     assert (journal.tags, journal.params, journal.status) == ({"device": "cpu", "t": "2"}, {"a": "1"}, "KILLED")
 
 

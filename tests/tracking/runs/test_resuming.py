@@ -1,4 +1,4 @@
-"""Unfinished runs in a real store: taken up where that is exact, closed where it is not, left alone where they live."""
+"""Unfinished runs in a real store: resumed if that is exact, else closed, and never touched while a process works."""
 
 import json
 import logging
@@ -26,8 +26,8 @@ from cfmodel.training.resuming.checkpoints import CheckpointFolder
 IDENTITY = {"split_digest": "5" * 64, "settings_digest": "e" * 64, "code_digest": "c" * 64, "device": "cpu"}
 Open = Callable[..., AbstractContextManager[OpenRun]]
 
-#: Opens the runs of several experiments, and dies as SIGKILL has it.
-GRAVEDIGGER = """
+#: Opens runs of several experiments, and kills itself.
+START_AND_DIE = """
 import json, os, signal, sys
 import torch
 from cfmodel import tracking
@@ -46,9 +46,9 @@ for name, overrides, checkpoints in json.loads(sys.argv[1]):
 print(json.dumps({name: [run_id for _, run_id in runs] for name, runs in left.items()}), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-#: By test, whether each of the runs left behind has a checkpoint.
-GRAVES = {
-    "taken up": [True],
+#: By experiment, whether each of its killed runs has a checkpoint.
+CHECKPOINTS = {
+    "resumed": [True],
     "refused": [False],
     "without checkpoint": [False],
     "several": [True, True],
@@ -57,12 +57,12 @@ GRAVES = {
 }
 
 
-class Killed(BaseException):
-    """Stands for a signal that tells the block to stop."""
+class Stopped(BaseException):
+    """Stands for a signal that stops the block."""
 
 
 class Start:
-    """Starts of the pipeline over one experiment and one folder, as far as opening a run goes."""
+    """Opens runs in one experiment and one folder, as the pipeline does."""
 
     def __init__(self, settings: PipelineSettings, left: Sequence[str] = ()) -> None:
         self.settings, self.left = settings, left
@@ -77,19 +77,19 @@ class Start:
 
 
 @pytest.fixture(scope="module")
-def graves(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Start]:
-    """Experiments whose runs were left behind by a process that was killed."""
-    folder = tmp_path_factory.mktemp("graves")
+def killed(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Start]:
+    """Experiments with runs of a process that was killed."""
+    folder = tmp_path_factory.mktemp("killed")
     overrides = {
         name: {
             "tracking.uri": "http://127.0.0.1:9" if name == "away" else mlflow_store,
             "tracking.experiment": f"{name}-{uuid4().hex}",
             "runtime.data_dir": str(folder / name),
         }
-        for name in GRAVES
+        for name in CHECKPOINTS
     }
-    told = json.dumps([(name, overrides[name], checkpoints) for name, checkpoints in GRAVES.items()])
-    command = [sys.executable, "-c", GRAVEDIGGER, told, json.dumps(IDENTITY)]
+    argument = json.dumps([(name, overrides[name], checkpoints) for name, checkpoints in CHECKPOINTS.items()])
+    command = [sys.executable, "-c", START_AND_DIE, argument, json.dumps(IDENTITY)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return {
@@ -109,17 +109,17 @@ def start(mlflow_store: str, tmp_path: Path) -> Start:
     return Start(PipelineSettings.of(overrides=here))
 
 
-def told_to_stop(start: Start, *, flow_run: str | None = None) -> OpenRun:
-    """Return a run as a signal leaves it."""
+def stopped_run(start: Start, *, flow_run: str | None = None) -> OpenRun:
+    """Return a run that a signal stopped."""
     stopped: list[OpenRun] = []
 
     def attempt() -> None:
         with start(flow_run=flow_run) as run:
             CheckpointFolder(run.folder).write({"training": {}})
             stopped.append(run)
-            raise Killed
+            raise Stopped
 
-    with pytest.raises(Killed):
+    with pytest.raises(Stopped):
         attempt()
     return stopped[0]
 
@@ -136,8 +136,8 @@ def test_a_new_run_carries_what_a_later_start_compares(start: Start) -> None:
     assert not run.folder.exists()
 
 
-def test_a_run_of_a_killed_process_is_resumed_by_the_next_start(graves: dict[str, Start]) -> None:
-    start = graves["taken up"]
+def test_a_run_of_a_killed_process_is_resumed_by_the_next_start(killed: dict[str, Start]) -> None:
+    start = killed["resumed"]
     with start() as again:
         assert (again.run.run_id, again.resumed) == (start.left[0], True)
         assert start.summary_of(start.left[0]).tags["resumed"] == "1"
@@ -150,9 +150,9 @@ def test_a_run_of_a_killed_process_is_resumed_by_the_next_start(graves: dict[str
 
 @pytest.mark.parametrize("name", list(IDENTITY))
 def test_a_run_that_would_end_in_other_weights_is_closed_as_killed_with_the_reason(
-    name: str, graves: dict[str, Start]
+    name: str, killed: dict[str, Start]
 ) -> None:
-    start = graves[name]
+    start = killed[name]
     with start(identity=IDENTITY | {name: "other"}) as new:
         assert new.run.run_id != start.left[0]
         assert not new.resumed
@@ -162,9 +162,9 @@ def test_a_run_that_would_end_in_other_weights_is_closed_as_killed_with_the_reas
 
 
 def test_a_run_without_a_good_checkpoint_is_closed_as_killed(
-    graves: dict[str, Start], caplog: pytest.LogCaptureFixture
+    killed: dict[str, Start], caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = graves["without checkpoint"]
+    start = killed["without checkpoint"]
     with caplog.at_level(logging.WARNING), start() as new:
         assert new.run.run_id != start.left[0]
     left = start.summary_of(start.left[0])
@@ -173,8 +173,8 @@ def test_a_run_without_a_good_checkpoint_is_closed_as_killed(
     assert f"the process of run {start.left[0]} is gone, and the run is closed as KILLED" in caplog.text
 
 
-def test_of_several_runs_the_newest_is_resumed_and_the_others_are_closed(graves: dict[str, Start]) -> None:
-    start = graves["several"]
+def test_of_several_runs_the_newest_is_resumed_and_the_others_are_closed(killed: dict[str, Start]) -> None:
+    start = killed["several"]
     old, new = start.left
     with start() as again:
         assert again.run.run_id == new
@@ -182,8 +182,8 @@ def test_of_several_runs_the_newest_is_resumed_and_the_others_are_closed(graves:
     assert start.summary_of(old).tags["killed"].endswith(f"run {new} is resumed")
 
 
-def test_a_run_unknown_to_the_store_is_resumed_from_this_disk(graves: dict[str, Start]) -> None:
-    start = graves["away"]
+def test_a_run_unknown_to_the_store_is_resumed_from_this_disk(killed: dict[str, Start]) -> None:
+    start = killed["away"]
     assert start.left[0].startswith("local-")
     assert tracking.inputs_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
     with start(resume=start.left[0]) as again:
@@ -202,9 +202,9 @@ def test_a_live_run_is_never_touched(start: Start) -> None:
         CheckpointFolder(live.folder).write({"training": {}})
         with start() as new:
             assert new.run.run_id != live.run.run_id
-        told = start.summary_of(live.run.run_id)
-        assert told.status == "RUNNING"
-        assert "killed" not in told.tags
+        summary = start.summary_of(live.run.run_id)
+        assert summary.status == "RUNNING"
+        assert "killed" not in summary.tags
 
 
 @pytest.mark.parametrize(("age", "status"), [(STALE_SECONDS - 60, "RUNNING"), (STALE_SECONDS + 1, "KILLED")])
@@ -227,7 +227,7 @@ def test_other_kinds_of_runs_are_left_alone(start: Start) -> None:
     assert start.summary_of(theirs.run_id).status == "RUNNING"
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError("broken"), "FAILED"), (Killed(), "KILLED")])
+@pytest.mark.parametrize(("error", "status"), [(ValueError("broken"), "FAILED"), (Stopped(), "KILLED")])
 def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
     error: BaseException, status: str, start: Start
 ) -> None:
@@ -246,21 +246,21 @@ def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
 
 
 def test_a_stopped_run_is_not_resumed_unasked(start: Start) -> None:
-    stopped = told_to_stop(start)
+    stopped = stopped_run(start)
     with start() as new:
         assert new.run.run_id != stopped.run.run_id
     assert start.summary_of(stopped.run.run_id).status == "KILLED"
 
 
 def test_a_stopped_run_is_resumed_by_its_id(start: Start) -> None:
-    stopped = told_to_stop(start)
+    stopped = stopped_run(start)
     with start(resume=stopped.run.run_id) as again:
         assert (again.run.run_id, again.resumed) == (stopped.run.run_id, True)
         assert start.summary_of(stopped.run.run_id).status == "RUNNING"
 
 
 def test_a_stopped_run_is_resumed_by_a_retry_of_its_flow_run(start: Start) -> None:
-    stopped = told_to_stop(start, flow_run="f1")
+    stopped = stopped_run(start, flow_run="f1")
     with start(flow_run="f2") as other:
         assert other.run.run_id != stopped.run.run_id
         tracking.end_run(other.run)
@@ -273,7 +273,7 @@ def test_two_attempts_at_one_flow_run_are_refused(start: Start) -> None:
         pass
 
 
-def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves: dict[str, Start]) -> None:
+def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, killed: dict[str, Start]) -> None:
     def refused(start: Start, run_id: str, kind: type[Exception], reason: str, **how: dict[str, str]) -> None:
         with pytest.raises(kind, match=reason), start(resume=run_id, **how):
             pass
@@ -282,14 +282,14 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves:
         refused(start, run.run.run_id, LeaseError, "is being worked on")
         tracking.end_run(run.run)
     refused(start, run.run.run_id, CheckpointError, "cannot be resumed: it is finished")
-    start, (left,) = graves["refused"], graves["refused"].left
+    start, (left,) = killed["refused"], killed["refused"].left
     refused(start, left, CheckpointError, "there is no good checkpoint")
     refused(start, left, CheckpointError, "settings_digest was", identity=IDENTITY | {"settings_digest": "other"})
     assert start.summary_of(left).status == "RUNNING"  # a refusal changes nothing
 
 
 def test_the_source_and_settings_of_a_run_are_read_back(start: Start) -> None:
-    stopped = told_to_stop(start)
+    stopped = stopped_run(start)
     assert tracking.inputs_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
     assert (stopped.folder / "run.json").stat().st_mode & 0o077 == 0
     elsewhere = PipelineSettings.of(start.settings.model_dump(), overrides={"runtime.data_dir": "absent"})
