@@ -64,7 +64,7 @@ def file(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def room_for(final: Path) -> Iterator[None]:
+def _room_for(final: Path) -> Iterator[None]:
     """Turn the system's error about a full disk, quota or largest file into one that says what to do.
 
     Raises:
@@ -95,7 +95,7 @@ def says_full(error: Exception) -> bool:
 @contextmanager
 def _temporary(final: Path) -> Iterator[Path]:
     """Yield a temporary name beside a final one, and flush the names when the block has renamed it."""
-    with room_for(final):
+    with _room_for(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         sweep(final.parent)
         temporary = _beside(final)
