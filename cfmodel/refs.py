@@ -168,7 +168,7 @@ class RunRef(Ref):
         run_id: The run's id in the tracking store, or its local id until the store has given it one.
         tracking_uri: Address of the tracking store.
         experiment_id: The experiment the run belongs to; empty until the store is reached.
-        spool: Folder of the run's journal, which holds all records and how many the store has received.
+        journal_folder: Folder of the run's journal: what was recorded, and what of it the store has not taken yet.
         model_path: Folder that holds the trained recommender.
         model_digest: Digest of that folder's contents, hexadecimal.
         model_uri: Address of the model in the tracking store; empty until the store is reached.
@@ -177,7 +177,7 @@ class RunRef(Ref):
     run_id: str
     tracking_uri: str
     experiment_id: str
-    spool: Path | None = None
+    journal_folder: Path | None = None
     model_path: Path
     model_digest: str
     model_uri: str

@@ -32,7 +32,7 @@ def finish_run(run: RunRef, steps: Sequence[Step], settings: PipelineSettings, *
 
 
 def _result(run: RunRef, settings: PipelineSettings) -> RunResult:
-    summary = tracking.told_of(run)
+    summary = tracking.summary_of(run)
     links = {}
     if run.experiment_id:  # without one, the run is not in the store yet and has no page
         links["this run in MLflow"] = tracking.run_url(run)

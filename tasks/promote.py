@@ -6,7 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.promotion.decision import Decision
-from cfmodel.promotion.decision_text import as_markdown
+from cfmodel.promotion.decision_text import decision_markdown
 from cfmodel.refs import RunRef
 from tasks.prefect_output import publish_artifact, record_logger
 
@@ -24,12 +24,14 @@ def promote_model(run: RunRef, settings: PipelineSettings) -> Decision | None:
 
 
 def _decision(run: RunRef, settings: PipelineSettings) -> Decision | None:
-    version = tracking.put_forward(run, run.model_uri, model_name=settings.promotion.model_name)
+    version = tracking.register_challenger(run, run.model_uri, model_name=settings.promotion.model_name)
     if not settings.promotion.automatic:
         return None
     decision = tracking.promote(settings.at(run.tracking_uri), version.number)
     record_logger()(decision)
-    publish_artifact(create_markdown_artifact, key="promotion", markdown=as_markdown(decision), description=version.uri)
+    publish_artifact(
+        create_markdown_artifact, key="promotion", markdown=decision_markdown(decision), description=version.uri
+    )
     return decision
 
 

@@ -56,7 +56,7 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
         run_id=run.run_id,
         tracking_uri=run.tracking_uri,
         experiment_id=run.experiment_id,
-        spool=run.spool,
+        journal_folder=run.journal_folder,
         model_path=folder,
         model_digest=digest,
         model_uri=model_uri,

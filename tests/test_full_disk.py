@@ -46,10 +46,10 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import TrackingError
 disk = Path(sys.argv[1])
-run = tracking.start_run(TrackingSettings(uri=sys.argv[2]), spool=disk / "spool")
-tracking.tell_files(run, {"first.txt": "first"})
+run = tracking.start_run(TrackingSettings(uri=sys.argv[2]), journals=disk / "spool")
+tracking.log_files(run, {"first.txt": "first"})
 try:
-    tracking.tell_files(run, {"second.bin": b"x" * int(sys.argv[3])})
+    tracking.log_files(run, {"second.bin": b"x" * int(sys.argv[3])})
 except TrackingError as refusal:
     print(run.run_id, refusal, sep="|")
 tracking.log_metrics(run, {"test/rmse": 0.9})
@@ -136,10 +136,10 @@ def test_a_store_without_room_keeps_no_half_artifact_and_takes_it_when_there_is_
     from cfmodel.config import TrackingSettings
 
     settings = TrackingSettings(uri=f"sqlite:///{disk}/mlflow.db")
-    run = tracking.start_run(settings, spool=tmp_path / "spool")
+    run = tracking.start_run(settings, journals=tmp_path / "spool")
     content = b"x" * 6 * MEGABYTE
     (disk / "ballast").write_bytes(b"x" * 4 * MEGABYTE)
-    tracking.tell_files(run, {"a/large.bin": content})
+    tracking.log_files(run, {"a/large.bin": content})
     folder = disk / "mlruns" / "cfmodel" / run.run_id / "artifacts"
     assert not [path for path in folder.rglob("*") if path.is_file()]
     (disk / "ballast").unlink()

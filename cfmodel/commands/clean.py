@@ -11,7 +11,7 @@ from cfmodel import tracking
 from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.housekeeping.folders import KINDS, items_of, last_used
-from cfmodel.housekeeping.policy import Item, leaving
+from cfmodel.housekeeping.policy import Item, removable
 from cfmodel.system import atomic
 from cfmodel.system.addresses import shown
 
@@ -76,7 +76,7 @@ def _take_inventory(settings: PipelineSettings, *, now: datetime) -> list[Invent
 
 def _inventory(kind: str, items: Sequence[Item], settings: PipelineSettings, now: datetime) -> Inventory:
     count = getattr(settings.keep, kind)
-    return Inventory(kind, items, leaving(items, count=count, days=settings.keep.days, now=now))
+    return Inventory(kind, items, removable(items, count=count, days=settings.keep.days, now=now))
 
 
 def _remove(items: Sequence[Item], uri: str) -> None:

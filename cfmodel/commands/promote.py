@@ -7,7 +7,7 @@ from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import ConfigError
 from cfmodel.promotion.decision import Decision
-from cfmodel.promotion.decision_text import basis_of, rows_of
+from cfmodel.promotion.decision_text import decision_basis, decision_rows
 
 
 def promote_version(
@@ -29,7 +29,7 @@ def promote_version(
             raise ConfigError(
                 "give either --version, of a registered model, or --run, of one that is not registered yet"
             )
-        version = tracking.put_forward_later(settings, run).number
+        version = tracking.register_challenger_later(settings, run).number
     decision = tracking.promote(settings, version or tracking.CHALLENGER)
     _print_decision(decision, console)
 
@@ -47,8 +47,8 @@ def roll_back(settings: PipelineSettings, *, to: str | None, console: Console) -
 
 
 def _print_decision(decision: Decision, console: Console) -> None:
-    if rows := rows_of(decision):
-        table = new_table(title=f"on {basis_of(decision)}", title_justify="left")
+    if rows := decision_rows(decision):
+        table = new_table(title=f"on {decision_basis(decision)}", title_justify="left")
         for column in ("", "RMSE", "challenger less this"):
             table.add_column(column, justify="right" if column else "left")
         for row in rows:

@@ -51,7 +51,7 @@ def _source_and_settings_of(
     Raises:
         ConfigError: Another source or other settings are given.
     """
-    run_source, run_settings = tracking.order_of(settings, resume)
+    run_source, run_settings = tracking.inputs_of(settings, resume)
     default = PipelineSettings()
     given = [name for name in PipelineSettings.model_fields if getattr(settings, name) != getattr(default, name)]
     other = [name for name in given if getattr(settings, name) != getattr(run_settings, name)]

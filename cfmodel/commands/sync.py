@@ -14,7 +14,7 @@ def sync(settings: PipelineSettings, *, console: Console) -> None:
     Raises:
         TrackingError: Records of a run could not be sent.
     """
-    spool = tracking.spool_folder(settings.runtime.data_dir)
+    spool = tracking.journals_folder(settings.runtime.data_dir)
     failed = 0
     found = None
     for found in tracking.sync(settings.tracking, spool):

@@ -15,9 +15,9 @@ def team(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> Team:
     """Return a team whose champion replaced an earlier one, and whose challenger is no better."""
     made = Team.new(mlflow_store, tmp_path_factory.mktemp("models"))
     for epochs in (4, 12):
-        made.put_forward(epochs=epochs)
+        made.challenger(epochs=epochs)
         assert tracking.promote(made.settings).is_promotion
-    made.put_forward(epochs=1)
+    made.challenger(epochs=1)
     return made
 
 

@@ -74,7 +74,7 @@ def place(prefect_api: str, make_mlflow_store: Callable[[Path], str], tmp_path: 
     return Place(overrides, MlflowClient(overrides["tracking.uri"]), tmp_path / "data")
 
 
-def test_what_champion_challenger_and_the_champion_before_need_stays_and_works(place: Place) -> None:
+def test_what_champion_challenger_and_previous_champion_need_stays_and_works(place: Place) -> None:
     before, champion, challenger, other = (place.run(seed) for seed in range(4))
     number = place.version(before)
     place.version(champion, "champion", **{tracking.PREVIOUS_CHAMPION: number})
@@ -96,7 +96,7 @@ def test_what_champion_challenger_and_the_champion_before_need_stays_and_works(p
     assert Recommender.load(model, digest=champion.model_digest).predict(["1"], ["1"]).shape == (1,)
 
 
-def test_the_first_look_removes_nothing(place: Place) -> None:
+def test_without_yes_nothing_is_removed(place: Place) -> None:
     run = place.run(0)
     inventories, said = place.clean(remove=False)
     assert [len(inventories[kind].removable) for kind in ("datasets", "splits", "models", "gradients", "runs")] == [
@@ -108,7 +108,7 @@ def test_the_first_look_removes_nothing(place: Place) -> None:
     assert place.store.get_run(run.run_id).info.lifecycle_stage == "active"
 
 
-def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stays(place: Place) -> None:
+def test_old_comparisons_are_removed_like_runs_and_other_runs_stay(place: Place) -> None:
     first, second = place.run(0), place.run(1)
     settings = PipelineSettings.of(overrides=place.overrides).tracking
     _, comparison = tracking.compare_runs(settings, [first.run_id, second.run_id])
@@ -120,7 +120,7 @@ def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stay
     assert place.store.get_run(other.run_id).info.lifecycle_stage == "active"
 
 
-def test_a_run_under_way_keeps_what_it_uses(place: Place) -> None:
+def test_a_running_run_keeps_what_it_uses(place: Place) -> None:
     run = place.run(0)
     place.store.update_run(run.run_id, status="RUNNING")
     inventories, said = place.clean()
@@ -128,7 +128,7 @@ def test_a_run_under_way_keeps_what_it_uses(place: Place) -> None:
     assert "Nothing to remove" in said
 
 
-def test_data_that_a_run_reuses_count_as_used_again(place: Place) -> None:
+def test_data_reused_by_a_run_count_as_used_again(place: Place) -> None:
     place.run(0)
     old = time.time() - 90 * 24 * 3600
     for path in sorted(place.data.rglob("*")):
@@ -138,14 +138,14 @@ def test_data_that_a_run_reuses_count_as_used_again(place: Place) -> None:
     assert len(place.clean(remove=False, days=0, splits=0)[0]["splits"].removable) == 0
 
 
-def test_age_and_number_are_the_settings(place: Place) -> None:
+def test_the_settings_decide_age_and_number(place: Place) -> None:
     runs = [place.run(seed) for seed in range(3)]
     assert not place.clean(remove=False, days=20)[0]["models"].removable
     going = place.clean(remove=False, models=1)[0]["models"].removable
     assert {item.name for item in going} == {run.run_id for run in runs[:2]}
 
 
-def test_a_folder_of_a_run_that_the_store_does_not_know_is_left_alone(place: Place) -> None:
+def test_a_folder_of_a_run_unknown_to_the_store_is_left_alone(place: Place) -> None:
     place.run(0)
     (place.data / "models" / "of-another-store").mkdir()
     place.clean()
@@ -161,7 +161,7 @@ def test_a_checkpoint_folder_whose_lock_is_held_is_left_alone(place: Place) -> N
     assert place.clean(remove=False, checkpoints=0)[0]["checkpoints"].removable
 
 
-def test_records_that_the_store_has_not_taken_are_left_alone(place: Place) -> None:
+def test_records_that_the_store_does_not_have_are_left_alone(place: Place) -> None:
     run = place.run(0)
     folder = place.data / "spool" / run.run_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def test_records_that_the_store_has_not_taken_are_left_alone(place: Place) -> No
     assert not place.clean(remove=False, spools=0)[0]["spools"].removable
 
 
-def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
+def test_the_recommendations_that_latest_points_at_stay(place: Place) -> None:
     folder = place.data / "recommendations"
     for name in ("monday", "tuesday"):
         (folder / name).mkdir(parents=True)
@@ -184,7 +184,7 @@ def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
     assert place.holds("recommendations") == {"monday", "latest"}
 
 
-def test_a_store_that_is_away_lets_nothing_go(place: Place) -> None:
+def test_nothing_is_removed_while_the_store_is_away(place: Place) -> None:
     place.run(0)
     away = Place(place.overrides | {"tracking.uri": "http://127.0.0.1:9"}, place.store, place.data)
     with pytest.raises(TrackingError):

@@ -12,7 +12,7 @@ Run = Callable[..., Result]
 def test_promote_prints_what_was_compared_and_why_it_was_refused(team: Team, run: Run) -> None:
     done = run("promote")
     assert done.exit_code == 0
-    assert "that no model learned from" in done.output
+    assert "that no model was trained on" in done.output
     for row in ("challenger (version 3)", "champion (version 2)", "damped biases"):
         assert row in done.output
     assert f"{team.name} version 3: refused\n- not better than the champion: RMSE" in done.output

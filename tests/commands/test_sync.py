@@ -25,7 +25,7 @@ def test_records_that_cannot_be_sent_are_an_error_and_still_wait(
     make_mlflow_store: Callable[[Path], str], tmp_path: Path
 ) -> None:
     away = TrackingSettings(uri="http://127.0.0.1:9")
-    run = tracking.start_run(away, spool=tracking.spool_folder(tmp_path))
+    run = tracking.start_run(away, journals=tracking.journals_folder(tmp_path))
     tracking.log_metrics(run, {"test/rmse": 0.9})
     failed = sync(str(away.uri), tmp_path)
     assert failed.exit_code == 1

@@ -114,4 +114,4 @@ def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_br
     with get_client(sync_client=True) as client:
         its_own = LogFilterFlowRunId(any_=[UUID(run.data.tags["prefect_flow_run_id"])])
         logged = [entry.message for entry in client.read_logs(LogFilter(flow_run_id=its_own))]
-    assert any("The run goes on; what is recorded is kept in" in line for line in logged)
+    assert any("The run continues; its records are kept in" in line for line in logged)

@@ -143,7 +143,7 @@ def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_s
     refused = run(source, train__epochs=1, **learning)
     for finished, expected in (
         (promoted, f"\nPromotion: **promoted**: version 1 of {name}, on "),
-        (refused, f"\nPromotion: **refused**: version 2 of {name}, held against version 1, the champion, on "),
+        (refused, f"\nPromotion: **refused**: version 2 of {name}, compared with version 1, the champion, on "),
     ):
         page = result_of(finished)
         assert page == client.get_run(finished.run_id).data.tags["mlflow.note.content"]
@@ -200,7 +200,7 @@ def test_a_split_that_was_made_again_elsewhere_is_found_by_its_digest(run: Run, 
     before.rename(before.with_name("made-again"))
     assert tracking.data_folders(summary, data_dir) == (before.with_name("made-again"), model)
     shutil.rmtree(before.with_name("made-again"))
-    with pytest.raises(DigestError, match="left its data there and it is gone"):
+    with pytest.raises(DigestError, match="had its data there and the folder is missing"):
         tracking.data_folders(summary, data_dir)
 
 

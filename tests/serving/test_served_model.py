@@ -49,7 +49,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     team = Team.new(mlflow_store, promotion_folder)
-    version = team.put_forward(epochs=6)
+    version = team.challenger(epochs=6)
     assert tracking.promote(team.settings).is_promotion
     address = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host", "127.0.0.1"]

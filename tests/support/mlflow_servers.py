@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -41,6 +41,10 @@ class Server:
     @property
     def client(self) -> MlflowClient:
         return MlflowClient(self.uri)
+
+    def points(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """Return every point of a metric as (step, value), in the order of the store's rows."""
+        return [(point.step, point.value) for point in self.client.get_metric_history(run_id, key)]
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -108,7 +112,7 @@ _KEEPING: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at, and that only who is told of it gets.
+    """Return a port of this machine where nobody listens, and that no other process gets by chance.
 
     Nobody else is given it while a socket of this process is bound to it, and not even who connects to where nobody
     listens. A server that sets SO_REUSEADDR, as Prefect's and MLflow's do, may listen there all the same.
@@ -118,6 +122,19 @@ def free_port() -> int:
     keeping.bind(("127.0.0.1", 0))
     _KEEPING.append(keeping)
     return int(keeping.getsockname()[1])
+
+
+def free_address() -> str:
+    """Return an address where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 600
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @contextmanager

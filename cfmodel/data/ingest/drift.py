@@ -1,6 +1,5 @@
 """Drift of a source since its previous run: volume, mean rating, share of new ids."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +14,7 @@ from cfmodel.data.ingest.profile import Profile
 from cfmodel.data.sources.object_stores import local_path
 from cfmodel.errors import DataError
 from cfmodel.refs import Drift
+from cfmodel.system import atomic
 from cfmodel.system.digests import sha256_of_text
 
 _METADATA = b"cfmodel.snapshot"
@@ -54,14 +54,16 @@ class Snapshot:
         return cls(figures, users, movies)
 
     def write(self, path: Path) -> None:
-        """Write the snapshot as one file, which appears whole or not at all."""
+        """Write the snapshot as one file, which appears whole or not at all.
+
+        Raises:
+            DiskFullError: There is no room for it.
+        """
         kinds = pa.array([False] * len(self.users) + [True] * len(self.movies))
         table = pa.table({"is_movie": kinds, "id": pa.concat_arrays([self.users, self.movies])})
         table = table.replace_schema_metadata({_METADATA: self.figures.model_dump_json()})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
+        with atomic.file(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

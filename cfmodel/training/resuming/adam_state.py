@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.errors import DigestError
+from cfmodel.system import atomic
 from cfmodel.training.engines.base import AdamState
 
 _NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "blocks", "regularization")
@@ -66,14 +67,16 @@ class SavedAdamState:
         )
 
     def save(self, path: Path) -> None:
-        """Write the state as safetensors; the file appears whole or not at all."""
+        """Write the state as safetensors; the file appears whole or not at all.
+
+        Raises:
+            DiskFullError: There is no room for it.
+        """
         sides = ((_FIRST, self.first_moments), (_SECOND, self.second_moments))
         tensors = {f"{side}{name}": table.cpu() for side, tables in sides for name, table in tables.items()}
         numbers = {name: json.dumps(getattr(self, name)) for name in _NUMBERS}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{path.name}")
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
-        temporary.replace(path)
+        with atomic.file(path) as temporary:
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
 
     @classmethod
     def load(cls, path: Path) -> Self:

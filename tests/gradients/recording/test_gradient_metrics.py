@@ -9,7 +9,8 @@ from histories import FIVE, OTHERS, Shapes, history
 
 from cfmodel.gradients.recording.gradient_metrics import sample_metrics
 from cfmodel.gradients.recording.gradient_records import EpochGradients, GradientRecord, StepSample
-from cfmodel.tracking.outbox.training_metrics import Point, Recorder
+from cfmodel.tracking.outbox.entries import Point
+from cfmodel.tracking.outbox.training_metrics import Recorder
 from cfmodel.training.epoch_records import EpochRecord, Phase
 
 
@@ -20,7 +21,7 @@ def epoch(number: int, phase: Phase) -> EpochRecord:
 class Taken(list[Point]):
     """A sink that keeps every point."""
 
-    def take(self, points: Sequence[Point]) -> None:
+    def write(self, points: Sequence[Point]) -> None:
         self.extend(points)
 
     def last_step(self, key: str) -> int:

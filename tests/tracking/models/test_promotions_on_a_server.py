@@ -18,9 +18,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_a_model_on_a_server_is_promoted_rolled_back_and_loaded(server: str, promotion_folder: Path) -> None:
     team = Team.new(server, promotion_folder)
-    first = team.put_forward(epochs=4)
+    first = team.challenger(epochs=4)
     assert tracking.promote(team.settings).is_promotion
-    second = team.put_forward(epochs=12)
+    second = team.challenger(epochs=12)
     assert tracking.promote(team.settings).is_promotion
     assert team.champion() == second.number
     assert tracking.rollback(team.settings).version == first.number

@@ -1,4 +1,4 @@
-"""Unfinished runs in a real store: taken up where that is exact, closed where it is not, left alone where they live."""
+"""Unfinished runs in a real store: resumed if that is exact, else closed, and never touched while a process works."""
 
 import json
 import logging
@@ -20,14 +20,14 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError
 from cfmodel.tracking import OpenRun, RunSummary
-from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat
+from cfmodel.tracking.runs.leases import LEASE_TAG, STALE_SECONDS, Heartbeat
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 
 IDENTITY = {"split_digest": "5" * 64, "settings_digest": "e" * 64, "code_digest": "c" * 64, "device": "cpu"}
 Open = Callable[..., AbstractContextManager[OpenRun]]
 
-#: Opens the runs of several experiments, and dies as SIGKILL has it.
-GRAVEDIGGER = """
+#: Opens runs of several experiments, and kills itself.
+START_AND_DIE = """
 import json, os, signal, sys
 import torch
 from cfmodel import tracking
@@ -46,9 +46,9 @@ for name, overrides, checkpoints in json.loads(sys.argv[1]):
 print(json.dumps({name: [run_id for _, run_id in runs] for name, runs in left.items()}), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-#: By test, whether each of the runs left behind has a checkpoint.
-GRAVES = {
-    "taken up": [True],
+#: By experiment, whether each of its killed runs has a checkpoint.
+CHECKPOINTS = {
+    "resumed": [True],
     "refused": [False],
     "without checkpoint": [False],
     "several": [True, True],
@@ -57,12 +57,12 @@ GRAVES = {
 }
 
 
-class Killed(BaseException):
-    """Stands for a signal that tells the block to stop."""
+class Stopped(BaseException):
+    """Stands for a signal that stops the block."""
 
 
 class Start:
-    """Starts of the pipeline over one experiment and one folder, as far as opening a run goes."""
+    """Opens runs in one experiment and one folder, as the pipeline does."""
 
     def __init__(self, settings: PipelineSettings, left: Sequence[str] = ()) -> None:
         self.settings, self.left = settings, left
@@ -72,24 +72,24 @@ class Start:
     ) -> AbstractContextManager[OpenRun]:
         return tracking.opened_run("ratings.csv", self.settings, identity=identity, flow_run=flow_run, resume=resume)
 
-    def told_of(self, run_id: str) -> RunSummary:
+    def summary_of(self, run_id: str) -> RunSummary:
         return tracking.read_run(tracking.resolve_uri(self.settings.tracking), run_id)
 
 
 @pytest.fixture(scope="module")
-def graves(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Start]:
-    """Experiments whose runs were left behind by a process that was killed."""
-    folder = tmp_path_factory.mktemp("graves")
+def killed(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Start]:
+    """Experiments with runs of a process that was killed."""
+    folder = tmp_path_factory.mktemp("killed")
     overrides = {
         name: {
             "tracking.uri": "http://127.0.0.1:9" if name == "away" else mlflow_store,
             "tracking.experiment": f"{name}-{uuid4().hex}",
             "runtime.data_dir": str(folder / name),
         }
-        for name in GRAVES
+        for name in CHECKPOINTS
     }
-    told = json.dumps([(name, overrides[name], checkpoints) for name, checkpoints in GRAVES.items()])
-    command = [sys.executable, "-c", GRAVEDIGGER, told, json.dumps(IDENTITY)]
+    argument = json.dumps([(name, overrides[name], checkpoints) for name, checkpoints in CHECKPOINTS.items()])
+    command = [sys.executable, "-c", START_AND_DIE, argument, json.dumps(IDENTITY)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return {
@@ -109,17 +109,17 @@ def start(mlflow_store: str, tmp_path: Path) -> Start:
     return Start(PipelineSettings.of(overrides=here))
 
 
-def told_to_stop(start: Start, *, flow_run: str | None = None) -> OpenRun:
-    """Return a run as a signal leaves it."""
+def stopped_run(start: Start, *, flow_run: str | None = None) -> OpenRun:
+    """Return a run that a signal stopped."""
     stopped: list[OpenRun] = []
 
     def attempt() -> None:
         with start(flow_run=flow_run) as run:
             CheckpointFolder(run.folder).write({"training": {}})
             stopped.append(run)
-            raise Killed
+            raise Stopped
 
-    with pytest.raises(Killed):
+    with pytest.raises(Stopped):
         attempt()
     return stopped[0]
 
@@ -127,20 +127,20 @@ def told_to_stop(start: Start, *, flow_run: str | None = None) -> OpenRun:
 def test_a_new_run_carries_what_a_later_start_compares(start: Start) -> None:
     with start(flow_run="f1") as run:
         assert not run.resumed
-        tags = start.told_of(run.run.run_id).tags
+        tags = start.summary_of(run.run.run_id).tags
         assert IDENTITY.items() <= tags.items()
         assert tags["prefect_flow_run_id"] == "f1"
         assert Heartbeat.of(tags) is not None
         tracking.end_run(run.run)
-    assert start.told_of(run.run.run_id).status == "FINISHED"
+    assert start.summary_of(run.run.run_id).status == "FINISHED"
     assert not run.folder.exists()
 
 
-def test_a_run_left_by_a_killed_process_is_taken_up_by_the_next_start(graves: dict[str, Start]) -> None:
-    start = graves["taken up"]
+def test_a_run_of_a_killed_process_is_resumed_by_the_next_start(killed: dict[str, Start]) -> None:
+    start = killed["resumed"]
     with start() as again:
         assert (again.run.run_id, again.resumed) == (start.left[0], True)
-        assert start.told_of(start.left[0]).tags["resumed"] == "1"
+        assert start.summary_of(start.left[0]).tags["resumed"] == "1"
         tracking.log_metrics(again.run, {"train/loss": 0.5}, step=1)
         tracking.log_metrics(again.run, {"train/loss": 0.4}, step=2)
         tracking.end_run(again.run)
@@ -149,41 +149,43 @@ def test_a_run_left_by_a_killed_process_is_taken_up_by_the_next_start(graves: di
 
 
 @pytest.mark.parametrize("name", list(IDENTITY))
-def test_one_that_would_end_otherwise_is_closed_as_killed_and_says_why(name: str, graves: dict[str, Start]) -> None:
-    start = graves[name]
+def test_a_run_that_would_end_in_other_weights_is_closed_as_killed_with_the_reason(
+    name: str, killed: dict[str, Start]
+) -> None:
+    start = killed[name]
     with start(identity=IDENTITY | {name: "other"}) as new:
         assert new.run.run_id != start.left[0]
         assert not new.resumed
-    left = start.told_of(start.left[0])
+    left = start.summary_of(start.left[0])
     assert left.status == "KILLED"
     assert f"{name} was {IDENTITY[name]} and is other" in left.tags["killed"]
 
 
-def test_one_without_a_good_checkpoint_is_closed_as_killed(
-    graves: dict[str, Start], caplog: pytest.LogCaptureFixture
+def test_a_run_without_a_good_checkpoint_is_closed_as_killed(
+    killed: dict[str, Start], caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = graves["without checkpoint"]
+    start = killed["without checkpoint"]
     with caplog.at_level(logging.WARNING), start() as new:
         assert new.run.run_id != start.left[0]
-    left = start.told_of(start.left[0])
+    left = start.summary_of(start.left[0])
     assert left.status == "KILLED"
     assert "there is no good checkpoint" in left.tags["killed"]
-    assert f"run {start.left[0]} was left by its process and is closed as KILLED" in caplog.text
+    assert f"the process of run {start.left[0]} is gone, and the run is closed as KILLED" in caplog.text
 
 
-def test_of_several_the_newest_is_taken_up_and_the_others_are_closed(graves: dict[str, Start]) -> None:
-    start = graves["several"]
+def test_of_several_runs_the_newest_is_resumed_and_the_others_are_closed(killed: dict[str, Start]) -> None:
+    start = killed["several"]
     old, new = start.left
     with start() as again:
         assert again.run.run_id == new
-    assert start.told_of(old).status == "KILLED"
-    assert start.told_of(old).tags["killed"].endswith(f"run {new} goes on")
+    assert start.summary_of(old).status == "KILLED"
+    assert start.summary_of(old).tags["killed"].endswith(f"run {new} is resumed")
 
 
-def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[str, Start]) -> None:
-    start = graves["away"]
+def test_a_run_unknown_to_the_store_is_resumed_from_this_disk(killed: dict[str, Start]) -> None:
+    start = killed["away"]
     assert start.left[0].startswith("local-")
-    assert tracking.order_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
+    assert tracking.inputs_of(start.settings, start.left[0]) == ("ratings.csv", start.settings)
     with start(resume=start.left[0]) as again:
         assert again.run.run_id == start.left[0]
         assert again.resumed
@@ -191,41 +193,41 @@ def test_a_run_the_store_never_heard_of_is_taken_up_from_this_disk(graves: dict[
     # Left open again, as no error ended the block; the next start finds it by itself.
     with start() as again:
         assert again.run.run_id == start.left[0]
-        assert again.run.spool is not None
-        assert [point.value for point in tracking.Journal(again.run.spool).history("train/loss")] == [0.5]
+        assert again.run.journal_folder is not None
+        assert [point.value for point in tracking.Journal(again.run.journal_folder).history("train/loss")] == [0.5]
 
 
-def test_a_live_one_is_never_touched(start: Start) -> None:
+def test_a_live_run_is_never_touched(start: Start) -> None:
     with start() as live:
         CheckpointFolder(live.folder).write({"training": {}})
         with start() as new:
             assert new.run.run_id != live.run.run_id
-        told = start.told_of(live.run.run_id)
-        assert told.status == "RUNNING"
-        assert "killed" not in told.tags
+        summary = start.summary_of(live.run.run_id)
+        assert summary.status == "RUNNING"
+        assert "killed" not in summary.tags
 
 
 @pytest.mark.parametrize(("age", "status"), [(STALE_SECONDS - 60, "RUNNING"), (STALE_SECONDS + 1, "KILLED")])
 def test_a_run_of_another_machine_is_closed_once_its_lease_is_stale(
     age: float, status: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = time.time()  # it stands still, so that the age is what it is however long this takes
+    now = time.time()  # it stands still, so that the age does not depend on the test's speed
     monkeypatch.setattr("cfmodel.tracking.runs.leases.time", SimpleNamespace(time=lambda: now))
     beat = replace(Heartbeat.now(), system="another", host="another", time=now - age)
-    theirs = tracking.start_run(start.settings.tracking, tags={**IDENTITY, TAG: json.dumps(asdict(beat))})
+    theirs = tracking.start_run(start.settings.tracking, tags={**IDENTITY, LEASE_TAG: json.dumps(asdict(beat))})
     with start():
         pass
-    assert start.told_of(theirs.run_id).status == status
+    assert start.summary_of(theirs.run_id).status == status
 
 
-def test_runs_of_other_kinds_are_left_alone(start: Start) -> None:
+def test_other_kinds_of_runs_are_left_alone(start: Start) -> None:
     theirs = tracking.start_run(start.settings.tracking)
     with start():
         pass
-    assert start.told_of(theirs.run_id).status == "RUNNING"
+    assert start.summary_of(theirs.run_id).status == "RUNNING"
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError("broken"), "FAILED"), (Killed(), "KILLED")])
+@pytest.mark.parametrize(("error", "status"), [(ValueError("broken"), "FAILED"), (Stopped(), "KILLED")])
 def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
     error: BaseException, status: str, start: Start
 ) -> None:
@@ -239,26 +241,26 @@ def test_a_block_that_ends_in_an_error_ends_the_run_and_keeps_its_checkpoints(
 
     with pytest.raises(type(error)):
         attempt()
-    assert start.told_of(kept[0].run.run_id).status == status
+    assert start.summary_of(kept[0].run.run_id).status == status
     assert CheckpointFolder(kept[0].folder).newest() is not None
 
 
-def test_one_that_was_told_to_stop_is_not_taken_up_unasked(start: Start) -> None:
-    stopped = told_to_stop(start)
+def test_a_stopped_run_is_not_resumed_unasked(start: Start) -> None:
+    stopped = stopped_run(start)
     with start() as new:
         assert new.run.run_id != stopped.run.run_id
-    assert start.told_of(stopped.run.run_id).status == "KILLED"
+    assert start.summary_of(stopped.run.run_id).status == "KILLED"
 
 
-def test_it_is_taken_up_when_asked_for_and_runs_again(start: Start) -> None:
-    stopped = told_to_stop(start)
+def test_a_stopped_run_is_resumed_by_its_id(start: Start) -> None:
+    stopped = stopped_run(start)
     with start(resume=stopped.run.run_id) as again:
         assert (again.run.run_id, again.resumed) == (stopped.run.run_id, True)
-        assert start.told_of(stopped.run.run_id).status == "RUNNING"
+        assert start.summary_of(stopped.run.run_id).status == "RUNNING"
 
 
-def test_it_is_taken_up_by_a_second_attempt_at_the_same_flow_run(start: Start) -> None:
-    stopped = told_to_stop(start, flow_run="f1")
+def test_a_stopped_run_is_resumed_by_a_retry_of_its_flow_run(start: Start) -> None:
+    stopped = stopped_run(start, flow_run="f1")
     with start(flow_run="f2") as other:
         assert other.run.run_id != stopped.run.run_id
         tracking.end_run(other.run)
@@ -271,7 +273,7 @@ def test_two_attempts_at_one_flow_run_are_refused(start: Start) -> None:
         pass
 
 
-def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves: dict[str, Start]) -> None:
+def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, killed: dict[str, Start]) -> None:
     def refused(start: Start, run_id: str, kind: type[Exception], reason: str, **how: dict[str, str]) -> None:
         with pytest.raises(kind, match=reason), start(resume=run_id, **how):
             pass
@@ -279,17 +281,17 @@ def test_what_cannot_be_resumed_is_refused_with_the_reason(start: Start, graves:
     with start() as run:
         refused(start, run.run.run_id, LeaseError, "is being worked on")
         tracking.end_run(run.run)
-    refused(start, run.run.run_id, CheckpointError, "cannot be gone on with: it is finished")
-    start, (left,) = graves["refused"], graves["refused"].left
+    refused(start, run.run.run_id, CheckpointError, "cannot be resumed: it is finished")
+    start, (left,) = killed["refused"], killed["refused"].left
     refused(start, left, CheckpointError, "there is no good checkpoint")
     refused(start, left, CheckpointError, "settings_digest was", identity=IDENTITY | {"settings_digest": "other"})
-    assert start.told_of(left).status == "RUNNING"  # a refusal changes nothing
+    assert start.summary_of(left).status == "RUNNING"  # a refusal changes nothing
 
 
-def test_what_a_run_was_asked_to_do_is_read_back(start: Start) -> None:
-    stopped = told_to_stop(start)
-    assert tracking.order_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
+def test_the_source_and_settings_of_a_run_are_read_back(start: Start) -> None:
+    stopped = stopped_run(start)
+    assert tracking.inputs_of(start.settings, stopped.run.run_id) == ("ratings.csv", start.settings)
     assert (stopped.folder / "run.json").stat().st_mode & 0o077 == 0
     elsewhere = PipelineSettings.of(start.settings.model_dump(), overrides={"runtime.data_dir": "absent"})
     with pytest.raises(CheckpointError, match=r"cannot be read .*runtime\.data_dir, set that"):
-        tracking.order_of(elsewhere, stopped.run.run_id)
+        tracking.inputs_of(elsewhere, stopped.run.run_id)

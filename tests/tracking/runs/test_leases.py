@@ -18,7 +18,7 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import LeaseError
 from cfmodel.tracking import Run
-from cfmodel.tracking.runs.leases import STALE_SECONDS, TAG, Heartbeat, Lease, is_free, require_free
+from cfmodel.tracking.runs.leases import LEASE_TAG, STALE_SECONDS, Heartbeat, Lease, is_free, require_free
 
 HOLDER = """
 import sys
@@ -53,17 +53,17 @@ def tags_of(run: Run) -> dict[str, str]:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The time, which stands still for leases of this process: an age stays what it is however long a test takes."""
+    """The time, which stands still for leases of this process, so that ages do not depend on the test's speed."""
     moment = round(time.time(), 3)
     monkeypatch.setattr("cfmodel.tracking.runs.leases.time", SimpleNamespace(time=lambda: moment))
     return moment
 
 
 def elsewhere(*, age: float) -> dict[str, str]:
-    """Return the sign of life of a process on another machine."""
+    """Return the heartbeat of a process on another machine, as a tag."""
     beat = Heartbeat.now()
     beat = replace(beat, system="another", host="another", time=beat.time - age)
-    return {TAG: json.dumps(asdict(beat))}
+    return {LEASE_TAG: json.dumps(asdict(beat))}
 
 
 def test_a_lease_is_held_until_its_block_ends(run: Run, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_clock_that_is_ahead_does_not_make_a_lease_free(run: Run, tmp_path: Pa
 
 
 def test_the_heartbeat_is_renewed_in_the_store(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cfmodel.tracking.runs.leases.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("cfmodel.tracking.runs.leases._BEAT_SECONDS", 0.05)
     first = Heartbeat.of(tags_of(run))
     assert first is not None
     assert first.process == os.getpid()

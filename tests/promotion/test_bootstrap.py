@@ -37,7 +37,7 @@ def test_one_user_leaves_nothing_to_draw() -> None:
     assert found.low == found.high == pytest.approx(found.difference)
 
 
-def test_it_is_what_a_loop_over_resamples_finds() -> None:
+def test_the_interval_equals_that_of_a_loop_over_resamples() -> None:
     user, error, other = drawn(1)
     draws = np.random.default_rng(3).integers(0, 80, (400, 80), dtype=np.int32)
     rows_of = [np.flatnonzero(user == number) for number in range(80)]
@@ -49,19 +49,19 @@ def test_it_is_what_a_loop_over_resamples_finds() -> None:
     assert [found.low, found.high] == pytest.approx(np.quantile(differences, [0.025, 0.975]))
 
 
-def test_rows_counted_twice_make_nothing_surer() -> None:
+def test_doubled_rows_do_not_narrow_the_interval() -> None:
     user, error, other = drawn(2)
     once, twice = compared(user, error, other), compared(*(np.tile(each, 2) for each in (user, error, other)))
     assert [twice.low, twice.high] == pytest.approx([once.low, once.high])
 
 
-def test_a_seed_decides_the_draws() -> None:
+def test_the_seed_decides_the_draws() -> None:
     samples = drawn(3)
     assert compared(*samples, seed=1) == compared(*samples, seed=1)
     assert compared(*samples, seed=1) != compared(*samples, seed=2)
 
 
-def test_a_clear_gain_is_found_and_a_loss_is_not_one() -> None:
+def test_a_clear_gain_is_better_and_a_loss_is_not() -> None:
     user, error, other = drawn(4, gain=0.1)
     assert compared(user, error, other).is_better
     assert not compared(user, other, error).is_better
@@ -79,6 +79,6 @@ def test_nothing_to_compare_is_refused() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"resamples": 0}, {"confidence": 0.0}, {"confidence": 1.0}])
-def test_settings_that_make_no_interval_are_refused(changes: dict[str, float]) -> None:
+def test_settings_without_an_interval_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="confidence"):
         compared(*drawn(0), **changes)

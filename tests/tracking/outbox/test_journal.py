@@ -1,4 +1,4 @@
-"""The journal of a run: what it keeps, what it drops, and what a kill leaves of it."""
+"""The journal of a run: what it keeps, what it drops, and what is left after a kill."""
 
 import os
 import signal
@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag, as_line, of_line
+from cfmodel.tracking.outbox.entries import Became, Entry, File, Param, Point, Start, Tag
 from cfmodel.tracking.outbox.journal import JOURNAL, Journal
-from cfmodel.tracking.outbox.training_metrics import Point
 
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for step in range(int(sys.argv[2])):
@@ -37,7 +36,7 @@ def write(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", WRITE, str(folder), *arguments], stdout=subprocess.PIPE, text=True)
 
 
-def test_the_next_process_knows_what_a_killed_one_said(tmp_path: Path) -> None:
+def test_a_new_process_reads_what_a_killed_one_wrote(tmp_path: Path) -> None:
     process = write(tmp_path, "50", "val/rmse", "die")
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -47,7 +46,7 @@ def test_the_next_process_knows_what_a_killed_one_said(tmp_path: Path) -> None:
     assert not journal.has("val/rmse", 50)
 
 
-def test_a_point_said_again_is_dropped_whatever_its_value_and_time(tmp_path: Path) -> None:
+def test_a_repeated_point_is_dropped_whatever_its_value_and_time(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     assert journal.append(points(1, 2)) == 2
     assert Journal(tmp_path).append([Point("val/rmse", 9.0, 2, 5), *points(3, 3)]) == 1
@@ -58,24 +57,24 @@ def test_a_point_said_again_is_dropped_whatever_its_value_and_time(tmp_path: Pat
     ]
 
 
-def test_what_changes_nothing_is_dropped_and_what_does_is_kept_in_order(tmp_path: Path) -> None:
+def test_entries_that_change_nothing_are_dropped_and_the_others_keep_their_order(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    said: list[Entry] = [
+    entries: list[Entry] = [
         Start("cfmodel", None, {"device": "cpu"}, 1),
         Param("a", "1"),
         Tag("t", "1"),
         File("report.html", "s1", "f1"),
         Became("KILLED", 5),
     ]
-    assert journal.append(said) == 5
-    assert journal.append(said) == 0
+    assert journal.append(entries) == 5
+    assert journal.append(entries) == 0
     changed = [Tag("t", "2"), File("report.html", "s2", "f2"), Became("RUNNING", 6), Became("KILLED", 7)]
     assert journal.append(changed) == 4
-    assert [entry for entry, _ in journal.since(0)] == [*said, *changed]
+    assert [entry for entry, _ in journal.since(0)] == [*entries, *changed]
     assert (journal.tags, journal.params, journal.status) == ({"device": "cpu", "t": "2"}, {"a": "1"}, "KILLED")
 
 
-def test_a_parameter_that_would_change_is_refused_with_all_that_came_with_it(tmp_path: Path) -> None:
+def test_a_changed_parameter_is_refused_with_all_entries_appended_with_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append([Param("train.epochs", "5")])
     with pytest.raises(TrackingError, match=r"train\.epochs of this run is '5' and cannot become '6'"):
@@ -84,7 +83,7 @@ def test_a_parameter_that_would_change_is_refused_with_all_that_came_with_it(tmp
 
 
 @given(cut=st.integers(min_value=1, max_value=400))
-def test_a_line_cut_off_anywhere_is_dropped_and_those_before_it_stay(
+def test_a_last_line_cut_off_anywhere_is_dropped_and_the_lines_before_it_stay(
     cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -99,7 +98,7 @@ def test_a_line_cut_off_anywhere_is_dropped_and_those_before_it_stay(
     assert file.read_bytes() == whole
 
 
-def test_damage_in_the_middle_is_refused_by_its_place(tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_refused_with_its_position(tmp_path: Path) -> None:
     Journal(tmp_path).append(points(1, 2, 3))
     file = tmp_path / JOURNAL
     file.write_bytes(file.read_bytes().replace(b"0.5", b"0.6", 1))
@@ -118,11 +117,11 @@ def test_two_processes_write_one_journal_and_every_line_of_both_is_whole(tmp_pat
         assert [len(journal.history(key)) for key in ("m0", "m1", "val/rmse")] == [200, 200, 1]
 
 
-def test_a_disk_that_is_full_takes_nothing_rather_than_half(tmp_path: Path) -> None:
+def test_a_full_disk_takes_nothing_rather_than_half(tmp_path: Path) -> None:
     code = f"""
 import resource, signal
 from pathlib import Path
-from cfmodel.tracking.outbox.training_metrics import Point
+from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(Path({str(tmp_path)!r}))
@@ -140,23 +139,7 @@ journal.append([Point("val/rmse", 0.5, 2, 1)])
     assert [point.step for point in Journal(tmp_path).history("val/rmse")] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        Point("a", 0.1 + 0.2, 3, 4),
-        Point("a", float("inf"), 3, 4),
-        Param("naïve\n", "\u2028 ü"),
-        Data("train", {"name": "n"}),
-        SavedModel("/a b", "d"),
-        Start("e", "n", {"k": "v"}, 7),
-    ],
-)
-def test_an_entry_comes_back_as_it_was(entry: Entry) -> None:
-    assert of_line(as_line(entry)) == entry
-    assert as_line(entry).count(b"\n") == 1
-
-
-def test_no_lock_of_a_dead_process_is_in_the_way(tmp_path: Path) -> None:
+def test_a_lock_of_a_dead_process_blocks_nobody(tmp_path: Path) -> None:
     process = write(tmp_path, "1", "a", "die")
     process.communicate()
     assert os.path.lexists(tmp_path / "journal.lock")

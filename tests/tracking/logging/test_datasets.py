@@ -1,4 +1,4 @@
-"""What became of a source's rows is with the run that learned from them."""
+"""A data set logged to a run: counts, drift, profile and quarantine."""
 
 import json
 from pathlib import Path
