@@ -1,4 +1,4 @@
-"""`cfmodel clean` over runs of the real pipeline: what goes, and that what stays can still be used."""
+"""`cfmodel clean` over runs of the real pipeline: what is removed, and that what is kept can still be used."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def place(prefect_api: str, make_mlflow_store: Callable[[Path], str], tmp_path: 
     return Place(overrides, MlflowClient(overrides["tracking.uri"]), tmp_path / "data")
 
 
-def test_what_champion_challenger_and_the_champion_before_need_stays_and_works(place: Place) -> None:
+def test_what_champion_challenger_and_previous_champion_need_is_kept_and_works(place: Place) -> None:
     before, champion, challenger, other = (place.run(seed) for seed in range(4))
     number = place.version(before)
     place.version(champion, "champion", **{tracking.PREVIOUS_CHAMPION: number})
@@ -120,7 +120,7 @@ def test_comparisons_grow_old_like_the_runs_and_what_somebody_else_recorded_stay
     assert place.store.get_run(other.run_id).info.lifecycle_stage == "active"
 
 
-def test_a_run_under_way_keeps_what_it_uses(place: Place) -> None:
+def test_a_running_run_keeps_what_it_uses(place: Place) -> None:
     run = place.run(0)
     place.store.update_run(run.run_id, status="RUNNING")
     inventories, said = place.clean()
@@ -173,7 +173,7 @@ def test_records_that_the_store_has_not_taken_are_left_alone(place: Place) -> No
     assert not place.clean(remove=False, spools=0)[0]["spools"].removable
 
 
-def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
+def test_the_recommendations_that_latest_points_at_are_kept(place: Place) -> None:
     folder = place.data / "recommendations"
     for name in ("monday", "tuesday"):
         (folder / name).mkdir(parents=True)
@@ -184,7 +184,7 @@ def test_the_recommendations_that_latest_names_stay(place: Place) -> None:
     assert place.holds("recommendations") == {"monday", "latest"}
 
 
-def test_a_store_that_is_away_lets_nothing_go(place: Place) -> None:
+def test_nothing_is_removed_while_the_store_is_away(place: Place) -> None:
     place.run(0)
     away = Place(place.overrides | {"tracking.uri": "http://127.0.0.1:9"}, place.store, place.data)
     with pytest.raises(TrackingError):

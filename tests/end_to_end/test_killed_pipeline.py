@@ -1,4 +1,4 @@
-"""The whole pipeline, killed at random moments and started again: the same weights, each point once, one MLflow run."""
+"""The whole pipeline, killed at random moments and started again: same weights, each point once, one MLflow run."""
 
 import random
 import signal
@@ -9,7 +9,7 @@ from kills import Pipeline, differences, outcome_of
 from mlflow import MlflowClient
 
 KILLS = 3
-#: Lines said when the first epoch is over: four, and the table's head.
+#: Lines printed when the first epoch is over: four, and the header of the table.
 FIRST_EPOCH = 7
 
 
@@ -46,7 +46,9 @@ def awaited(pipeline: Pipeline, said: bytes) -> None:
         time.sleep(0.02)
 
 
-def test_killed_at_random_moments_it_ends_as_one_that_was_not(whole: tuple[Pipeline, int], pipeline: Pipeline) -> None:
+def test_killed_at_random_moments_it_ends_like_a_run_that_was_not(
+    whole: tuple[Pipeline, int], pipeline: Pipeline
+) -> None:
     unbroken, last = whole
     seed = random.randrange(1000)
     chance = random.Random(seed)
@@ -57,7 +59,7 @@ def test_killed_at_random_moments_it_ends_as_one_that_was_not(whole: tuple[Pipel
     assert differences(outcome_of(unbroken), outcome_of(pipeline)) == [], (seed, pipeline.said.read_text())
 
 
-def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
+def test_a_terminated_run_stops_within_ten_seconds_and_is_resumed_when_asked(
     whole: tuple[Pipeline, int], pipeline: Pipeline
 ) -> None:
     process = pipeline.start()
@@ -80,7 +82,7 @@ def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
     assert not list((pipeline.folder / "data" / "checkpoints").iterdir())
 
 
-def test_a_run_to_resume_is_gone_on_with_as_it_was_begun_or_not_at_all(pipeline: Pipeline) -> None:
+def test_a_run_is_resumed_with_its_own_source_and_settings_or_not_at_all(pipeline: Pipeline) -> None:
     process = pipeline.start()
     awaited(pipeline, b" 1/3 ")
     process.send_signal(signal.SIGKILL)

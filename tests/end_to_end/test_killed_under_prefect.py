@@ -1,4 +1,4 @@
-"""A worker's flow run cancelled, retried and killed: what Prefect says, what MLflow says, and what goes on."""
+"""A worker's flow run that is cancelled, retried or killed: its states in Prefect and MLflow, and how it resumes."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from prefect.states import AwaitingRetry, Cancelling
 from cfmodel.tracking.runs.leases import Heartbeat
 
 SOURCE = "synthetic:users=300,movies=150,ratings=20000"
-#: Long enough to be met in the middle: a second or so an epoch.
+#: Long enough to interrupt it in the middle: about a second per epoch.
 SETTINGS = {
     "train.epochs": 12,
     "train.patience": 50,
@@ -119,7 +119,7 @@ def worked(
         worker.wait()
 
 
-def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(worked: Callable[[str], Site]) -> None:
+def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_resumes_it(worked: Callable[[str], Site]) -> None:
     site = worked("cancelled")
     flow_run = site.start()
     site.until(lambda: site.trained_epochs() >= 2)
@@ -141,7 +141,7 @@ def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(wo
     assert steps == list(range(1, 13))
 
 
-def test_a_flow_run_whose_process_is_killed_is_gone_on_with_by_the_next_one(worked: Callable[[str], Site]) -> None:
+def test_a_flow_run_whose_process_is_killed_is_resumed_by_the_next_one(worked: Callable[[str], Site]) -> None:
     site = worked("killed")
     first = site.start()
     site.until(lambda: site.trained_epochs() >= 2)
