@@ -46,9 +46,9 @@ DEPLOYED = ROOT / "tests" / "flows" / "deployed"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, lest one process is left with it at the end."""
-    slow = (DEPLOYED, DEPLOYED.parent)
-    items.sort(key=lambda item: next((place for place, folder in enumerate(slow) if folder in item.path.parents), 2))
+    """Start with the longest tests, so that no process is left alone with them at the end."""
+    slow = (DEPLOYED, ROOT / "tests" / "end_to_end", DEPLOYED.parent)
+    items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":

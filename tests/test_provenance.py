@@ -1,4 +1,4 @@
-"""What makes two runs equal: data, what is learned from them how, and code; not where."""
+"""What makes two runs equal: data, settings of the training and code; not where they run."""
 
 from pathlib import Path
 

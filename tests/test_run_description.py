@@ -1,4 +1,4 @@
-"""The page that says what came of a run."""
+"""The description of a run."""
 
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ def page(source: str = "ratings.csv", run: Known | None = None, **others: Known)
     return result_page(RunResult(source, run or Known(), others, links)).splitlines()
 
 
-def test_the_model_stands_beside_what_it_must_beat() -> None:
+def test_the_model_stands_beside_the_baselines() -> None:
     lines = page()
     assert "| model | 0.9000 | 0.7000 |  |" in lines
     assert "| damped biases | 1.0000 | 0.8000 | 10.00% lower |" in lines
@@ -51,13 +51,13 @@ def test_an_equal_error_is_called_the_same() -> None:
     assert "| champion | 0.9000 | 0.7000 | the same |" in page(champion=Known())
 
 
-def test_health_is_told_with_its_reason() -> None:
+def test_health_is_shown_with_its_reason() -> None:
     health = {"health.verdict": "warning", "health.first": "clipping: 90 % of steps"}
     lines = page(run=Known(tags={"split_digest": "a"} | health))
     assert "Gradients: **warning**: clipping: 90 % of steps" in lines
 
 
-def test_what_is_known_of_promotion_stands_where_it_stood_however_often_it_changes() -> None:
+def test_the_paragraph_on_promotion_keeps_its_place_however_often_it_changes() -> None:
     before = result_page(RunResult("ratings.csv", Known()))
     (unknown,) = (line for line in before.splitlines() if line.startswith("Promotion: **not decided**"))
     place = before.splitlines().index(unknown)
@@ -67,23 +67,23 @@ def test_what_is_known_of_promotion_stands_where_it_stood_however_often_it_chang
     assert promoted == before.replace(unknown, "Promotion: **promoted**: version 3")
 
 
-def test_a_page_that_says_nothing_of_promotion_gets_it_at_its_end() -> None:
+def test_a_page_without_a_paragraph_on_promotion_gets_it_at_its_end() -> None:
     assert replace_promotion("Somebody's own words.\n", "**refused**") == (
         "Somebody's own words.\n\nPromotion: **refused**\n"
     )
     assert replace_promotion("", "**refused**") == "Promotion: **refused**\n"
 
 
-def test_what_was_reused_is_said() -> None:
+def test_reused_steps_are_marked() -> None:
     assert "ingest 1.0 s (reused), train 2.0 s" in page(run=Known(tags={"step.ingest": "reused"}))
 
 
-def test_a_hostile_name_is_text_and_no_markup() -> None:
+def test_a_hostile_name_is_shown_as_text_and_not_as_markup() -> None:
     said = "\n".join(page("<script>alert(1)</script> | [x](javascript:1) **b**\n# h"))
     assert "<script" not in said
     assert r"\[x\]" in said
     assert "\n# h" not in said
 
 
-def test_links_lead_on() -> None:
+def test_the_page_ends_with_the_links() -> None:
     assert page()[-1] == "[this run in MLflow](http://127.0.0.1:5000/#/runs/1)"

@@ -44,7 +44,7 @@ def test_the_check_for_pickles_detects_them() -> None:
         assert {name for name, _ in calls(ast.parse(text))} & RUNNERS
 
 
-def test_mlflow_is_configured_to_load_no_pickle() -> None:
+def test_mlflow_is_set_to_load_no_pickle() -> None:
     code = "from cfmodel.tracking.store import mlflow; mlflow(); import os; print(os.environ[NAME])"
     name = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
     environment = {key: value for key, value in os.environ.items() if key != name}

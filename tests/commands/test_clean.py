@@ -1,4 +1,4 @@
-"""`cfmodel clean` over runs of the real pipeline: what goes, and that what stays can still be used."""
+"""`cfmodel clean` over runs of the real pipeline: what is removed, and that what is kept can still be used."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def place(prefect_api: str, make_mlflow_store: Callable[[Path], str], tmp_path: 
     return Place(overrides, MlflowClient(overrides["tracking.uri"]), tmp_path / "data")
 
 
-def test_what_champion_challenger_and_previous_champion_need_stays_and_works(place: Place) -> None:
+def test_what_champion_challenger_and_previous_champion_need_is_kept_and_works(place: Place) -> None:
     before, champion, challenger, other = (place.run(seed) for seed in range(4))
     number = place.version(before)
     place.version(champion, "champion", **{tracking.PREVIOUS_CHAMPION: number})
@@ -173,7 +173,7 @@ def test_records_that_the_store_does_not_have_are_left_alone(place: Place) -> No
     assert not place.clean(remove=False, spools=0)[0]["spools"].removable
 
 
-def test_the_recommendations_that_latest_points_at_stay(place: Place) -> None:
+def test_the_recommendations_that_latest_points_at_are_kept(place: Place) -> None:
     folder = place.data / "recommendations"
     for name in ("monday", "tuesday"):
         (folder / name).mkdir(parents=True)

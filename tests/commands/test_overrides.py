@@ -1,4 +1,4 @@
-"""What is typed behind --set."""
+"""What is typed after --set."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from cfmodel.errors import ConfigError
         (r"ingest.separator=\t", "\t"),
     ],
 )
-def test_a_value_is_what_its_setting_takes(typed: str, value: object) -> None:
+def test_a_value_is_read_by_the_type_of_its_setting(typed: str, value: object) -> None:
     name = typed.partition("=")[0]
     assert read_overrides([typed]) == {name: value}
 

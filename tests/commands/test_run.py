@@ -32,7 +32,7 @@ def test_an_option_without_a_value_is_refused(home: Path) -> None:
     assert "expected NAME=VALUE" in run_cfmodel("run", "--set", "train.epochs", home=home).stderr
 
 
-def test_a_typo_is_told_before_anything_is_started(home: Path) -> None:
+def test_a_typo_is_refused_before_anything_is_started(home: Path) -> None:
     for arguments in (["absent.csv"], ["--set", "split.strategy=predefined", "--set", "split.test_source=absent.csv"]):
         refused = run_cfmodel("run", *arguments, home=home)
         assert "absent.csv" in refused.stderr
@@ -57,7 +57,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: 
     assert refused.stdout == ""
 
 
-def test_outside_a_checkout_it_says_so_in_one_sentence(home: Path) -> None:
+def test_outside_a_checkout_it_is_refused_in_one_sentence(home: Path) -> None:
     code = (
         "import sys; sys.modules['flows'] = None; sys.argv = ['cfmodel', 'run']; from cfmodel.cli import main; main()"
     )

@@ -47,7 +47,7 @@ def test_it_prints_loss_val_rmse_and_each_tables_norm_per_epoch(runs: list[subpr
     assert re.search(r"^\s+2/2( +\d+\.\d{4}){6}", runs[0].stdout, re.MULTILINE)
 
 
-def test_a_second_run_reuses_ingest_and_split_and_says_so(runs: list[subprocess.CompletedProcess[str]]) -> None:
+def test_a_second_run_reuses_ingest_and_split_and_prints_so(runs: list[subprocess.CompletedProcess[str]]) -> None:
     assert "reused" not in runs[0].stdout
     assert re.search(r"^ingest .*\(reused\)$", runs[1].stdout, re.MULTILINE)
     assert re.search(r"^split .*\(reused\)$", runs[1].stdout, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The verdicts of a real run, where a person meets them, and the run they stop."""
+"""The health verdicts of a real run in MLflow and Prefect, and a run that they stop."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,9 @@ SOURCE = "synthetic:users=120,movies=60,ratings=3000"
 TOO_WIDE = {"train.init_std": 2.0, "train.epochs": 3, "train.embedding_dim": 8, "train.refit": False}
 
 
-def test_an_unhealthy_run_says_so_in_mlflow_and_in_prefect(prefect_api: str, mlflow_store: str, tmp_path: Path) -> None:
+def test_an_unhealthy_run_is_marked_in_mlflow_and_in_prefect(
+    prefect_api: str, mlflow_store: str, tmp_path: Path
+) -> None:
     here = {"runtime.data_dir": str(tmp_path), "runtime.device": "cpu", "tracking.uri": mlflow_store}
     run = pipeline(SOURCE, overrides=TOO_WIDE | here)
     client = MlflowClient(mlflow_store)

@@ -1,4 +1,4 @@
-"""The whole pipeline, killed at random moments and started again: the same weights, each point once, one MLflow run."""
+"""The whole pipeline, killed at random moments and started again: same weights, each point once, one MLflow run."""
 
 import random
 import signal
@@ -14,7 +14,7 @@ from kills import Pipeline, differences, outcome_of
 from mlflow import MlflowClient
 
 KILLS = 3
-#: Lines said when the first epoch is over: four, and the table's head.
+#: Lines printed when the first epoch is over: four, and the header of the table.
 FIRST_EPOCH = 7
 
 
@@ -66,7 +66,7 @@ def in_training(pipeline: Pipeline, held_at: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_killed_at_random_moments_it_ends_as_one_that_was_not(
+def test_killed_at_random_moments_it_ends_like_a_run_that_was_not(
     whole: tuple[Pipeline, int], pipeline: Pipeline, held_at: Path
 ) -> None:
     unbroken, last = whole
@@ -80,7 +80,7 @@ def test_killed_at_random_moments_it_ends_as_one_that_was_not(
     assert differences(outcome_of(unbroken), outcome_of(pipeline)) == [], (seed, pipeline.said.read_text())
 
 
-def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
+def test_a_terminated_run_stops_within_ten_seconds_and_is_resumed_when_asked(
     whole: tuple[Pipeline, int], pipeline: Pipeline, held_at: Path
 ) -> None:
     began = time.monotonic()
@@ -107,7 +107,7 @@ def test_told_to_stop_it_stops_within_ten_seconds_and_goes_on_when_asked(
     assert not list((pipeline.folder / "data" / "checkpoints").iterdir())
 
 
-def test_a_run_to_resume_is_gone_on_with_as_it_was_begun_or_not_at_all(pipeline: Pipeline, held_at: Path) -> None:
+def test_a_run_is_resumed_with_its_own_source_and_settings_or_not_at_all(pipeline: Pipeline, held_at: Path) -> None:
     process = in_training(pipeline, held_at)
     process.send_signal(signal.SIGKILL)
     process.wait()

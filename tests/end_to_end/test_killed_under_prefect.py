@@ -1,4 +1,4 @@
-"""A worker's flow run cancelled, retried and killed: what Prefect says, what MLflow says, and what goes on."""
+"""A worker's flow run that is cancelled, retried or killed: its states in Prefect and MLflow, and how it resumes."""
 
 import os
 import signal
@@ -134,7 +134,7 @@ def is_there(process: int) -> bool:
     return True
 
 
-def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(worked: Callable[[str], Site]) -> None:
+def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_resumes_it(worked: Callable[[str], Site]) -> None:
     site = worked("cancelled")
     flow_run = site.start()
     beat = Heartbeat.of(site.run_in_training().data.tags)
@@ -157,7 +157,7 @@ def test_a_cancelled_run_stops_within_ten_seconds_and_a_retry_goes_on_with_it(wo
     assert site.steps(run, "val/rmse") == [1, 2, 3, 4]
 
 
-def test_a_flow_run_whose_process_is_killed_is_gone_on_with_by_the_next_one(worked: Callable[[str], Site]) -> None:
+def test_a_flow_run_whose_process_is_killed_is_resumed_by_the_next_one(worked: Callable[[str], Site]) -> None:
     site = worked("killed")
     first = site.start()
     run = site.run_in_training()

@@ -1,4 +1,4 @@
-"""`cfmodel run` while the servers it tells about the run are away: the training is done, and the command says so."""
+"""`cfmodel run` while Prefect's or MLflow's server is away: training completes, and the command says so."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def start(
     )
 
 
-def test_a_prefect_server_killed_during_training_costs_neither_the_training_nor_its_record(
+def test_if_the_prefect_server_is_killed_the_run_still_completes_and_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servers: list[subprocess.Popen[bytes]] = []
@@ -77,7 +77,7 @@ def test_a_prefect_server_killed_during_training_costs_neither_the_training_nor_
     Recommender.load(tmp_path / "data" / "models" / run.info.run_id)
 
 
-def test_an_mlflow_server_that_is_not_there_fails_the_run_at_its_end_and_sync_brings_everything(
+def test_without_an_mlflow_server_the_run_fails_at_its_end_and_sync_sends_everything(
     prefect_api: str, tmp_path: Path
 ) -> None:
     (tmp_path / "mlflow").mkdir()

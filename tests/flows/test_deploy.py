@@ -6,7 +6,7 @@ from cfmodel.errors import ConfigError
 from flows.deploy import require_no_password, require_no_secrets, require_variables
 
 
-def test_every_variable_the_file_relies_on_must_be_set() -> None:
+def test_every_variable_of_the_file_must_be_set() -> None:
     project = {"pull": [{"directory": "{{ $PWD }}"}], "parameters": {"source": "{{ $RATINGS }}/{{ $DAY }}.csv"}}
     with pytest.raises(ConfigError, match=r"not set in this environment: DAY, RATINGS; export"):
         require_variables(project, {"PWD": "/here", "DAY": ""})

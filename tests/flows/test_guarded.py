@@ -1,4 +1,4 @@
-"""Flows called from Python with a secret in an address: nothing of it is stored, and nothing is begun."""
+"""Flows called from Python with a secret in an address: it is not stored, and nothing is started."""
 
 import logging
 import os
@@ -78,6 +78,6 @@ def test_a_flow_with_other_options_is_changed_in_these_alone() -> None:
     assert vars(changed).keys() == vars(plain).keys(), upgrade
 
 
-def test_what_holds_no_secret_is_a_parameter() -> None:
+def test_parameters_without_a_secret_are_stored() -> None:
     parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": pipeline.fn.__defaults__[3]}
     assert pipeline.serialize_parameters(parameters)["train"]["epochs"] == 15

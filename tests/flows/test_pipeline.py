@@ -75,7 +75,7 @@ def task_runs_of(run: RunRef) -> dict[str, TaskRun]:
 
 
 def result_of(run: RunRef) -> str:
-    """Return what Prefect's page of the run ends with."""
+    """Return the description of the run on Prefect's page."""
     return result_of_flow_run(flow_run_of(run).id)
 
 
@@ -134,7 +134,7 @@ def test_the_decision_is_left_to_the_command_where_that_is_set(run: Run, mlflow_
     assert result_of(finished) == tags["mlflow.note.content"]
 
 
-def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_store: str) -> None:
+def test_the_page_shows_whether_the_model_was_promoted_and_why(run: Run, mlflow_store: str) -> None:
     name = f"nightly-{uuid4().hex[:8]}"
     learning = {"promotion__model_name": name, "train__learning_rate": 0.02}
     source = "synthetic:users=200,movies=80,ratings=8000"
@@ -151,11 +151,11 @@ def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_s
     assert "\n- not better than the champion: RMSE " in result_of(refused)
 
 
-def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_says_so(run: Run, mlflow_store: str) -> None:
+def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_shows_it(run: Run, mlflow_store: str) -> None:
     name = f"nightly-{uuid4().hex[:8]}"
     first = run(promotion__model_name=name, promotion__automatic=False)
     client = MlflowClient(mlflow_store)
-    # The champion's weights are damaged in the store, so that nothing can be held against it.
+    # The champion's weights are damaged in the store, so that nothing can be compared with it.
     client.set_registered_model_alias(name, "champion", "1")
     location = client.get_model_version_download_uri(name, "1")
     weights = next(Path(location.removeprefix("file://")).rglob("weights.safetensors"))

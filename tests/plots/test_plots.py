@@ -40,7 +40,7 @@ def saved(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def test_a_picture_is_what_matplotlib_itself_would_save() -> None:
+def test_a_plot_is_saved_as_matplotlib_itself_would() -> None:
     assert plots.png(plots.learning_curves(CURVES)) == saved(plots.learning_curves(CURVES))
 
 

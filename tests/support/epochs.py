@@ -1,6 +1,7 @@
 """Records of epochs."""
 
-from cfmodel.training.epoch_records import TABLES, EpochRecord, Phase
+from cfmodel.tables import TABLES
+from cfmodel.training.epoch_records import EpochRecord, Phase
 
 
 def epoch(number: int, phase: Phase = "fit", *, val_rmse: float | None = 0.9, best: bool = False) -> EpochRecord:
@@ -15,7 +16,7 @@ def epoch(number: int, phase: Phase = "fit", *, val_rmse: float | None = 0.9, be
         val_rmse=val_rmse,
         best=best,
         learning_rate=0.001,
-        grad_norms=dict.fromkeys(TABLES, 0.25),
+        grad_norms=dict.fromkeys((table.name for table in TABLES), 0.25),
         total_grad_norm=0.5,
         clipped_fraction=0.1,
         seconds=0.2,

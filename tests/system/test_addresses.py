@@ -18,7 +18,7 @@ from cfmodel.system.addresses import find_secret, holds_password, holds_secret, 
         ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
     ],
 )
-def test_what_is_secret_in_an_address_is_not_shown(address: str, public: str) -> None:
+def test_secrets_in_an_address_are_masked(address: str, public: str) -> None:
     assert shown(address) == public
     assert holds_password(public) is False
 
@@ -33,7 +33,7 @@ def test_what_is_secret_in_an_address_is_not_shown(address: str, public: str) ->
         "gs://b/x?Token=s",
     ],
 )
-def test_an_address_with_a_secret_is_known(address: str) -> None:
+def test_an_address_with_a_secret_is_recognised(address: str) -> None:
     assert holds_secret(address)
 
 
@@ -51,7 +51,7 @@ def test_an_address_with_a_secret_is_known(address: str) -> None:
         "a::b",
     ],
 )
-def test_one_without_is_left_alone(address: str) -> None:
+def test_an_address_without_a_secret_is_not(address: str) -> None:
     assert not holds_secret(address)
     assert not holds_password(address)
 

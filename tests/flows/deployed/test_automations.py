@@ -1,4 +1,4 @@
-"""What Prefect does by itself: it tells a webhook of runs gone wrong, and ends runs whose machine died."""
+"""What Prefect does by itself: call a webhook for failed runs, and mark runs Crashed whose machine died."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def told_of(what: str, received: "Queue[dict[str, str]]") -> dict[str, str]:
     return message
 
 
-def test_a_webhook_is_told_of_a_run_that_failed(
+def test_a_webhook_is_called_for_a_run_that_failed(
     client: SyncPrefectClient,
     worker: Site,
     awaited: Callable[..., FlowRun],
@@ -70,7 +70,7 @@ def test_a_webhook_is_told_of_a_run_that_failed(
     assert failed not in str(list(received.queue))
 
 
-def test_a_webhook_is_told_of_a_run_that_no_worker_takes(
+def test_a_webhook_is_called_for_a_run_that_no_worker_takes(
     client: SyncPrefectClient, site: Site, calls: tuple[str, "Queue[dict[str, str]]"]
 ) -> None:
     address, received = calls
@@ -95,7 +95,7 @@ def beats(client: SyncPrefectClient, run: FlowRun | None) -> bool:
     return client.read_events(heartbeats, limit=1).total > 0
 
 
-def test_a_run_whose_process_died_without_a_word_is_ended(
+def test_a_run_whose_process_was_killed_is_marked_crashed(
     client: SyncPrefectClient, site: Site, awaited: Callable[..., FlowRun]
 ) -> None:
     automations = (site.folder / "deploy/automations.yaml").read_text()
@@ -129,7 +129,7 @@ def test_a_run_whose_process_died_without_a_word_is_ended(
     assert "No heartbeat for 90 seconds" in (ended.state.message or "")
 
 
-def test_the_file_itself_is_taken(site: Site) -> None:
+def test_prefect_accepts_the_file_itself(site: Site) -> None:
     made = site.run(
         str(BIN / "prefect"), "automation", "create", "-f", "deploy/automations.yaml", PREFECT_API_URL=site.api
     )

@@ -1,4 +1,4 @@
-"""What a person sees of two runs by a worker: Prefect's page, MLflow's comparison, MLflow's page of a run."""
+"""Two runs by a worker in a browser: Prefect's page, MLflow's comparison, MLflow's page of a run."""
 
 import json
 import re

@@ -76,7 +76,7 @@ def test_a_worker_runs_a_deployment_with_a_secret_from_a_block(
     assert recorded.data.params["runtime.device"] == "cpu"
 
 
-def test_a_scheduled_run_trains_only_on_something_new_unless_it_is_forced(
+def test_a_scheduled_run_trains_only_if_something_is_new_or_it_is_forced(
     client: SyncPrefectClient, worker: Site, awaited: Awaited
 ) -> None:
     by_schedule = {"source": SOURCE, "overrides": {**OVERRIDES, "train.seed": 7}}
@@ -95,7 +95,7 @@ def test_a_scheduled_run_trains_only_on_something_new_unless_it_is_forced(
     assert len(recorded_by(worker, forced.id)) == 1
 
 
-def test_a_run_that_is_cancelled_ends_cancelled_and_its_mlflow_run_killed(
+def test_a_cancelled_run_ends_cancelled_and_its_mlflow_run_killed(
     client: SyncPrefectClient, worker: Site, awaited: Awaited
 ) -> None:
     # It would take days, on a rating a step.

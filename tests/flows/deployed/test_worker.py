@@ -19,7 +19,7 @@ def test_a_worker_that_would_record_elsewhere_refuses_to_start(site: Site) -> No
     assert f"sqlite:///{site.folder}/mlflow.db" in said
 
 
-def test_a_worker_that_does_not_reach_the_store_refuses_to_start(site: Site) -> None:
+def test_a_worker_that_cannot_reach_the_store_refuses_to_start(site: Site) -> None:
     store, aside = site.folder / "mlflow.db", site.folder / "aside.db"
     store.rename(aside)
     try:
@@ -40,7 +40,7 @@ def test_a_worker_of_an_unknown_pool_refuses_to_start(site: Site) -> None:
 
 
 @pytest.mark.parametrize("cards", ["", "0,1"])
-def test_a_worker_of_gpu_runs_serves_exactly_one_card(site: Site, cards: str) -> None:
+def test_a_worker_of_gpu_runs_serves_exactly_one_gpu(site: Site, cards: str) -> None:
     said = refusal(site, "POOL=gpu", CUDA_VISIBLE_DEVICES=cards)
     assert "serves one GPU" in said
     assert "make worker POOL=gpu CARD=0" in said

@@ -17,11 +17,12 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import TrackingError
 from cfmodel.gradients.recording.gradient_records import MonitorCost
+from cfmodel.tables import TABLES
 from cfmodel.tracking import Run
 from cfmodel.tracking.outbox.deliver import DeliveryProgress, deliver
 from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.training_metrics import Recorder
-from cfmodel.training.epoch_records import TABLES, StepProgress
+from cfmodel.training.epoch_records import StepProgress
 
 Begin = Callable[[], Run]
 Describe = Callable[[Run], None]
@@ -156,7 +157,7 @@ def test_epochs_become_metrics_by_step_and_the_refit_has_metrics_of_its_own(
     metrics = tracking.read_run(mlflow_store, run.run_id).metrics
     assert (metrics["best_val_rmse"], metrics["best_epoch"]) == (0.91, 2.0)
     assert "refit/val/rmse" not in metrics
-    norms = {f"grad_norm/{name}" for name in (*TABLES, "total")}
+    norms = {f"grad_norm/{name}" for name in (*(table.name for table in TABLES), "total")}
     rates = {"train/rmse", "train/learning_rate", "train/clipped_fraction", "time/epoch_seconds"}
     assert norms | rates | {"time/ratings_per_second"} <= set(metrics)
 
