@@ -26,7 +26,7 @@ from monitor import Size, generated
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 SIZES = (
     Size(300, 20, 20, epochs=2, rounds=1, refit=False),

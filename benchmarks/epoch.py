@@ -21,7 +21,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 USERS, MOVIES, RATINGS = 6_040, 3_706, 1_000_000
 EPOCHS = 8

@@ -16,7 +16,7 @@ from cfmodel.baselines import fit_damped_biases
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import default_batch_size
-from cfmodel.training.regularization import default_regularization
+from cfmodel.training.planning.regularization import default_regularization
 
 #: The grades that are clear.
 CLEAR = (2, 3)

@@ -25,7 +25,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.recording.gradient_records import MonitorCost
 from cfmodel.training.epoch_records import Phase
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 
 @dataclass(frozen=True)

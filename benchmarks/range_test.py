@@ -21,7 +21,7 @@ from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.range_test import RangeTest, range_test, zones_of
 
 GRID = (0.0003, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05)

@@ -30,7 +30,7 @@ from cfmodel.training.batching.batches import DeviceRatings, default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 SOURCE = "synthetic:users=162541,movies=59047,ratings=25000000"
 BATCH_SIZES = (32_768, 65_536, 131_072, 262_144, 524_288)

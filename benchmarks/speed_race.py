@@ -14,7 +14,7 @@ from speed_system import Peer, Point
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: Seconds above which a system is timed once.
 LONG = 8.0

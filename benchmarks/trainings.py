@@ -24,7 +24,7 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.engines import step
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: Sources: those for choosing thresholds, and those for the report.
 DEVELOPMENT = {

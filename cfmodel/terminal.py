@@ -18,7 +18,7 @@ from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.promotion.decision import Decision
 from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
-from cfmodel.run_summary import accuracy_rows, step_seconds, training_summary
+from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 
 #: Called at the end of a step with its result, its seconds and whether an earlier result was reused.

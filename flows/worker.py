@@ -119,7 +119,7 @@ def require_one_card(pool: str, cards: str) -> None:
         )
     # PyTorch reads the variable once, when it first looks for GPUs.
     os.environ[_CARDS] = cards
-    from cfmodel.training.devices import resolve_device
+    from cfmodel.training.planning.devices import resolve_device
 
     resolve_device("cuda")
 

@@ -7,7 +7,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.evaluation.evaluate import evaluate
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import RunRef, SplitRef
-from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.planning.devices import limit_threads, resolve_device
 from tasks.prefect_output import record_logger
 
 

@@ -11,7 +11,7 @@ from cfmodel import terminal, tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.refs import RunRef
-from cfmodel.run_description import RunResult, result_page
+from cfmodel.summaries.run_description import RunResult, result_page
 from cfmodel.tracking import ListedRun
 from tasks.steps import Step
 

@@ -9,7 +9,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.recommending.score import score
 from cfmodel.refs import ScoresRef
-from cfmodel.training.devices import limit_threads, resolve_device
+from cfmodel.training.planning.devices import limit_threads, resolve_device
 from tasks.prefect_output import publish_artifact, record_logger
 from tasks.retries import RETRIES
 

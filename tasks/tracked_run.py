@@ -11,7 +11,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.provenance import training_identity
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import OpenRun
-from cfmodel.training.devices import resolve_device
+from cfmodel.training.planning.devices import resolve_device
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from cfmodel.gradients.health.early_stop import HealthWatch
 from cfmodel.gradients.recording.archive import archived
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.tracking import OpenRun
-from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.engines.choose import choose
+from cfmodel.training.planning.devices import limit_threads, resolve_device
 from cfmodel.training.resuming.adam_state import adam_state_path
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder

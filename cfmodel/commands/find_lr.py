@@ -15,8 +15,8 @@ from cfmodel.data.splitting.split import split
 from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
 from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
-from cfmodel.training.devices import limit_threads, resolve_device
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.devices import limit_threads, resolve_device
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.range_test import STEPS, RangeTest, range_test, zones_of
 
 _WIDTH = 60

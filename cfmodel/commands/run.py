@@ -29,7 +29,7 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     for named in filter(None, (source, settings.split.test_source)):
         check_source(named)
     from cfmodel import terminal
-    from cfmodel.training.devices import resolve_device
+    from cfmodel.training.planning.devices import resolve_device
 
     resolve_device(settings.runtime.device)
     screen = terminal.Screen(console)

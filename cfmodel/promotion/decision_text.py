@@ -2,7 +2,7 @@
 
 from cfmodel.promotion.bootstrap import Difference
 from cfmodel.promotion.decision import Decision
-from cfmodel.run_description import escape_markdown
+from cfmodel.summaries.run_description import escape_markdown
 
 
 def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:

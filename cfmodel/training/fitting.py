@@ -17,7 +17,7 @@ from cfmodel.training.engines.base import AdamState
 from cfmodel.training.engines.choose import engine_for
 from cfmodel.training.epoch_records import EpochRecord, OnRecord, StepProgress
 from cfmodel.training.monitor_setup import monitor_of
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState, copied
 from cfmodel.training.resuming.record_replay import packed, unpacked
 from cfmodel.training.step_log import NO_STEPS, StepLog

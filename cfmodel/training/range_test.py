@@ -15,7 +15,7 @@ from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import adam_of
 from cfmodel.training.engines.step import update
 from cfmodel.training.fitting import BLOCK
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: From a rate that moves nothing to the highest one the settings take, 40 steps to each factor of ten.
 LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241

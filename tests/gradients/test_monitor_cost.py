@@ -29,7 +29,7 @@ from cfmodel.training.engines.step import update
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import Fitting
 from cfmodel.training.monitor_setup import sensitivity_of
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 CPU = torch.device("cpu")
 USERS, MOVIES = 50, 30

@@ -25,7 +25,7 @@ from cfmodel.training.engines.cuda.engine import CudaEngine, adam_of
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
 from cfmodel.training.fit import fit
 from cfmodel.training.monitor_setup import monitor_of
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import copied
 from cfmodel.training.step_log import StepLog
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cfmodel.errors import DeviceError
-from cfmodel.training.devices import resolve_device
+from cfmodel.training.planning.devices import resolve_device
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 

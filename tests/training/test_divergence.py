@@ -23,7 +23,7 @@ from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.base import OnProgress
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import RETRY_RATE, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.step_log import StepLog

@@ -20,7 +20,7 @@ from cfmodel.training.engines.choose import choose
 from cfmodel.training.engines.cpu.engine import FusedEngine
 from cfmodel.training.engines.cuda.engine import CudaEngine
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.step_log import StepLog
 
 CPU = torch.device("cpu")

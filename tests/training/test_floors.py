@@ -11,7 +11,7 @@ import torch
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.val_outcome import taste_score
 
 

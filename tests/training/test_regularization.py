@@ -7,7 +7,7 @@ import pytest
 
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import FitResult
-from cfmodel.training.regularization import STRENGTH, default_regularization
+from cfmodel.training.planning.regularization import STRENGTH, default_regularization
 
 
 def ratings_of(user: list[int], movie: list[int], rating: list[float]) -> RatingArrays:

@@ -7,7 +7,7 @@ import pytest
 from cfmodel.config import TrainSettings
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import FitResult
-from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.planning.schedule import learning_rate_at
 
 
 @pytest.mark.parametrize(

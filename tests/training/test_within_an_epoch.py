@@ -27,7 +27,7 @@ from cfmodel.training.engines.cpu.engine import FusedEngine
 from cfmodel.training.engines.cuda.engine import CudaEngine
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import copied
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.run_description import escape_markdown, replace_promotion
+from cfmodel.summaries.run_description import escape_markdown, replace_promotion
 from cfmodel.system.addresses import shown
 from cfmodel.tracking.models.load import check_version, recommender_of
 from cfmodel.tracking.models.registry import (

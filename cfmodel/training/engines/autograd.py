@@ -10,8 +10,8 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress
 from cfmodel.training.engines.step import GradNorms, Loss, update
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, StepLog
 
 

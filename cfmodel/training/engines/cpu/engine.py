@@ -15,7 +15,6 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.optimizer import BETA_1, BETA_2, EPSILON
 from cfmodel.tables import SIDES
 from cfmodel.training.batching.batches import Batches
-from cfmodel.training.devices import available_cores
 from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress, unpack
 from cfmodel.training.engines.cpu import kernels
 from cfmodel.training.engines.cpu.grouping import (
@@ -32,8 +31,9 @@ from cfmodel.training.engines.cpu.padded_tables import padded_side, views_of
 from cfmodel.training.engines.cpu.probe_view import ProbeView, probe_view
 from cfmodel.training.engines.cpu.thread_team import ThreadTeam
 from cfmodel.training.engines.row_layout import TABLES, cannot_train
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.devices import available_cores
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, Floats, StepLog
 
 #: Ratings that are learned from in one go at least: less would not be worth waking the other threads for.

@@ -18,8 +18,8 @@ from cfmodel.training.engines.cuda.packed_adam import AdamOnAllRows, AdamOnTouch
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
 from cfmodel.training.engines.cuda.step_graph import StepGraph
 from cfmodel.training.engines.row_layout import cannot_train, table_parts
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 from cfmodel.training.step_log import NO_STEPS, StepLog
 
 

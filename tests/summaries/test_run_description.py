@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cfmodel.run_description import RunResult, replace_promotion, result_page
+from cfmodel.summaries.run_description import RunResult, replace_promotion, result_page
 
 METRICS = {
     "test/rmse": 0.9,

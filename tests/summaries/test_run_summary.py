@@ -1,6 +1,6 @@
 """The short result of a run."""
 
-from cfmodel.run_summary import accuracy_rows, step_seconds, training_summary
+from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
 
 
 def test_a_predictor_without_an_rmse_has_no_row_and_one_without_an_mae_an_empty_one() -> None:

@@ -13,7 +13,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, Stream, batches_for, default_batch_size, generator
 from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.epoch_records import Phase
-from cfmodel.training.regularization import default_regularization
+from cfmodel.training.planning.regularization import default_regularization
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cfmodel.run_summary import accuracy_rows, step_seconds, training_summary
+from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
 
 #: First word of the paragraph on promotion, which changes after the run.
 _PROMOTION = "Promotion: "
