@@ -18,7 +18,9 @@ from cfmodel.errors import ConfigError, DataError, DigestError
 from cfmodel.schema import RATINGS
 
 PARTS = ("train", "val", "test")
-few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def stored(rows, folder, name="x"):
