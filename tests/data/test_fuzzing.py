@@ -76,7 +76,9 @@ def json_lines(table):
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     block=st.sampled_from([16, 100, 4_000_000]),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_what_is_written_is_what_is_read(table, write, encoding, block, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
     folder = tmp_path_factory.mktemp("table")

@@ -11,7 +11,9 @@ from cfmodel.data.splitting.split import split
 from cfmodel.schema import RATINGS
 
 PARTS = ("train", "val", "test")
-FEW_EXAMPLES = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW_EXAMPLES = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def store(rows, folder, name="x"):
