@@ -27,7 +27,8 @@ def log_model(run: TrackedRun, folder: Path) -> str:
         DigestError: The folder is damaged.
         TrackingError: The store does not take it.
     """
-    from cfmodel.recommending.recommender import MANIFEST, Recommender
+    from cfmodel.recommending.recommender import Recommender
+    from cfmodel.recommending.saved_files import MANIFEST
 
     Recommender.load(folder)
     sent = tell(run, [SavedModel(str(folder.resolve()), sha256_of_file(folder / MANIFEST))])
