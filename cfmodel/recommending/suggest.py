@@ -46,20 +46,18 @@ def suggest(
         block_bytes: Memory for the scores of a block of users.
     """
     model = recommender.model
-    device = model.global_mean.device
-    seen = None if recommender.history is None else recommender.history.seen
+    users = model.side_rows("user")
     lists = top_k(
-        catalogue_scores(model),
+        catalogue_scores(model, users.vectors),
         user_idx,
         k=k,
         num_movies=len(recommender.movies),
-        seen=seen,
-        device=device,
+        seen=None if recommender.history is None else recommender.history.seen,
+        device=model.global_mean.device,
         block_bytes=block_bytes,
     )
-    offsets = model.side_rows("user").offset.cpu().numpy()
-    own = np.where(user_idx >= 0, offsets[np.maximum(user_idx, 0)], 0.0)
-    return _in_rating_units(lists, recommender, own)
+    offsets = np.where(user_idx >= 0, users.offset.cpu().numpy()[np.maximum(user_idx, 0)], 0.0)
+    return _in_rating_units(lists, recommender, offsets)
 
 
 def suggest_to_new(

@@ -47,7 +47,7 @@ def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None 
 
     Args:
         model: The model.
-        user_vectors: `SideRows.vectors` of users outside the model, shape (B, D); None: the model's users.
+        user_vectors: Vectors by user row, shape (U, D), of the model or of new users; None: look up the model's.
     """
     movies = model.side_rows("movie")
     vectors = model.side_rows("user").vectors if user_vectors is None else user_vectors
@@ -128,7 +128,9 @@ def top_k(
 
 
 def _leave_out(table: Tensor, positions: npt.NDArray[np.int64], movies: npt.NDArray[np.int32]) -> None:
-    rows, columns = (torch.from_numpy(cells.astype(np.int64)).to(table.device) for cells in (positions, movies))
+    rows, columns = (
+        torch.from_numpy(cells.astype(np.int64, copy=False)).to(table.device) for cells in (positions, movies)
+    )
     table[rows, columns] = -torch.inf
 
 
@@ -170,10 +172,10 @@ def _top(table: Tensor, k: int) -> Tensor:
     # One more than k shows whether a tie crosses the end of the list: among equals, topk picks any.
     values, columns = table.topk(min(k + 1, table.shape[1]), dim=1)
     if values.shape[1] > k:
+        columns = columns[:, :k]
         tied = values[:, k] == values[:, k - 1]
-        values, columns = values[:, :k].clone(), columns[:, :k].clone()
         if tied.any():
-            columns[tied] = _lowest_columns(table[tied], values[tied, -1:], k)
+            columns[tied] = _lowest_columns(table[tied], values[tied, k - 1 : k], k)
     columns = columns.sort(dim=1).values
     order = table.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
     return columns.gather(1, order)
