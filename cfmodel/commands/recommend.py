@@ -11,7 +11,14 @@ from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.sources.titles import find_titles, read_titles
 from cfmodel.errors import ConfigError
-from cfmodel.recommending.suggest import Suggestion, named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.recommending.suggest import (
+    Suggestion,
+    list_suggestions,
+    ratings_by_id,
+    similar_movies,
+    suggest,
+    suggest_to_new,
+)
 from cfmodel.recommending.top_k import Lists
 from cfmodel.tracking import LoadedModel
 
@@ -51,7 +58,7 @@ def recommend(
         title = f"user {user_id}{_seen(loaded, row)}"
     # Clip what is printed to the range of the ratings; the order is that of the raw scores.
     clipped = Lists(lists.movie_idx, lists.score.clip(recommender.rating_min, recommender.rating_max))
-    _print_list(named(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
+    _print_list(list_suggestions(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
 
 
 def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None, console: Console) -> None:
@@ -62,10 +69,10 @@ def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None
     """
     loaded = tracking.load_model(settings, model)
     recommender = loaded.recommender
-    lists = similar(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
+    lists = similar_movies(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
     titles = _titles(loaded, settings)
     title = f"Like {_named(movie_id, titles)}"
-    _print_list(named(lists, recommender), loaded, settings, title, "likeness", console)
+    _print_list(list_suggestions(lists, recommender), loaded, settings, title, "likeness", console)
 
 
 def _ratings(rated: Iterable[str]) -> dict[str, float]:

@@ -93,7 +93,7 @@ def _folded_in(
         return np.empty(0, np.float32)
     fold_in = FoldIn.of(recommender)
     known = RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating)
-    tastes = fold_in.tastes(known, users)
+    tastes = fold_in.solve(known, users)
     each = SideRows(tastes.vectors[number[1]], tastes.offset[number[1]])
     return fold_in.predict(each, asked.movie_idx)
 

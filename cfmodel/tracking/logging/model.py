@@ -27,7 +27,8 @@ def log_model(run: TrackedRun, folder: Path) -> str:
         DigestError: The folder is damaged.
         TrackingError: The store refuses it.
     """
-    from cfmodel.recommending.recommender import MANIFEST, Recommender
+    from cfmodel.recommending.recommender import Recommender
+    from cfmodel.recommending.saved_files import MANIFEST
 
     Recommender.load(folder)
     progress = log_entries(run, [SavedModel(str(folder.resolve()), sha256_of_file(folder / MANIFEST))])

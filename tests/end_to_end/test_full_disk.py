@@ -1,4 +1,4 @@
-"""A disk that fills up while something is written: one clear error, what was there before whole, no half file."""
+"""A disk that fills up during a write: one clear error, earlier files complete, no partial file."""
 
 import subprocess
 import sys

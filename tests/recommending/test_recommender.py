@@ -11,8 +11,8 @@ import torch
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError, DigestError, VocabularyError
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.recommending import recommender as recommender_module
-from cfmodel.recommending.recommender import MANIFEST, MOVIES, USERS, WEIGHTS, Recommender
+from cfmodel.recommending.recommender import Recommender
+from cfmodel.recommending.saved_files import MANIFEST, MOVIES, USERS, WEIGHTS
 
 FILES = (WEIGHTS, USERS, MOVIES, MANIFEST)
 
@@ -33,13 +33,13 @@ def rewrite_manifest(folder: Path, **changes: object) -> None:
 
 
 def rewrite_weights(folder: Path, content: bytes) -> None:
-    """Replace the weights and vouch for them, as a folder from elsewhere might."""
+    """Replace the weights, and their digest in the manifest, as a hostile folder might."""
     (folder / WEIGHTS).write_bytes(content)
     digests = json.loads((folder / MANIFEST).read_bytes())["sha256"]
     rewrite_manifest(folder, sha256=digests | {WEIGHTS: sha256(content).hexdigest()})
 
 
-def test_a_prediction_is_mean_and_biases_and_dot_product_within_the_range(recommender: Recommender) -> None:
+def test_a_prediction_is_the_models_clamped_to_the_range(recommender: Recommender) -> None:
     model = recommender.model
     with torch.no_grad():
         expected = float(model(torch.tensor([1]), torch.tensor([2])).clamp(0.5, 5.0))
@@ -48,7 +48,7 @@ def test_a_prediction_is_mean_and_biases_and_dot_product_within_the_range(recomm
     assert prediction.tolist() == [pytest.approx(expected)]
 
 
-def test_an_unknown_id_is_answered_with_the_mean_and_the_known_sides_bias(recommender: Recommender) -> None:
+def test_the_prediction_for_an_unknown_id_is_the_mean_and_the_known_sides_bias(recommender: Recommender) -> None:
     users, movies = (table.weight.detach() for table in (recommender.model.user_biases, recommender.model.movie_biases))
     predictions = recommender.predict(["ann", "who", "who"], ["what", "2", "what"])
     expected = [3.5 + float(users[1, 0]), 3.5 + float(movies[2, 0]), 3.5]
@@ -74,20 +74,20 @@ def test_ids_that_are_neither_text_nor_numbers_are_refused(recommender: Recommen
         recommender.predict([True], ["1"])
 
 
-def test_a_user_without_a_movie_is_refused(recommender: Recommender) -> None:
-    with pytest.raises(DataError, match="not 2 and 1"):
+def test_more_users_than_movies_are_refused(recommender: Recommender) -> None:
+    with pytest.raises(DataError, match="got 2 users and 1 movies"):
         recommender.predict(["ann", "bob"], ["1"])
 
 
-def test_no_pairs_have_no_predictions(recommender: Recommender) -> None:
+def test_no_pairs_give_no_predictions(recommender: Recommender) -> None:
     assert recommender.predict([], []).shape == (0,)
 
 
-def test_blocks_change_nothing(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_do_not_depend_on_the_block_size(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     users, movies = rng.integers(-1, 3, 100, dtype=np.int32), rng.integers(-1, 4, 100, dtype=np.int32)
     whole = recommender.predict_rows(users, movies)
-    monkeypatch.setattr(recommender_module, "BLOCK_ROWS", 7)
+    monkeypatch.setattr("cfmodel.recommending.recommender._BLOCK_ROWS", 7)
     assert recommender.predict_rows(users, movies).tolist() == whole.tolist()
 
 
@@ -103,7 +103,7 @@ def test_a_loaded_recommender_predicts_the_same_to_the_last_bit(recommender: Rec
         assert torch.equal(loaded.model.state_dict()[name], tensor)
 
 
-def test_the_folder_holds_data_alone_and_its_digest_is_that_of_the_manifest(
+def test_the_folder_has_data_files_only_and_its_digest_is_the_manifests(
     recommender: Recommender, tmp_path: Path
 ) -> None:
     digest = recommender.save(tmp_path / "model")
@@ -115,7 +115,7 @@ def test_the_folder_holds_data_alone_and_its_digest_is_that_of_the_manifest(
     assert (manifest["num_users"], manifest["num_movies"], manifest["embedding_dim"]) == (3, 4, 2)
 
 
-def test_the_same_recommender_has_the_same_digest_and_another_gives_way(
+def test_the_same_recommender_has_the_same_digest_and_another_replaces_it(
     recommender: Recommender, tmp_path: Path
 ) -> None:
     first = recommender.save(tmp_path / "model")
@@ -125,15 +125,15 @@ def test_the_same_recommender_has_the_same_digest_and_another_gives_way(
     assert Recommender.load(tmp_path / "model", digest=other).rating_max == 4.5
 
 
-def test_a_folder_that_holds_something_else_is_not_replaced(recommender: Recommender, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_replaced(recommender: Recommender, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="no saved recommender"):
+    with pytest.raises(ConfigError, match="not a saved recommender"):
         recommender.save(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_one_flipped_byte_is_found(recommender: Recommender, tmp_path: Path, name: str) -> None:
+def test_one_flipped_byte_is_detected(recommender: Recommender, tmp_path: Path, name: str) -> None:
     digest = recommender.save(tmp_path / "model")
     path = tmp_path / "model" / name
     content = bytearray(path.read_bytes())
@@ -151,9 +151,7 @@ def test_a_missing_file_is_named(recommender: Recommender, tmp_path: Path, name:
         Recommender.load(tmp_path / "model")
 
 
-def test_a_newer_format_is_refused_and_the_cfmodel_that_reads_it_named(
-    recommender: Recommender, tmp_path: Path
-) -> None:
+def test_a_newer_format_is_refused_with_the_version_to_upgrade_to(recommender: Recommender, tmp_path: Path) -> None:
     recommender.save(tmp_path)
     rewrite_manifest(tmp_path, format_version=2, cfmodel_version="9.1.0")
     with pytest.raises(DataError, match=r"format version 2.*upgrade cfmodel to 9\.1\.0"):
@@ -161,21 +159,23 @@ def test_a_newer_format_is_refused_and_the_cfmodel_that_reads_it_named(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format_version": "x"}'])
-def test_a_manifest_that_is_none_is_refused(recommender: Recommender, tmp_path: Path, content: str) -> None:
+def test_an_invalid_manifest_is_refused(recommender: Recommender, tmp_path: Path, content: str) -> None:
     recommender.save(tmp_path)
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(DigestError, match="damaged"):
         Recommender.load(tmp_path)
 
 
-def test_weights_that_are_no_safetensors_are_refused_and_not_run(recommender: Recommender, tmp_path: Path) -> None:
+def test_weights_that_are_not_safetensors_are_refused_and_not_executed(
+    recommender: Recommender, tmp_path: Path
+) -> None:
     recommender.save(tmp_path)
     rewrite_weights(tmp_path, b"cos\nsystem\n(S'touch pwned'\ntR.")
-    with pytest.raises(DataError, match="no recommender this cfmodel can read"):
+    with pytest.raises(DataError, match="cannot be read as a recommender"):
         Recommender.load(tmp_path)
 
 
-def test_weights_of_another_size_than_the_ids_are_refused(recommender: Recommender, tmp_path: Path) -> None:
+def test_weights_of_a_different_size_from_the_ids_are_refused(recommender: Recommender, tmp_path: Path) -> None:
     smaller = replace(recommender, model=CollaborativeFiltering(2, 4, 2))
     recommender.save(tmp_path / "a")
     smaller.save(tmp_path / "b")
@@ -184,7 +184,7 @@ def test_weights_of_another_size_than_the_ids_are_refused(recommender: Recommend
         Recommender.load(tmp_path / "a")
 
 
-def test_names_in_the_manifest_lead_nowhere(recommender: Recommender, tmp_path: Path) -> None:
+def test_file_names_in_the_manifest_are_never_opened(recommender: Recommender, tmp_path: Path) -> None:
     recommender.save(tmp_path / "model")
     rewrite_manifest(tmp_path / "model", sha256={"../../etc/passwd": "0" * 64})
     with pytest.raises(DigestError, match=WEIGHTS):

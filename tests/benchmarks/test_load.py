@@ -1,4 +1,4 @@
-"""The benchmark of load in brief: its limit limits, and what it says of a run is what was there."""
+"""The load benchmark: its memory limit works, and it reports the memory and time that a process used."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ print("ingest      that much  (0.5 s)")
 
 @pytest.fixture
 def group() -> Iterator[MemoryGroup]:
-    """A control group of 100 megabytes, where that is allowed."""
+    """Return a control group of 100 megabytes, where control groups are allowed."""
     try:
         with MemoryGroup.limited_to(100 * MEGABYTE) as made:
             yield made
@@ -34,7 +34,7 @@ def hungry(group: MemoryGroup, megabytes: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=group.enter)
 
 
-def test_what_a_step_takes_is_seen(group: MemoryGroup) -> None:
+def test_the_memory_and_time_of_a_step_are_measured(group: MemoryGroup) -> None:
     with hungry(group, 60) as process:
         watch = Watch(group, process)
 
@@ -53,7 +53,7 @@ def test_what_a_step_takes_is_seen(group: MemoryGroup) -> None:
     assert group.killed() == 0
 
 
-def test_who_wants_more_than_the_limit_is_killed(group: MemoryGroup) -> None:
+def test_a_process_beyond_the_limit_is_killed(group: MemoryGroup) -> None:
     with hungry(group, 200) as process:
         assert Watch(group, process).follow() == -9
     assert group.killed() == 1

@@ -1,4 +1,4 @@
-"""The champion behind `mlflow models serve`, asked over HTTP."""
+"""The champion served by `mlflow models serve`, over HTTP."""
 
 import json
 import os
@@ -31,13 +31,13 @@ ON_PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH'
 
 @dataclass(frozen=True)
 class Served:
-    """A served model and the same one in this process."""
+    """A served model, and the same model in this process."""
 
     url: str
     recommender: Recommender
 
     def ask(self, **columns: Any) -> Any:
-        """Send a request as MLflow documents it, and return the predictions."""
+        """Send a request in the format that MLflow documents; return the predictions."""
         params = columns.pop("params", None)
         records = pd.DataFrame(columns).to_dict("records")
         body = {"dataframe_records": records} | ({"params": params} if params else {})
@@ -47,8 +47,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    team = Team.new(mlflow_store, promotion_folder)
+def served(mlflow_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("promotion")
+    team = Team.new(mlflow_store, folder)
     version = team.challenger(epochs=6)
     assert tracking.promote(team.settings).is_promotion
     address = f"http://127.0.0.1:{(port := free_port())}"
@@ -59,7 +60,7 @@ def served(mlflow_store: str, promotion_folder: Path, tmp_path_factory: pytest.T
         folder=tmp_path_factory.mktemp("serving"),
         environment=ON_PATH | {"MLFLOW_TRACKING_URI": mlflow_store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
     ):
-        yield Served(address, Recommender.load(promotion_folder / "models" / version.run_id))
+        yield Served(address, Recommender.load(folder / "models" / version.run_id))
 
 
 def test_ratings_over_http_are_those_in_process(served: Served) -> None:
@@ -83,7 +84,7 @@ def test_recommendations_over_http_are_those_in_process(served: Served) -> None:
     assert lists["user_id"].value_counts().to_dict() == dict.fromkeys(users, 4)
 
 
-def test_somebody_new_is_served_from_a_few_ratings(served: Served) -> None:
+def test_a_new_user_gets_recommendations_from_a_few_ratings(served: Served) -> None:
     rated = {"3": 5.0, "7": 1.0}
     lists = pd.DataFrame(served.ask(rated=[rated], params={"k": 5}))
     expected = RecommenderService(served.recommender).predict(pd.DataFrame({"rated": [rated]}), params={"k": 5})
@@ -99,15 +100,15 @@ def test_a_request_that_cannot_be_answered_says_why(served: Served) -> None:
 
 
 def _documented(root: Path) -> list[str]:
-    """Return every `curl` command about a served model in the documentation, its lines joined."""
+    """Return the `curl` commands for a served model in the documentation, each as one line."""
     texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/serving.md")]
     found = [command for text in texts for command in re.findall(r"^curl (?:.*\\\n)*.*", text, re.MULTILINE)]
     return [command.replace("\\\n", " ") for command in found if "/invocations" in command]
 
 
-def test_the_curl_lines_of_the_documentation_are_answered(served: Served, root: Path) -> None:
+def test_the_documented_curl_commands_are_answered(served: Served, root: Path) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("curl is not installed: the lines of the documentation cannot be run")
+        pytest.skip("curl is not installed: the documented commands cannot be run")
     commands = _documented(root)
     assert len(commands) >= 3
     for command in commands:

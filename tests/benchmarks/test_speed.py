@@ -1,4 +1,4 @@
-"""The benchmark of speed in brief: everything that needs no other system, on a few ratings."""
+"""The speed benchmark without other systems, on a few ratings."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ def ratings() -> RatingSet:
     return RatingSet.divided("few", RatingArrays(*ratings_of("synthetic:users=200,movies=120,ratings=9000,seed=1")))
 
 
-def test_a_tenth_is_held_out_and_every_rating_is_in_one_place(ratings: RatingSet) -> None:
+def test_a_tenth_is_held_out_and_no_rating_is_in_both_parts(ratings: RatingSet) -> None:
     assert len(ratings.test) + ratings.left_out == 900
     assert len(ratings.train) == 8100
     assert ratings.test.user_idx.max() < ratings.num_users
@@ -44,7 +44,7 @@ def test_a_tenth_is_held_out_and_every_rating_is_in_one_place(ratings: RatingSet
     assert not train & test
 
 
-def test_settings_are_chosen_on_ratings_of_the_training_part_alone(ratings: RatingSet) -> None:
+def test_settings_are_chosen_on_ratings_of_the_training_part_only(ratings: RatingSet) -> None:
     chosen_on = ratings.validation()
     kept, _ = np.unique(ratings.train.rating, return_counts=True)
     seen = np.concatenate([chosen_on.train.rating, chosen_on.test.rating])
@@ -52,13 +52,13 @@ def test_settings_are_chosen_on_ratings_of_the_training_part_alone(ratings: Rati
     assert np.isin(seen, kept).all()
 
 
-def test_the_error_is_that_of_predictions_held_to_the_ratings_of_train(ratings: RatingSet) -> None:
+def test_the_error_is_that_of_predictions_clamped_to_the_training_range(ratings: RatingSet) -> None:
     high = ratings.train.rating.max()
     found = ratings.rmse(lambda user, movie: np.full(len(user), 1e9))
     assert found == pytest.approx(math.sqrt(np.square(high - ratings.test.rating).mean()), rel=1e-6)
 
 
-def test_a_factorisation_predicts_mean_biases_and_product() -> None:
+def test_a_factorisation_predicts_the_mean_plus_biases_plus_the_dot_product() -> None:
     factors = Factors(
         np.array([[1.0, 2.0]]), np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([0.5]), np.array([0, 0.25]), 3
     )
@@ -66,19 +66,19 @@ def test_a_factorisation_predicts_mean_biases_and_product() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.9, "aim"), (1.0, "aim"), (2.5, "met"), (2.6, "missed"), (math.inf, "missed")]
+    ("value", "verdict"), [(0.9, "aim"), (1.0, "aim"), (2.5, "met"), (2.6, "missed"), (math.inf, "missed")]
 )
-def test_a_ratio_is_judged_against_must_and_aim(value: float, said: str) -> None:
-    assert Goal(2.5, 1.0).verdict(value) == said
+def test_a_ratio_is_compared_with_the_required_and_the_desired_one(value: float, verdict: str) -> None:
+    assert Goal(2.5, 1.0).verdict(value) == verdict
 
 
-def test_a_pace_is_better_the_larger_it_is_and_nothing_asked_is_nothing_said() -> None:
+def test_a_larger_pace_is_better_and_without_a_goal_there_is_no_verdict() -> None:
     pace = Goal(0.5, 0.8, at_least=True)
     assert [pace.verdict(value) for value in (0.4, 0.5, 0.9)] == ["missed", "met", "aim"]
     assert Goal().verdict(7.0) == ""
 
 
-def test_against_a_lower_error_than_ours_there_is_no_ratio(ratings: RatingSet) -> None:
+def test_there_is_no_ratio_where_the_other_error_is_lower(ratings: RatingSet) -> None:
     race = Race(TEXTBOOK, Reached(3, 1.0, 0.65), Reached(3, 0.01, 0.66), FEW)
     assert race.ratio == math.inf
     assert "RMSE not reached" in speed.race_row(ratings, race)
@@ -87,19 +87,19 @@ def test_against_a_lower_error_than_ours_there_is_no_ratio(ratings: RatingSet) -
 
 def test_the_textbook_is_trained_and_raced(ratings: RatingSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("speed_race.LONG", math.inf)  # however slow the machine is
-    told: list[str] = []
+    lines: list[str] = []
     brief = replace(TEXTBOOK, train=lambda data, epochs: speed_textbook.train(data, epochs or 3))
-    [race] = races(ratings, {brief: FEW}, repeats=2, tell=told.append)
+    [race] = races(ratings, {brief: FEW}, repeats=2, tell=lines.append)
     spread = float(ratings.test.rating.std())
     assert race.theirs.rmse < spread
     assert race.ours.rmse < race.theirs.rmse
     assert (race.theirs.epochs, race.ours.epochs) == (3, FEW.epochs)
     assert (race.theirs.times, race.ours.times) == (2, 2)
-    assert told[0].startswith(f"textbook: {race.theirs.rmse:.4f} after {race.theirs.epochs} epochs")
+    assert lines[0].startswith(f"textbook: {race.theirs.rmse:.4f} after {race.theirs.epochs} epochs")
     assert f"| textbook | {race.theirs.rmse:.4f} |" in speed.race_row(ratings, race)
 
 
-def test_there_are_settings_for_every_set_and_system() -> None:
+def test_every_system_has_settings_for_every_set() -> None:
     assert all(set(lines) == {peer.name for peer in PEERS} for lines in LINES.values())
     assert set(LINES) < set(SOURCES)
 
@@ -110,14 +110,14 @@ def test_a_system_that_is_not_installed_has_no_version() -> None:
     assert TEXTBOOK.version == "here"
 
 
-def test_the_monitor_is_measured_beside_two_trainings_without_it(ratings: RatingSet) -> None:
+def test_the_monitor_is_compared_with_trainings_without_it(ratings: RatingSet) -> None:
     cost = watch(ratings, FEW.model_copy(update={"epochs": 1}), rounds=3)
     assert cost.rounds == 3
     assert 0 < cost.ratio < math.inf
     assert 0 < cost.noise[0] <= cost.noise[1]
 
 
-def test_pace_and_memory_are_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_pace_and_memory_are_measured_in_a_separate_process(tmp_path: Path) -> None:
     rng, count = np.random.default_rng(0), 500_000
     kinds = ((2_000, np.int32), (1_000, np.int32), (5, np.float32))
     made = RatingSet.divided("made up", RatingArrays(*(rng.integers(0, most, count).astype(to) for most, to in kinds)))

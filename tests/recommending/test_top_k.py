@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_recommenders import ratings_of
 
 from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
@@ -11,14 +12,14 @@ from cfmodel.recommending.top_k import CHUNK, Scorer, catalogue_scores, populari
 
 
 def scorer(table: np.ndarray) -> Scorer:
-    """Answer from a table of scores; a cold user has those of row 0."""
+    """Return a scorer that reads a table of scores; a cold user has those of row 0."""
     scores = torch.tensor(table, dtype=torch.float32)
     return lambda user_idx, table: table.copy_(scores[user_idx.clamp(min=0)])
 
 
 def seen(pairs: list[tuple[int, int]], num_users: int) -> SeenMovies:
-    users, movies = (np.array([pair[side] for pair in pairs], np.int32) for side in (0, 1))
-    return SeenMovies.of(users, movies, num_users)
+    ratings = ratings_of(pairs)
+    return SeenMovies.of(ratings.user_idx, ratings.movie_idx, num_users)
 
 
 def brute_force(table: np.ndarray, pairs: set[tuple[int, int]], k: int) -> list[list[int]]:
@@ -57,7 +58,7 @@ def test_a_user_who_has_seen_everything_has_an_empty_list() -> None:
     assert lists.movie_idx.tolist() == [[-1]]
 
 
-def test_a_list_longer_than_the_catalogue_ends_early() -> None:
+def test_a_list_longer_than_the_catalogue_ends_with_the_catalogue() -> None:
     assert top_k(scorer(np.array([[1.0, 2.0]])), np.array([0]), k=4, num_movies=2).movie_idx.tolist() == [
         [1, 0, -1, -1]
     ]
@@ -68,13 +69,13 @@ def test_a_cold_user_has_seen_nothing() -> None:
     assert lists.movie_idx.tolist() == [[1], [0]]
 
 
-def test_a_list_of_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="k = 0"):
+def test_a_list_without_places_is_refused() -> None:
+    with pytest.raises(ConfigError, match="k of at least 1, not k = 0"):
         top_k(scorer(np.zeros((1, 2))), np.array([0]), k=0, num_movies=2)
 
 
 @given(st.data())
-def test_lists_are_those_of_brute_force_ties_and_all(data: st.DataObject) -> None:
+def test_lists_are_those_of_brute_force_with_ties_too(data: st.DataObject) -> None:
     users, movies, k = (data.draw(st.integers(1, high)) for high in (5, 12, 6))
     cells = data.draw(st.lists(st.integers(0, 3), min_size=users * movies, max_size=users * movies))
     pair = st.tuples(st.integers(0, users - 1), st.integers(0, movies - 1))
@@ -85,8 +86,8 @@ def test_lists_are_those_of_brute_force_ties_and_all(data: st.DataObject) -> Non
 
 
 @given(st.data())
-def test_lists_from_a_wide_catalogue_are_those_of_brute_force_ties_and_all(data: st.DataObject) -> None:
-    # Wide enough for the search by chunks; few levels, so that ties straddle chunks, and a last chunk that is short.
+def test_lists_from_a_wide_catalogue_are_those_of_brute_force_with_ties_too(data: st.DataObject) -> None:
+    # Wide enough for the search by chunks. Few levels make ties across chunks, and the last chunk may be short.
     k = data.draw(st.integers(1, 3))
     movies = data.draw(st.integers(4 * CHUNK * k + 1, 6 * CHUNK * k))
     seed, levels = data.draw(st.integers(0, 2**32 - 1)), data.draw(st.integers(1, 60))
@@ -104,7 +105,7 @@ def test_a_place_without_a_movie_has_no_score() -> None:
     assert lists.score.tolist() == [[1.0, -np.inf, -np.inf]]
 
 
-def test_neither_blocks_nor_the_order_of_users_change_a_list() -> None:
+def test_a_list_depends_on_neither_the_blocks_nor_the_order_of_users() -> None:
     table = np.random.default_rng(0).integers(0, 5, (7, 30)).astype(float)
     whole = top_k(scorer(table), np.arange(7), k=4, num_movies=30).movie_idx
     done: list[int] = []
@@ -115,7 +116,7 @@ def test_neither_blocks_nor_the_order_of_users_change_a_list() -> None:
     assert done == [2, 4, 6, 7]
 
 
-def test_the_models_order_is_that_of_its_predictions() -> None:
+def test_the_model_ranks_movies_by_its_predictions() -> None:
     model = CollaborativeFiltering(3, 40, 4, init_std=1.0, global_mean=3.0, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
@@ -125,13 +126,13 @@ def test_the_models_order_is_that_of_its_predictions() -> None:
         assert movies.tolist() == scores.argsort(descending=True)[:5].tolist()
 
 
-def test_a_cold_users_order_is_that_of_the_movie_biases() -> None:
+def test_a_cold_users_movies_are_ranked_by_their_biases() -> None:
     model = CollaborativeFiltering(1, 4, 2, init_std=1.0, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         model.movie_biases.weight[:, 0] = torch.tensor([0.1, 0.4, 0.2, 0.3])
     assert top_k(catalogue_scores(model), np.array([-1]), k=4, num_movies=4).movie_idx.tolist() == [[1, 3, 2, 0]]
 
 
-def test_popularity_gives_everybody_the_same_order_and_equal_counts_the_lower_row() -> None:
+def test_popularity_ranks_the_same_for_every_user_and_the_lower_row_first_among_equal_counts() -> None:
     lists = top_k(popularity_scores(np.array([3, 7, 3, 9])), np.array([0, 5]), k=4, num_movies=4)
     assert lists.movie_idx.tolist() == [[3, 1, 0, 2]] * 2

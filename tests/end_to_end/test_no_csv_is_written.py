@@ -8,7 +8,7 @@ exclude its file here.
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WRITERS = re.compile(r"\b(to_csv|write_csv|CSVWriter|csv\.writer|DictWriter)\b")
 
 
