@@ -24,7 +24,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Run the pipeline: make run [SOURCE=ratings.csv] [ARGS="--set train.epochs=5"]
-	@$(BIN)/cfmodel run $(SOURCE) $(ARGS)
+	@$(BIN)/cfmodel run "$$SOURCE" $(ARGS)
 
 test: .venv/dev.stamp check ## Lint, check format and types, run all tests but the slow ones
 	@$(BIN)/pytest $(ARGS)
