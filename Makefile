@@ -7,6 +7,8 @@ POOL ?= cpu
 CARD ?=
 WEBHOOK ?=
 BIN := .venv/bin
+# To the shell as a variable: written into a command, a blank, quote, `&` or `*` in it would be the shell's own.
+export SOURCE
 
 # Usage reports of Prefect and MLflow are off; README.md says how to turn them on.
 export DO_NOT_TRACK ?= true
