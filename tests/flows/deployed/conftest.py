@@ -39,7 +39,9 @@ def bare_site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     # What the `make` that runs the tests was told is nothing to the clone's own.
     outside = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS", "SOURCE")
     }
     site = Site(folder, port, outside | ours)
     yield site
