@@ -34,8 +34,6 @@ def parse_lines(
     """Parse lines as objects.
 
     Args:
-        lines: The lines, one object each.
-        columns: The roles of the fields.
         first_row: Number of the first line in its file.
 
     Returns:

@@ -52,8 +52,6 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     """Detect a file's format from its first block.
 
     Args:
-        path: The file.
-        settings: What the caller knows about the file.
         like: Format of another file of the source that has a header. A file without one, but with as
             many columns, has the same columns.
 

@@ -34,8 +34,6 @@ class Snapshot:
 
     Attributes:
         figures: The digests, the number of ratings, and their mean and standard deviation.
-        users: The users' ids.
-        movies: The movies' ids.
     """
 
     figures: _Figures
