@@ -69,8 +69,6 @@ def evaluate(
 
     Args:
         recommender: The recommender to evaluate; its vocabularies decide which ids are cold.
-        split: The split whose test part is predicted.
-        settings: Lengths of the lists, relevance threshold, limits.
         trained_parts: Parts the model was trained on, on which the baselines are fitted too.
         seen_parts: Parts whose movies are excluded from their users' lists.
         device: Device to compute on; None is the CPU.
