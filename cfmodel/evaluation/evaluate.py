@@ -44,7 +44,6 @@ class Evaluation:
         predicted_against_true: Predictions by true rating, for a plot.
         error_by_popularity: Errors by popularity of the movie, for a plot.
         relevance_threshold: Lowest rating that counted as relevant, in rating units.
-        seconds: Duration of the evaluation.
     """
 
     metrics: dict[str, float]

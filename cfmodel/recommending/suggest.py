@@ -25,7 +25,6 @@ class Suggestion:
 
     Attributes:
         rank: Place in the list, from 1.
-        movie_id: Id of the movie.
         score: Predicted rating, in rating units, not clamped; for similar movies their similarity.
     """
 

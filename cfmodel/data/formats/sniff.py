@@ -29,7 +29,6 @@ class FileFormat:
 
     Attributes:
         kind: Delimited text, JSON lines or Parquet.
-        compression: The file's compression.
         encoding: Encoding of text and JSON lines.
         mark_bytes: Length of the byte order mark.
         separator: Text between two fields; only for text.

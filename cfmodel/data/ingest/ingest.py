@@ -9,7 +9,7 @@ import numpy as np
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest import drift
-from cfmodel.data.ingest.drift import Snapshot
+from cfmodel.data.ingest.drift import Figures, Snapshot
 from cfmodel.data.ingest.duplicates import find_duplicates, merge_duplicates
 from cfmodel.data.ingest.profile import Profile, profile_ratings
 from cfmodel.data.ingest.quarantine import Quarantine
@@ -101,8 +101,9 @@ class _Work:
         profile = profile_ratings(path, users, movies, accounts, bad.by_reason)
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)
-        snapshot = Snapshot.of(profile, sink.users, sink.movies, digest=digest, source_digest=self._digest)
-        snapshot.write(self._target / "snapshot.parquet")
+        mean, std = profile.ratings.mean, profile.ratings.std
+        figures = Figures(digest=digest, source_digest=self._digest, rows=len(pairs), mean=mean, std=std)
+        Snapshot(figures, sink.users, sink.movies).write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
 
     def _merge(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:

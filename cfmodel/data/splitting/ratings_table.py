@@ -33,8 +33,6 @@ class RatingsTable:
     """Ratings of one or two data sets, in order.
 
     Attributes:
-        users: All users.
-        movies: All movies.
         user_idx: Rows of `users`, int32, shape (N,).
         movie_idx: Rows of `movies`, int32, shape (N,).
         rating: Ratings in rating units, float64, shape (N,).

@@ -20,7 +20,6 @@ class Finding:
     """What one rule found, with row numbers.
 
     Attributes:
-        severity: How bad it is.
         value: What was measured.
         threshold: What the value was compared with.
         message: What was seen, in one sentence.
@@ -43,8 +42,6 @@ class Verdict:
     """What one rule found, for a reader: a `Finding` with ids and a remedy.
 
     Attributes:
-        rule: Name of the rule.
-        remedy: What to do about it.
         ids: Examples of affected rows, each as side and id, such as `user 42`.
         words: The textbook's words for it: exploding, vanishing, dead.
     """
