@@ -81,8 +81,6 @@ def fit_damped_biases(
 
     Args:
         ratings: Training ratings; all rows must be known, in [0, num_users) and [0, num_movies).
-        num_users: Number of users, U.
-        num_movies: Number of movies, M.
         damping_user: Pull of a user's bias to zero, in ratings.
         damping_movie: Pull of a movie's bias to zero, in ratings.
 

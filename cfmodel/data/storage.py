@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
+from cfmodel import __version__
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
@@ -28,7 +30,6 @@ def open_ratings_writer(path: Path, schema: pa.Schema, *, first: pa.ChunkedArray
     """Open a Parquet file for writing ratings; it is read back in the schema `RATINGS`.
 
     Args:
-        path: The file.
         schema: `RATINGS` or `ENCODED_RATINGS`.
         first: The first ratings. If they have few distinct values, ratings are written as a dictionary.
     """
@@ -106,12 +107,19 @@ def take_rows(
     return np.take(values, places, out=out, mode="clip")
 
 
+def manifest_of(version: int, **content: Any) -> str:
+    """Return the text of a `manifest.json`: versions, and what belongs to the result by name."""
+    plain = {
+        name: part.model_dump(mode="json") if isinstance(part, BaseModel) else part for name, part in content.items()
+    }
+    versions = {"format_version": version, "cfmodel_version": __version__, "pyarrow_version": pa.__version__}
+    return json.dumps(versions | plain, indent=2) + "\n"
+
+
 def find_earlier(kind: type[_Stored], folder: Path, key: str, **changes: Any) -> _Stored | None:
     """Return the ref to an earlier result, and touch its folder: `cfmodel clean` goes by when it was last used.
 
     Args:
-        kind: `DatasetRef` or `SplitRef`.
-        folder: Folder of the result.
         key: The ref's name in the folder's `manifest.json`.
         changes: Fields that differ from the earlier call, such as the source's name.
 

@@ -13,15 +13,11 @@ from cfmodel.evaluation.accuracy import Accuracy, Floats
 def baseline_predictions(
     trained: RatingArrays, test: RatingArrays, *, num_users: int, num_movies: int, rating_min: float, rating_max: float
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Predict the test ratings by the global mean and by damped biases, clamped like the model's.
+    """Predict the test ratings by the global mean and by damped biases, clamped to the range of the training ratings.
 
     Args:
         trained: Ratings to fit on; those whose user or movie the model does not know are ignored.
         test: Ratings to predict, N of them; users and movies may be cold.
-        num_users: Users, U.
-        num_movies: Movies, M.
-        rating_min: Lowest prediction, in rating units.
-        rating_max: Highest prediction, in rating units.
 
     Returns:
         Predictions in rating units, each of shape (N,), under `global_mean` and `damped_bias`.
@@ -71,6 +67,4 @@ def lift(metric: float, baseline: float, *, lower_is_better: bool) -> float | No
 def _warm(ratings: RatingArrays) -> RatingArrays:
     """Return the ratings whose user and movie the model knows: newer training ratings may have others."""
     warm = (ratings.user_idx >= 0) & (ratings.movie_idx >= 0)
-    if warm.all():
-        return ratings
-    return RatingArrays(ratings.user_idx[warm], ratings.movie_idx[warm], ratings.rating[warm])
+    return ratings if warm.all() else ratings[np.flatnonzero(warm)]

@@ -16,15 +16,7 @@ def metric_card(
     ratings: EvaluationRatings,
     task: RankingTask,
 ) -> str:
-    """Return the rules behind every key under `test/`, in Markdown.
-
-    Args:
-        recommender: The evaluated recommender.
-        split: The split with the test ratings.
-        settings: The settings of the evaluation.
-        ratings: The ratings read from the split.
-        task: The ranking task.
-    """
+    """Return the rules behind every key under `test/`, in Markdown."""
     low, high, threshold = recommender.rating_min, recommender.rating_max, task.threshold
     cold_users = ratings.user_ids.unknown
     at_k = ", ".join(f"`_at_{k}`" for k in sorted(set(settings.k)))

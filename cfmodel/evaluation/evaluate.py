@@ -44,7 +44,6 @@ class Evaluation:
         predicted_against_true: Predictions by true rating, for a plot.
         error_by_popularity: Errors by popularity of the movie, for a plot.
         relevance_threshold: Lowest rating that counted as relevant, in rating units.
-        seconds: Duration of the evaluation.
     """
 
     metrics: dict[str, float]
@@ -69,8 +68,6 @@ def evaluate(
 
     Args:
         recommender: The recommender to evaluate; its vocabularies decide which ids are cold.
-        split: The split whose test part is predicted.
-        settings: Lengths of the lists, relevance threshold, limits.
         trained_parts: Parts the model was trained on, on which the baselines are fitted too.
         seen_parts: Parts whose movies are excluded from their users' lists.
         device: Device to compute on; None is the CPU.

@@ -21,7 +21,6 @@ class ColumnIds:
     """The ids of one column of the test part.
 
     Attributes:
-        column: Name of the column.
         distinct: Its distinct ids as text, shape (D,).
         codes: Index in `distinct` of each test row's id, int32, shape (N,).
         rows: Row of each distinct id in the model's vocabulary, -1 if unknown, int32, shape (D,).

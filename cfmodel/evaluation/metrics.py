@@ -61,9 +61,7 @@ def ranking_metrics(
     """Return the counts of users, the measures of the model and of popularity, and the lifts over it.
 
     Args:
-        recommender: The recommender to evaluate.
         task: The users and their relevant movies; without users there are only the counts.
-        ks: Lengths of the lists.
         counts: Training ratings of each movie, shape (M,).
         cold_users: Distinct test users the model does not know.
         on_record: Takes the progress after every block of users.

@@ -11,6 +11,7 @@ from cfmodel.recommending.fold_in import FoldIn
 from cfmodel.recommending.recommender import Recommender
 
 _Indices = npt.NDArray[np.int64]
+_Users = npt.NDArray[np.int32] | _Indices
 
 
 def new_user_metrics(
@@ -22,9 +23,6 @@ def new_user_metrics(
     ratings, the middle one is predicted. A user with one rating is left out.
 
     Args:
-        recommender: The recommender to evaluate.
-        test: The test ratings, N of them.
-        user_ids: The users' ids.
         limit: Most users to evaluate; None evaluates all.
         seed: Seed for drawing users if there are more, and halves if there are no timestamps.
 
@@ -33,11 +31,12 @@ def new_user_metrics(
         `test/mae_new_user` and, for the same rows without folding in, `test/rmse_new_user_unfolded`.
     """
     rng = np.random.default_rng(seed)
-    chosen = _drawn(np.flatnonzero(test.user_idx < 0), user_ids.codes.astype(np.int64), limit, rng)
+    codes = user_ids.codes.astype(np.int64)
+    chosen = _drawn(np.flatnonzero(test.user_idx < 0), codes, limit, rng)
     when = rng.random(len(test)) if test.timestamp is None else test.timestamp
-    given, asked = _halves(chosen, user_ids.codes.astype(np.int64), when)
-    users, number = _numbered(given, asked, user_ids.codes.astype(np.int64))
-    predictions = _folded_in(recommender, _taken(test, given), _taken(test, asked), number, users=users)
+    given, asked = _halves(chosen, codes, when)
+    users, number = _numbered(codes[given], codes[asked])
+    predictions = _folded_in(recommender, test[given], test[asked], number, users=users)
     metrics = Accuracy.of(predictions, test.rating[asked]).metrics("new_user")
     if len(asked):
         unfolded = recommender.predict_rows(test.user_idx[asked], test.movie_idx[asked])
@@ -54,9 +53,6 @@ def folded_in_metrics(
     too, so errors for truly new users may be a little larger.
 
     Args:
-        recommender: The recommender to evaluate.
-        test: The test ratings.
-        trained: Ratings the model was trained on.
         limit: Most users to evaluate; None evaluates all.
         seed: Seed for drawing users if there are more.
 
@@ -69,10 +65,8 @@ def folded_in_metrics(
     is_asked = np.zeros(len(recommender.users) + 1, bool)  # the last entry is for cold users, row -1
     is_asked[test.user_idx[asked]] = True
     given = np.flatnonzero(is_asked[trained.user_idx])
-    rows = np.concatenate([trained.user_idx[given], test.user_idx[asked]])
-    distinct, position = np.unique(rows, return_inverse=True)
-    number = position[: len(given)], position[len(given) :]
-    predictions = _folded_in(recommender, _taken(trained, given), _taken(test, asked), number, users=len(distinct))
+    users, number = _numbered(trained.user_idx[given], test.user_idx[asked])
+    predictions = _folded_in(recommender, trained[given], test[asked], number, users=users)
     metrics = Accuracy.of(predictions, test.rating[asked]).metrics("folded_in")
     if len(asked):
         learned = recommender.predict_rows(test.user_idx[asked], test.movie_idx[asked])
@@ -92,8 +86,7 @@ def _folded_in(
     if not len(asked):
         return np.empty(0, np.float32)
     fold_in = FoldIn.of(recommender)
-    known = RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating)
-    tastes = fold_in.solve(known, users)
+    tastes = fold_in.solve(RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating), users)
     each = SideRows(tastes.vectors[number[1]], tastes.offset[number[1]])
     return fold_in.predict(each, asked.movie_idx)
 
@@ -115,13 +108,10 @@ def _halves(rows: _Indices, user: _Indices, when: npt.NDArray[np.generic]) -> tu
     return ordered[place < half], ordered[(place >= half) & (half > 0)]
 
 
-def _numbered(given: _Indices, asked: _Indices, user: _Indices) -> tuple[int, tuple[_Indices, _Indices]]:
-    distinct, position = np.unique(user[np.concatenate([given, asked])], return_inverse=True)
+def _numbered(given: _Users, asked: _Users) -> tuple[int, tuple[_Indices, _Indices]]:
+    """Number the distinct users of both sides; return how many there are, and the number of each entry."""
+    distinct, position = np.unique(np.concatenate([given, asked]), return_inverse=True)
     return len(distinct), (position[: len(given)], position[len(given) :])
-
-
-def _taken(ratings: RatingArrays, rows: _Indices) -> RatingArrays:
-    return RatingArrays(ratings.user_idx[rows], ratings.movie_idx[rows], ratings.rating[rows])
 
 
 def _rmse(slice: str, predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]) -> dict[str, float]:

@@ -63,11 +63,8 @@ def ranking_task(
     """Find the users to measure and their relevant movies; the order of the rows does not matter.
 
     Args:
-        test: Test ratings, N of them.
         seen: Parts whose movies are excluded from their users' lists.
         movie_keys: Number of each test row's movie: its row, or from M on if it is cold, shape (N,).
-        num_users: Users, U.
-        num_movies: Movies in the catalogue, M.
         threshold: Lowest rating that is relevant, in rating units.
         limit: Most users to measure; None measures all.
         seed: Seed for drawing users if there are more.
@@ -80,8 +77,9 @@ def ranking_task(
     # Draw users before their seen movies are collected: those are a few of many million ratings.
     drawn = _draw(eligible, limit, seed)
     known = _seen_by(drawn, seen, num_users)
+    positions, movies = known.cells(drawn)
     pairs = pairs[_contains(drawn, pairs // width)]
-    pairs = pairs[~np.isin(pairs, _seen_pairs(drawn, known, width))]
+    pairs = pairs[~np.isin(pairs, drawn[positions] * width + movies)]
     users, position = np.unique(pairs // width, return_inverse=True)
     return RankingTask(
         users=users,
@@ -164,11 +162,6 @@ def _seen_by(users: npt.NDArray[np.int64], parts: Sequence[RatingArrays], num_us
     user_idx = np.concatenate([none, *(part.user_idx[is_asked[part.user_idx]] for part in parts)])
     movie_idx = np.concatenate([none, *(part.movie_idx[is_asked[part.user_idx]] for part in parts)])
     return SeenMovies.of(user_idx, movie_idx, num_users)
-
-
-def _seen_pairs(users: npt.NDArray[np.int64], seen: SeenMovies, width: int) -> npt.NDArray[np.int64]:
-    positions, movies = seen.cells(users)
-    return users[positions] * width + movies
 
 
 def _draw(users: npt.NDArray[np.int64], limit: int | None, seed: int) -> npt.NDArray[np.int64]:

@@ -20,8 +20,6 @@ class EvaluationRatings:
         test: Test ratings, N of them.
         trained: Ratings on which the baselines are fitted.
         seen: Parts whose movies are excluded from their users' lists.
-        user_ids: The ids of the test users.
-        movie_ids: The ids of the test movies.
         trained_parts: Names of the parts in `trained`.
         seen_parts: Names of the parts in `seen`.
     """

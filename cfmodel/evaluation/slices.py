@@ -91,8 +91,7 @@ def error_by_popularity(test: RatingArrays, predictions: Floats, *, counts: npt.
     """Return the test errors by popularity of the movie.
 
     Args:
-        test: Test ratings, N of them.
-        predictions: Predictions for them, in rating units, shape (N,).
+        predictions: Predictions of the test ratings, in rating units, shape (N,).
         counts: Training ratings of each movie, shape (M,).
     """
     order = np.argsort(counts, kind="stable")
@@ -121,8 +120,6 @@ def predicted_against_true(
     Args:
         ratings: True ratings, in rating units, shape (N,).
         predictions: Predictions within [rating_min, rating_max], shape (N,).
-        rating_min: Lowest training rating.
-        rating_max: Highest training rating.
     """
     levels, level = _levels(ratings.astype(np.float64))
     edges = np.linspace(rating_min, rating_max, _PREDICTION_BINS + 1)

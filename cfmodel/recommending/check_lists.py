@@ -41,10 +41,7 @@ def check_lists(
     list twice, and none has been seen.
 
     Args:
-        folder: Folder of the files.
-        recommender: The model that made them.
         users: Rows of the users asked for, ascending, shape (N,).
-        settings: Length of the lists, least coverage.
         complete: Whether all users of the model were scored; coverage is checked only then.
 
     Raises:

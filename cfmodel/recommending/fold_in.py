@@ -43,8 +43,6 @@ class FoldIn:
     """Fold-in of new users into a model.
 
     Attributes:
-        recommender: The model.
-        movies: Offsets and vectors of the model's movies.
         mean: m, mean of the trained users' offsets and vectors, float64, shape (D + 1,).
         ridge: s C^-1, float64, shape (D + 1, D + 1).
     """

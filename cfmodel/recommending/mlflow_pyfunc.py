@@ -38,11 +38,7 @@ _Rows = npt.NDArray[np.int32]
 
 
 class RecommenderService:
-    """A recommender that answers tables of ids with predicted ratings or recommendations.
-
-    Args:
-        recommender: The trained recommender.
-    """
+    """A recommender that answers tables of ids with predicted ratings or recommendations."""
 
     def __init__(self, recommender: Recommender) -> None:
         self.recommender = recommender

@@ -32,13 +32,7 @@ class SeenMovies:
 
     @classmethod
     def of(cls, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], num_users: int) -> Self:
-        """Group ratings by user; skip those with a cold side (a negative row).
-
-        Args:
-            user_idx: Rows of the users, shape (N,).
-            movie_idx: Rows of the movies, shape (N,).
-            num_users: Users, U.
-        """
+        """Group ratings, arrays of shape (N,), by user; skip those with a cold side (a negative row)."""
         width = int(movie_idx.max(initial=0)) + 1
         warm = (user_idx >= 0) & (movie_idx >= 0)
         users, movies = np.divmod(np.unique(user_idx[warm].astype(np.int64) * width + movie_idx[warm]), width)
@@ -115,7 +109,6 @@ class History:
         Args:
             trained: Ratings the model learned from; a pair in both counts as learned from.
             held_out: Other ratings of the same users; those with a cold side are skipped.
-            num_users: Users, U.
         """
         parts = [*trained, *held_out]
         width = 1 + max(int(part.movie_idx.max(initial=0)) for part in parts)

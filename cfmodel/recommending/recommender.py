@@ -62,16 +62,10 @@ class Recommender:
     val_rmse: float | None = None
 
     def predict(self, user_ids: Any, movie_ids: Any) -> npt.NDArray[np.float32]:
-        """Predict ratings for pairs of ids.
+        """Predict ratings for pairs of ids, as `predict_rows` does for their rows.
 
-        Where an id is unknown, the prediction is the global mean and the known side's offset.
-
-        Args:
-            user_ids: Ids of the users, text or numbers (7 and 7.0 mean `7`), shape (N,).
-            movie_ids: Ids of the movies, likewise, shape (N,).
-
-        Returns:
-            Predictions in rating units, clamped to [rating_min, rating_max], float32, shape (N,).
+        Where an id is unknown, the prediction is the global mean and the known side's offset. Ids are text or
+        numbers (7 and 7.0 mean `7`), shape (N,).
 
         Raises:
             DataError: There are not as many users as movies.
@@ -82,11 +76,7 @@ class Recommender:
     def predict_rows(
         self, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.float32]:
-        """Predict ratings for pairs of rows, in blocks, on the model's device.
-
-        Args:
-            user_idx: Rows of the users, negative where cold, shape (N,).
-            movie_idx: Rows of the movies, negative where cold, shape (N,).
+        """Predict ratings for pairs of rows, negative where cold, shape (N,), in blocks, on the model's device.
 
         Returns:
             Predictions in rating units, clamped to [rating_min, rating_max], float32, shape (N,).

@@ -20,7 +20,6 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
     """Read `model.json`.
 
     Args:
-        folder: Folder of a saved recommender.
         digest: SHA-256 the manifest must have, hexadecimal; None: any.
 
     Raises:

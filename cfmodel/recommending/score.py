@@ -61,10 +61,6 @@ def score(
     `folder/recommendations/latest` is pointed at them. Movies a user is known to have rated are left out.
 
     Args:
-        recommender: The model.
-        settings: Length of the lists, memory, least coverage.
-        folder: Folder for data.
-        model_name: Name of the model, for the manifest.
         users: Ids of the users; None: all users of the model.
         device: Device to compute on; None: the model's.
         on_record: Called with a `UsersScored` after each file.

@@ -25,7 +25,6 @@ class Suggestion:
 
     Attributes:
         rank: Place in the list, from 1.
-        movie_id: Id of the movie.
         score: Predicted rating, in rating units, not clamped; for similar movies their similarity.
     """
 
@@ -40,9 +39,7 @@ def suggest(
     """Return the best unseen movies of the model's users, with predicted ratings in rating units, not clamped.
 
     Args:
-        recommender: The model.
         user_idx: Rows of the users, shape (N,). Unknown users are negative and get the movies with the highest offsets.
-        k: Length of the lists.
         block_bytes: Memory for the scores of a block of users.
     """
     model = recommender.model
@@ -66,10 +63,7 @@ def suggest_to_new(
     """Return the best unrated movies for users the model was not trained on, with predicted ratings.
 
     Args:
-        recommender: The model.
         ratings: Their ratings; `user_idx` numbers them in [0, num_users).
-        num_users: Number of users, N.
-        k: Length of the lists.
         fold_in: `FoldIn.of(recommender)`, if the caller has it.
     """
     users = (fold_in or FoldIn.of(recommender)).solve(ratings, num_users)
@@ -107,11 +101,6 @@ def similar_movies(recommender: Recommender, movie_idx: int, *, k: int) -> Lists
 
     with n_j the training ratings of movie j. The last factor lowers movies with few ratings: their vectors
     are mostly noise, and among many thousands some are close to any other by chance.
-
-    Args:
-        recommender: The model.
-        movie_idx: Row of the movie.
-        k: Length of the list.
     """
     vectors = recommender.model.side_rows("movie").vectors
     vectors = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)

@@ -46,7 +46,6 @@ def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None 
     them would round small differences away. A cold user's scores are the movies' offsets.
 
     Args:
-        model: The model.
         user_vectors: Vectors by user row, shape (U, D), of the model or of new users; None: look up the model's.
     """
     movies = model.side_rows("movie")
@@ -66,7 +65,6 @@ def popularity_scores(counts: npt.NDArray[np.int64], *, device: torch.device | s
 
     Args:
         counts: Training ratings of each movie, shape (M,).
-        device: Device of the scores.
     """
     order = np.argsort(-counts, kind="stable")
     ranks = np.empty(len(counts), np.float32)
@@ -94,12 +92,9 @@ def top_k(
     """Return each user's k best movies over the whole catalogue, best first.
 
     Args:
-        scores: Scores a block of users over the catalogue.
         user_idx: Rows of the users, negative where cold, shape (N,).
-        k: Length of the lists.
         num_movies: Movies in the catalogue, M.
         seen: Movies to leave out; None: none.
-        device: Device of the scores.
         block_bytes: Memory for the scores of a block; a block has at least one user.
         on_block: Called after each block with the number of users done.
 

@@ -46,8 +46,6 @@ def columns_of(names: Sequence[str] | int, settings: IngestSettings, *, file: st
 
     Args:
         names: The columns' names, or how many there are if they have none.
-        settings: The caller's names for the columns, and the layout.
-        file: The file's name, for error messages.
 
     Raises:
         DataError: A column is missing, one column would have two roles, or its name is not valid UTF-8.
@@ -55,7 +53,7 @@ def columns_of(names: Sequence[str] | int, settings: IngestSettings, *, file: st
     columns = _columns_of(names, settings, file)
     for name in (columns.names[place] for place in (*columns.roles.values(), *columns.movies)):
         # JSON can hold half of a surrogate pair, UTF-8 cannot.
-        if not _is_encodable(name):
+        if name != name.encode(errors="ignore").decode():
             raise DataError(f"{file}: the name of column {name[:40]!r} is not UTF-8 text; rename the column")
     return columns
 
@@ -88,16 +86,7 @@ def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str
 
 
 def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[str, int]:
-    """Return role to 0-based column; without `timestamp` if there is none.
-
-    Args:
-        names: The file's column names, in order.
-        wanted: The caller's names; None: recognise the column; an empty timestamp: ignore timestamps.
-        file: The file's name, for error messages.
-
-    Raises:
-        DataError: A column is missing, or one column would have two roles.
-    """
+    """Return role to 0-based column; without `timestamp` if there is none, or if its wanted name is empty."""
     places = {role: _place(role, names, getattr(wanted, role), file) for role in _ROLES}
     found = {role: place for role, place in places.items() if place is not None}
     missing = [role for role in _ROLES if role not in found and role != TIMESTAMP]
@@ -112,13 +101,7 @@ def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[
 def _map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, int]:
     """Return role to 0-based column for a file without a header; the usual order is user, movie, rating, timestamp.
 
-    Args:
-        count: Number of columns.
-        wanted: 1-based column numbers, as text, if the order is different.
-        file: The file's name, for error messages.
-
-    Raises:
-        DataError: A column is missing, or one column would have two roles.
+    `wanted` has 1-based column numbers, as text, if the order is different.
     """
     places = {}
     for usual, role in enumerate(_ROLES):
@@ -178,14 +161,6 @@ def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
         if other != role:
             raise DataError(f"{file}: column {place + 1} would be both {other} and {role}; set both in ingest.columns")
     return places
-
-
-def _is_encodable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _plain(name: str) -> str:

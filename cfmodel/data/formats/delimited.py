@@ -21,10 +21,6 @@ def parse_records(
     """Split records into fields.
 
     Args:
-        block: Whole records.
-        columns: The roles of the columns.
-        separator: Text between two fields.
-        file: The file's name, for error messages.
         first_row: Number of the block's first record in its file.
 
     Returns:

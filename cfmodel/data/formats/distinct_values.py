@@ -13,6 +13,10 @@ Mask = npt.NDArray[np.bool_]
 
 #: Above this a float64 does not hold every whole number.
 _EXACT = 2.0**53
+_TEXT_TYPES = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,6 @@ class DistinctValues:
 
         Args:
             column: Text, bytes or numbers, or a dictionary of these.
-            trim: Whether to strip blanks around text.
             missing: Texts that stand for a missing value, without blanks around them.
             replaced: Whether U+FFFD replaces bytes that were not valid UTF-8.
         """
@@ -89,18 +92,7 @@ def is_text(type: pa.DataType) -> bool:
     """Return whether a type is text: strings, bytes, views of these, or a dictionary of these."""
     if pa.types.is_dictionary(type):
         type = type.value_type
-    return any(
-        kind(type)
-        for kind in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_binary_view,
-            pa.types.is_fixed_size_binary,
-        )
-    )
+    return any(kind(type) for kind in _TEXT_TYPES)
 
 
 def null_rows(column: pa.Array) -> Mask:

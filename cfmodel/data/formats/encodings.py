@@ -21,12 +21,8 @@ def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
     A byte order mark decides. Without one the text is UTF-16 if every other byte is zero, else UTF-8
     if it is valid UTF-8, else Latin-1, in which every byte is a character.
 
-    Args:
-        block: The first bytes.
-        wanted: The encoding that the caller gives; None: detect it.
-
     Returns:
-        Encoding and length of the mark in bytes; None if the bytes are not text.
+        Encoding, `wanted` if the caller gives it, and length of the mark in bytes; None if the bytes are not text.
     """
     for mark, name in _MARKS:
         if block.startswith(mark) and (wanted is None or name.startswith(wanted)):

@@ -37,8 +37,6 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
 
     Args:
         lines: The first lines; at least one is not blank.
-        settings: Separator and header if the caller gives them, and the layout.
-        file: The file's name, for error messages.
 
     Raises:
         DataError: No separator splits the rows into enough columns.

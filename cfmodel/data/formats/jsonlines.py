@@ -34,8 +34,6 @@ def parse_lines(
     """Parse lines as objects.
 
     Args:
-        lines: The lines, one object each.
-        columns: The roles of the fields.
         first_row: Number of the first line in its file.
 
     Returns:
@@ -45,7 +43,10 @@ def parse_lines(
     blank = {place for place, line in enumerate(lines) if not line.strip()}
     rows = _objects(lines)
     problems = {
-        place: ("row is not one JSON object", _not_an_object(lines[place]))
+        place: (
+            "row is not one JSON object",
+            f"is not one JSON object: {lines[place][:80].decode(errors='replace')!r}; {REMEDY}",
+        )
         for place, row in enumerate(rows)
         if row is None and place not in blank
     }
@@ -59,16 +60,11 @@ def parse_lines(
     batch = pa.record_batch(
         {name: pa.array([values[at] for at in good], pa.string()) for name, values in fields.items()}
     )
-    bad = [_bad(lines[at], first_row + at, *problem) for at, problem in sorted(problems.items())]
+    bad = [
+        BadRow(first_row + at, *problem, shorten(lines[at].decode(errors="replace")))
+        for at, problem in sorted(problems.items())
+    ]
     return batch, good, bad, len(blank)
-
-
-def _bad(line: bytes, number: int, reason: str, detail: str) -> BadRow:
-    return BadRow(number, reason, detail, shorten(line.decode(errors="replace")))
-
-
-def _not_an_object(line: bytes) -> str:
-    return f"is not one JSON object: {line[:80].decode(errors='replace')!r}; {REMEDY}"
 
 
 def _misfits(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]]:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-from cfmodel.schema import ENCODED_RATINGS
 
 #: The end of every message about a bad row.
 REMEDY = "correct or remove the row, or set ingest.on_bad_row = 'quarantine'"
@@ -76,11 +73,6 @@ class CheckedRows:
     uncut: int = 0
     unrated: int = 0
     ignored: int = 0
-
-    @classmethod
-    def of_bad(cls, row: BadRow) -> Self:
-        """Return the result for a block that is one bad row."""
-        return cls(pa.RecordBatch.from_pylist([], schema=ENCODED_RATINGS), (row,), uncut=1)
 
 
 def short_repr(value: object) -> str:

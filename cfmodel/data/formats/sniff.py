@@ -29,7 +29,6 @@ class FileFormat:
 
     Attributes:
         kind: Delimited text, JSON lines or Parquet.
-        compression: The file's compression.
         encoding: Encoding of text and JSON lines.
         mark_bytes: Length of the byte order mark.
         separator: Text between two fields; only for text.
@@ -52,8 +51,6 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     """Detect a file's format from its first block.
 
     Args:
-        path: The file.
-        settings: What the caller knows about the file.
         like: Format of another file of the source that has a header. A file without one, but with as
             many columns, has the same columns.
 

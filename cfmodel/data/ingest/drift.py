@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from cfmodel.config import DriftSettings
-from cfmodel.data.ingest.profile import Profile
 from cfmodel.data.sources.object_stores import local_path
 from cfmodel.errors import DataError
 from cfmodel.refs import Drift
@@ -20,7 +19,9 @@ from cfmodel.system.digests import sha256_of_text
 _METADATA = b"cfmodel.snapshot"
 
 
-class _Figures(BaseModel):
+class Figures(BaseModel):
+    """The digests of a data set, its number of ratings, and their mean and standard deviation."""
+
     digest: str
     source_digest: str
     rows: int
@@ -30,28 +31,11 @@ class _Figures(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The part of a data set that the source's next run is compared with.
+    """The part of a data set that the source's next run is compared with."""
 
-    Attributes:
-        figures: The digests, the number of ratings, and their mean and standard deviation.
-        users: The users' ids.
-        movies: The movies' ids.
-    """
-
-    figures: _Figures
+    figures: Figures
     users: pa.StringArray
     movies: pa.StringArray
-
-    @classmethod
-    def of(
-        cls, profile: Profile, users: pa.StringArray, movies: pa.StringArray, *, digest: str, source_digest: str
-    ) -> Self:
-        """Return a data set's snapshot."""
-        ratings = profile.ratings
-        figures = _Figures(
-            digest=digest, source_digest=source_digest, rows=profile.accounts.kept, mean=ratings.mean, std=ratings.std
-        )
-        return cls(figures, users, movies)
 
     def write(self, path: Path) -> None:
         """Write the snapshot as one file, which appears whole or not at all.
@@ -70,7 +54,7 @@ class Snapshot:
         """Read a snapshot; None if it is missing or cannot be read."""
         try:
             table = pq.read_table(path, page_checksum_verification=True)
-            figures = _Figures.model_validate_json(table.schema.metadata[_METADATA])
+            figures = Figures.model_validate_json(table.schema.metadata[_METADATA])
             ids, is_movie = table["id"].combine_chunks(), table["is_movie"].combine_chunks()
         except (OSError, pa.ArrowException, KeyError, TypeError, ValidationError):
             return None

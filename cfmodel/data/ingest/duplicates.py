@@ -30,11 +30,6 @@ class Merge:
     rows: npt.NDArray[np.int64]
     ratings: npt.NDArray[np.float64]
 
-    @property
-    def merged(self) -> int:
-        """Number of ratings that are dropped."""
-        return len(self.kept) - int(self.kept.sum())
-
 
 def find_duplicates(
     pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, movies: pa.Array
@@ -46,10 +41,6 @@ def find_duplicates(
 
     Args:
         pairs: User and movie of each rating, in the order of the file.
-        path: The file of ratings.
-        settings: Whether to merge duplicates, and how.
-        users: Id of each user code, for the error message.
-        movies: Id of each movie code, for the error message.
 
     Raises:
         DataError: There are duplicates and `ingest.on_duplicate` is 'stop'.

@@ -1,18 +1,15 @@
 """Ingest: read a source of ratings and write it as typed Parquet, once per content."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-import cfmodel
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest import drift
-from cfmodel.data.ingest.drift import Snapshot
+from cfmodel.data.ingest.drift import Figures, Snapshot
 from cfmodel.data.ingest.duplicates import find_duplicates, merge_duplicates
 from cfmodel.data.ingest.profile import Profile, profile_ratings
 from cfmodel.data.ingest.quarantine import Quarantine
@@ -20,7 +17,7 @@ from cfmodel.data.ingest.ratings_sink import Pairs, RatingsSink, movies_of, user
 from cfmodel.data.ingest.read_source import FileRead, RowsRead, add_accounts, read_source
 from cfmodel.data.sources.sources import FilesSource, digest_of_source, resolve_source
 from cfmodel.data.sources.synthetic import SyntheticSource
-from cfmodel.data.storage import find_earlier
+from cfmodel.data.storage import find_earlier, manifest_of
 from cfmodel.errors import DataError
 from cfmodel.refs import DatasetRef
 from cfmodel.system import atomic
@@ -34,12 +31,7 @@ _Resolved = SyntheticSource | FilesSource
 
 
 def source_digest(source: str, *, folder: Path) -> str:
-    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings.
-
-    Args:
-        source: The source, as for `ingest`.
-        folder: Folder for data, which holds the downloads.
-    """
+    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings."""
     return digest_of_source(resolve_source(source, folder=folder))
 
 
@@ -61,8 +53,6 @@ def ingest(
     Args:
         source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob or the
             address of an object store.
-        settings: How to read it.
-        folder: Folder for data.
         on_record: Called with a `RowsRead` now and then.
 
     Raises:
@@ -111,8 +101,9 @@ class _Work:
         profile = profile_ratings(path, users, movies, accounts, bad.by_reason)
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)
-        snapshot = Snapshot.of(profile, sink.users, sink.movies, digest=digest, source_digest=self._digest)
-        snapshot.write(self._target / "snapshot.parquet")
+        mean, std = profile.ratings.mean, profile.ratings.std
+        figures = Figures(digest=digest, source_digest=self._digest, rows=len(pairs), mean=mean, std=std)
+        Snapshot(figures, sink.users, sink.movies).write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
 
     def _merge(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
@@ -123,7 +114,7 @@ class _Work:
             return pairs, 0
         merge_duplicates(path, self._target / "merged.parquet", merge)
         (self._target / "merged.parquet").replace(path)
-        return pairs[merge.kept], merge.merged
+        return pairs[merge.kept], int((~merge.kept).sum())
 
     def _ref(self, profile: Profile, digest: str, *, seconds: float) -> DatasetRef:
         times = profile.times
@@ -145,15 +136,8 @@ class _Work:
 
     def manifest(self, ref: DatasetRef) -> str:
         """Return the text of `manifest.json`."""
-        manifest = {
-            "format_version": _FORMAT_VERSION,
-            "cfmodel_version": cfmodel.__version__,
-            "pyarrow_version": pa.__version__,
-            "dataset": ref.model_dump(mode="json"),
-            "files": [file.model_dump(mode="json") for file in self._files],
-            "settings": self._settings.model_dump(mode="json"),
-        }
-        return json.dumps(manifest, indent=2) + "\n"
+        files = [file.model_dump(mode="json") for file in self._files]
+        return manifest_of(_FORMAT_VERSION, dataset=ref, files=files, settings=self._settings)
 
 
 def _compare_with_previous(ref: DatasetRef, settings: IngestSettings, folder: Path) -> DatasetRef:

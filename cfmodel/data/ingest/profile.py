@@ -45,11 +45,7 @@ class RatingProfile(_Part):
     """The ratings, in rating units.
 
     Attributes:
-        low: Lowest rating.
-        high: Highest rating.
         step: Smallest difference of two distinct ratings; None if there is one, or more than 1,000.
-        mean: Mean rating.
-        std: Standard deviation.
         histogram: Number of ratings of each value, or in each of 60 bins.
     """
 
@@ -65,7 +61,6 @@ class CountProfile(_Part):
     """Number of ratings per user, or per movie.
 
     Attributes:
-        number: Number of users, or of movies.
         quantiles: Ratings per user or movie at 0, 25, 50, 75, 99 and 100 %.
         top_share: Share of all ratings that belong to the most active or popular 1 %.
         curve: Pairs of rank, from 1, and number of ratings at that rank.
@@ -81,8 +76,6 @@ class TimeProfile(_Part):
     """Timestamps of the ratings, in seconds since 1970-01-01 UTC.
 
     Attributes:
-        first: The oldest timestamp.
-        last: The newest timestamp.
         missing: Number of ratings without a timestamp.
         histogram: Number of ratings in up to 60 bins of whole days.
     """
@@ -97,12 +90,8 @@ class Profile(_Part):
     """The profile of a data set.
 
     Attributes:
-        accounts: Counts of the source's rows.
         quarantined_by_reason: Number of rows in the quarantine for each reason.
         density: Share of all (user, movie) pairs that are rated.
-        ratings: The ratings.
-        users: Activity of the users.
-        movies: Popularity of the movies.
         times: The timestamps; None if no rating has one.
     """
 
@@ -131,15 +120,7 @@ def read_profile(folder: Path) -> Profile:
 def profile_ratings(
     path: Path, users: _Counts, movies: _Counts, accounts: Accounts, by_reason: Mapping[str, int]
 ) -> Profile:
-    """Return the profile of a data set; reads its ratings and timestamps.
-
-    Args:
-        path: The file of ratings.
-        users: Number of ratings of each user.
-        movies: Number of ratings of each movie.
-        accounts: Counts of the source's rows.
-        by_reason: Number of rows in the quarantine for each reason.
-    """
+    """Return the profile of a file of ratings; `users` and `movies` are the numbers of ratings of each."""
     values, times = _RatingValues(), _Timestamps()
     for _, group in row_groups(path, [RATING, TIMESTAMP]):
         values.add(group[RATING].to_numpy())

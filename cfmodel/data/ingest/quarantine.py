@@ -2,7 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -39,16 +38,9 @@ class Quarantine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._writer is not None:
             self._writer.close()
-
-    @property
-    def rows(self) -> int:
-        """Number of bad rows."""
-        return self.by_reason.total()
 
     def add(self, file: str, bad: tuple[BadRow, ...]) -> None:
         """Add the bad rows of a file.
@@ -83,13 +75,14 @@ class Quarantine:
         Raises:
             DataError: The share of bad rows is above `ingest.max_bad_fraction`.
         """
-        if self.rows <= self._settings.max_bad_fraction * rows_in:
+        rows = self.by_reason.total()
+        if rows <= self._settings.max_bad_fraction * rows_in:
             return
         keep.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(keep)
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
         raise DataError(
-            f"{self.rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "
+            f"{rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "
             f"{self._settings.max_bad_fraction:g} allows; correct the source or raise the limit; the bad rows are in "
             f"{keep}, the first is {self._first}"
         )

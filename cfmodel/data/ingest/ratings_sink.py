@@ -1,7 +1,6 @@
 """Streaming writer of ratings; of each rating it keeps the user and movie code in memory, 8 bytes."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -39,9 +38,7 @@ class RatingsSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._flush()
         if self._writer is not None:
@@ -66,19 +63,12 @@ class RatingsSink:
             return
         ratings = compact(pa.Table.from_batches(self._waiting, ENCODED_RATINGS))
         self._waiting, self._waiting_rows = [], 0
-        users, movies = ratings[USER_ID].chunk(0), ratings[MOVIE_ID].chunk(0)
-        self.users, user_codes = _coded(users, self.users)
-        self.movies, movie_codes = _coded(movies, self.movies)
-        self._pairs.append(_pair_codes(user_codes, movie_codes))
+        self.users, user_codes = _coded(ratings[USER_ID].chunk(0), self.users)
+        self.movies, movie_codes = _coded(ratings[MOVIE_ID].chunk(0), self.movies)
+        self._pairs.append((user_codes.astype(np.int64) << 32) | movie_codes)  # sorts by user, then movie
         if self._writer is None:
             self._writer = open_ratings_writer(self._path, ENCODED_RATINGS, first=ratings[RATING])
         self._writer.write_table(ratings, row_group_size=ratings.num_rows)
-
-
-def _pair_codes(users: npt.NDArray[np.int32], movies: npt.NDArray[np.int32]) -> Pairs:
-    """Return two codes as one number, which sorts by user, then movie."""
-    pairs: Pairs = (users.astype(np.int64) << 32) | movies
-    return pairs
 
 
 def users_of(pairs: Pairs) -> npt.NDArray[np.int64]:

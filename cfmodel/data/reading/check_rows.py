@@ -29,11 +29,6 @@ def check_rows(raw: RawRows, settings: IngestSettings, *, file: str) -> CheckedR
 
     A row with several problems is reported with the first, in the order user, movie, rating, timestamp.
 
-    Args:
-        raw: The rows.
-        settings: Which values are missing, which ratings mean "not rated" and which are allowed.
-        file: The file's name, for error messages.
-
     Raises:
         DataError: A column is of a type that does not fit its role.
     """

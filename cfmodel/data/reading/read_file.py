@@ -18,7 +18,7 @@ from cfmodel.data.formats.record_ends import RecordBlock, split_into_records
 from cfmodel.data.formats.sniff import FileFormat
 from cfmodel.data.formats.wide import melt_wide
 from cfmodel.data.reading.check_rows import check_rows
-from cfmodel.schema import USER_ID
+from cfmodel.schema import ENCODED_RATINGS, USER_ID
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,6 @@ def read_blocks(
     """Yield a file's rows, block by block.
 
     Args:
-        path: The file.
-        format: The file's format.
-        settings: Which values are missing, which ratings mean "not rated" and which are allowed.
         rows_before: Rows in the files before this one, so that new users of a wide table get new numbers.
 
     Raises:
@@ -100,10 +97,6 @@ class _File:
         return check_rows(raw, self.settings, file=self.path.name)
 
 
-def _read_text(file: _File) -> Iterator[UncheckedBlock]:
-    return _read_records(file, _check_text, separator=file.format.separator)
-
-
 def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
     batch, rows, bad, ignored = delimited.parse_records(
         block, file.columns, file.format.separator, file=file.path.name, first_row=first_row
@@ -117,10 +110,6 @@ def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
         trim=True,
         replaced=delimited.has_invalid_utf8(block),
     )
-
-
-def _read_json_lines(file: _File) -> Iterator[UncheckedBlock]:
-    return _read_records(file, _check_json_lines, separator=None)
 
 
 def _check_json_lines(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
@@ -151,7 +140,8 @@ def _read_records(
 
 
 def _check_unreadable(file: _File, block: RecordBlock, number: int) -> CheckedRows:  # noqa: ARG001 - as the others
-    return CheckedRows.of_bad(delimited.unreadable_row(block, number))
+    none = pa.RecordBatch.from_pylist([], schema=ENCODED_RATINGS)
+    return CheckedRows(none, (delimited.unreadable_row(block, number),), uncut=1)
 
 
 def _read_parquet(file: _File) -> Iterator[UncheckedBlock]:
@@ -171,8 +161,8 @@ def _check_parquet(file: _File, batch: pa.RecordBatch, first_row: int) -> Checke
 
 #: The reader of each kind of file.
 READERS: dict[str, Callable[[_File], Iterator[UncheckedBlock]]] = {
-    "text": _read_text,
-    "jsonl": _read_json_lines,
+    "text": lambda file: _read_records(file, _check_text, separator=file.format.separator),
+    "jsonl": lambda file: _read_records(file, _check_json_lines, separator=None),
     "parquet": _read_parquet,
 }
 

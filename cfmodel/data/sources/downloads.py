@@ -65,7 +65,6 @@ def download_set(name: str, *, folder: Path) -> Path:
 
     Args:
         name: One of `PUBLIC_SETS`.
-        folder: Folder for archives and unpacked files.
 
     Raises:
         DataError: There is no network, the archive is not the published one, or it lacks the file.

@@ -76,8 +76,6 @@ def copy_objects(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[
     copied again only if one of them changed.
 
     Args:
-        source: The address.
-        folder: Folder for the copies.
         endings: Endings of the names of files to read below a folder.
 
     Raises:

@@ -47,7 +47,6 @@ def resolve_source(source: str, *, folder: Path) -> SyntheticSource | FilesSourc
     Args:
         source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob, or the
             address of one of these in an object store.
-        folder: Folder below which downloads are kept.
 
     Raises:
         ConfigError: A key of `synthetic` is unknown or its value is out of range.

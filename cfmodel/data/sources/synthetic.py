@@ -207,8 +207,7 @@ def _batch(user_idx: _Integers, movie_idx: _Integers, rating: _Floats, timestamp
 
 def _number(source: str, name: str, text: str, *, whole: bool) -> int | float:
     try:
-        number = int(text) if whole else float(text)
+        return int(text) if whole else float(text)
     except ValueError:
         kind = "a whole number" if whole else "a number"
         raise ConfigError(f"{source}: {name} must be {kind}, not {text!r}") from None
-    return number

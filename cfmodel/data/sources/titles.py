@@ -21,7 +21,6 @@ def find_titles(source: str, *, folder: Path) -> Path | None:
 
     Args:
         source: The source that was ingested: a public data set's name, a file or a folder.
-        folder: Folder for data, which holds the downloads.
     """
     if source.partition(":")[0] == SYNTHETIC:
         return None

@@ -73,13 +73,10 @@ def load_vocabularies(split: SplitRef, *, parts: Sequence[str] = ("train",)) -> 
 def load_part(
     split: SplitRef, part: str, *, users: Vocabulary, movies: Vocabulary, timestamps: bool = True
 ) -> RatingArrays:
-    """Load one part of a split as rows of two vocabularies.
+    """Load one part of a split as rows of two vocabularies; unknown ids get row -1.
 
     Args:
-        split: The split.
         part: `train`, `val` or `test`.
-        users: Vocabulary of the users; unknown users get row -1.
-        movies: Vocabulary of the movies; unknown movies get row -1.
         timestamps: Whether to load timestamps; for 25 million ratings they take 200 MB.
 
     Raises:
@@ -103,13 +100,7 @@ def load_part(
 def load_together(
     split: SplitRef, parts: Sequence[str], *, users: Vocabulary, movies: Vocabulary
 ) -> tuple[RatingArrays, dict[str, RatingArrays]]:
-    """Load several parts of a split into one array, without timestamps.
-
-    Args:
-        split: The split.
-        parts: Names of the parts, in order.
-        users: Vocabulary of the users; unknown users get row -1.
-        movies: Vocabulary of the movies; unknown movies get row -1.
+    """Load several parts of a split into one array, in order, as rows of two vocabularies and without timestamps.
 
     Returns:
         All ratings, and name to part; the parts share the memory of all.

@@ -33,8 +33,6 @@ class RatingsTable:
     """Ratings of one or two data sets, in order.
 
     Attributes:
-        users: All users.
-        movies: All movies.
         user_idx: Rows of `users`, int32, shape (N,).
         movie_idx: Rows of `movies`, int32, shape (N,).
         rating: Ratings in rating units, float64, shape (N,).
@@ -62,7 +60,8 @@ class RatingsTable:
         """
         refs = [ref for ref in (data, test) if ref is not None]
         for ref in refs:
-            _require_whole(ref)
+            if not is_whole(ref):
+                raise DigestError(f"{ref.path}: the ratings are missing or have changed; ingest them again")
         # Column by column, so that only a few columns are in memory twice.
         with ThreadPoolExecutor(_THREADS, "split") as threads:
             coded = threads.map(_coded, (refs, refs), (USER_ID, MOVIE_ID))
@@ -92,12 +91,7 @@ class RatingsTable:
         )
 
     def write(self, path: Path, rows: npt.NDArray[np.int64]) -> None:
-        """Write some of the ratings as Parquet, which is read back in the schema `RATINGS`.
-
-        Args:
-            path: The file.
-            rows: Indices of the ratings, shape (R,).
-        """
+        """Write the ratings at some indices as Parquet, which is read back in the schema `RATINGS`."""
         with open_ratings_writer(path, ENCODED_RATINGS, first=pa.array(self.rating[rows[:_ROW_GROUP_ROWS]])) as writer:
             for first in range(0, len(rows), _ROW_GROUP_ROWS):
                 writer.write_table(self._table(rows[first : first + _ROW_GROUP_ROWS]), row_group_size=_ROW_GROUP_ROWS)
@@ -111,11 +105,6 @@ class RatingsTable:
             pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(take_rows(self.timestamp, rows)),
         ]
         return pa.Table.from_arrays(columns, schema=ENCODED_RATINGS)
-
-
-def _require_whole(ref: DatasetRef) -> None:
-    if not is_whole(ref):
-        raise DigestError(f"{ref.path}: the ratings are missing or have changed; ingest them again")
 
 
 def _column(refs: Sequence[DatasetRef], name: str) -> pa.ChunkedArray:

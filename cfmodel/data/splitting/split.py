@@ -1,8 +1,7 @@
 """Splitting: divide a data set into train, val and test, once per content."""
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-import cfmodel
 from cfmodel.config import SplitSettings
 from cfmodel.data.splitting.assign_parts import TEST, TRAIN, VAL, assign_parts
 from cfmodel.data.splitting.ratings_table import RatingsTable
-from cfmodel.data.storage import digests_of_parts, find_earlier
+from cfmodel.data.storage import digests_of_parts, find_earlier, manifest_of
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.refs import DatasetRef, SplitRef
@@ -60,8 +58,6 @@ def split(
 
     Args:
         data: The ratings; for `predefined` those for train and val.
-        settings: How to divide them; `assign_parts` describes the strategies.
-        folder: Folder for data.
         test: The ratings for test; only for `predefined`.
         on_record: Called with a `RowsSplit` now and then.
 
@@ -113,7 +109,8 @@ def split(
             seconds=time.perf_counter() - start,
         )
         # Last: a folder without a manifest is not a split.
-        (temporary / "manifest.json").write_text(_manifest(ref, settings, digests), encoding="utf-8")
+        manifest = manifest_of(_FORMAT_VERSION, split=ref, settings=settings, sha256=digests)
+        (temporary / "manifest.json").write_text(manifest, encoding="utf-8")
     return ref
 
 
@@ -201,15 +198,3 @@ def _occurring(vocabulary: Vocabulary, idx: npt.NDArray[np.int32]) -> Vocabulary
     """Return the vocabulary of the ids that occur."""
     occurs = np.bincount(idx, minlength=len(vocabulary)) > 0
     return Vocabulary(vocabulary.ids.filter(pa.array(occurs)))
-
-
-def _manifest(ref: SplitRef, settings: SplitSettings, digests: Mapping[str, str]) -> str:
-    manifest = {
-        "format_version": _FORMAT_VERSION,
-        "cfmodel_version": cfmodel.__version__,
-        "pyarrow_version": pa.__version__,
-        "split": ref.model_dump(mode="json"),
-        "settings": settings.model_dump(mode="json"),
-        "sha256": dict(digests),
-    }
-    return json.dumps(manifest, indent=2) + "\n"

@@ -29,7 +29,6 @@ def judge_health(
     order becomes an error and stays above it.
 
     Args:
-        history: The monitor's records, from the first step on.
         ids: Returns the ids of rows; None shows row numbers.
         thresholds: What the measurements are compared with.
         early: Apply only the rules that work during training.
@@ -39,7 +38,8 @@ def judge_health(
         for rule in RULES
         if (rule.early or not early) and (finding := rule.check(history, thresholds)) is not None
     ]
-    verdicts = [_verdict(rule, finding, ids or _row_number) for rule, finding in _first_of_each(_raised(found))]
+    named: IdOf = ids or (lambda _, row: f"row {row}")
+    verdicts = [_verdict(rule, finding, named) for rule, finding in _first_of_each(_raised(found))]
     # Sorting is stable: within a severity the order of RULES stays.
     return HealthReport(tuple(sorted(verdicts, key=lambda verdict: SEVERITIES.index(verdict.severity))))
 
@@ -74,7 +74,3 @@ def _verdict(rule: Rule, finding: Finding, ids: IdOf) -> Verdict:
         ids=tuple(f"{side} {ids(side, row)}" for side, row in finding.rows),
         words=rule.words,
     )
-
-
-def _row_number(_: str, row: int) -> str:
-    return f"row {row}"

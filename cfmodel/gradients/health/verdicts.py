@@ -20,7 +20,6 @@ class Finding:
     """What one rule found, with row numbers.
 
     Attributes:
-        severity: How bad it is.
         value: What was measured.
         threshold: What the value was compared with.
         message: What was seen, in one sentence.
@@ -40,17 +39,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule found, with ids and a remedy, for a reader.
+    """What one rule found, for a reader: a `Finding` with ids and a remedy.
 
     Attributes:
-        rule: Name of the rule.
-        severity: How bad it is.
-        value: What was measured.
-        threshold: What the value was compared with.
-        message: What was seen, in one sentence.
-        remedy: What to do about it.
-        first_step: Step at which it was first seen; 0 is before the first update.
-        table: The table it was seen in; None for the whole model.
         ids: Examples of affected rows, each as side and id, such as `user 42`.
         words: The textbook's words for it: exploding, vanishing, dead.
     """

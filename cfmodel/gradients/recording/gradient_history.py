@@ -23,6 +23,11 @@ from cfmodel.gradients.recording.gradient_records import (
 _ROW_OF_LARGEST_ERROR = "largest_error_"
 
 
+def _every_step(name: str) -> "cached_property[Floats]":
+    """Return a property with a field of `StepBlock` at every step, shape (S,)."""
+    return cached_property(lambda history: _floats([getattr(block, name) for block in history.blocks]))
+
+
 @dataclass(frozen=True, eq=False)
 class GradientHistory:
     """All of the monitor's records of one phase, oldest first.
@@ -30,7 +35,6 @@ class GradientHistory:
     Attributes:
         initial: The model before its first update; None if that was not recorded.
         blocks: Every step, one block per epoch.
-        samples: The sampled steps.
         epochs: The tables at the ends of epochs.
         outcome: The model's error on val; None during training, and without val.
         cost: The cost of monitoring; None during training.
@@ -110,30 +114,11 @@ class GradientHistory:
         """Number of the epoch of each step, shape (S,)."""
         return _counts([np.full(len(block.loss), block.epoch) for block in self.blocks])
 
-    @cached_property
-    def loss(self) -> Floats:
-        """Loss of each batch before its update, penalty included, shape (S,)."""
-        return _floats([block.loss for block in self.blocks])
-
-    @cached_property
-    def mean_squared_error(self) -> Floats:
-        """Loss of each step without the penalty, in rating units squared, shape (S,)."""
-        return _floats([block.mean_squared_error for block in self.blocks])
-
-    @cached_property
-    def largest_error(self) -> Floats:
-        """Largest absolute error of each step, in rating units, shape (S,)."""
-        return _floats([block.largest_error for block in self.blocks])
-
-    @cached_property
-    def clip_coefficient(self) -> Floats:
-        """Factor by which each step's gradients were multiplied, shape (S,)."""
-        return _floats([block.clip_coefficient for block in self.blocks])
-
-    @cached_property
-    def total_norm(self) -> Floats:
-        """Gradient norm over all tables before clipping, shape (S,)."""
-        return _floats([block.total_norm for block in self.blocks])
+    loss = _every_step("loss")
+    mean_squared_error = _every_step("mean_squared_error")
+    largest_error = _every_step("largest_error")
+    clip_coefficient = _every_step("clip_coefficient")
+    total_norm = _every_step("total_norm")
 
     @cached_property
     def finite(self) -> Flags:

@@ -6,10 +6,10 @@
     every epoch          EpochGradients
     at the end           MonitorCost, Outcome
 
-Steps are numbered from 1 in each phase: step s is the s-th update. The records name the tables, and every
-mapping by table has the order in which the model declares them. A row number becomes an id only where it is
-displayed, through the recommender's vocabularies. Gradients are those of the whole loss, before clipping,
-unless stated otherwise.
+A phase is `fit` or `refit`. Epochs and steps are numbered from 1 in each phase: step s is the s-th update. The
+records name the tables, and every mapping by table has the order in which the model declares them. A row number
+becomes an id only where it is displayed, through the recommender's vocabularies. Gradients are those of the whole
+loss, before clipping, unless stated otherwise.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,6 @@ class InitialRecord:
     """The model before its first update.
 
     Attributes:
-        phase: `fit` or `refit`.
         prediction_std: Standard deviation of the initial predictions, in rating units, over at most
             1,024 training ratings evenly spaced.
         rating_std: Standard deviation of all training ratings, in rating units.
@@ -74,8 +73,6 @@ class StepBlock:
     It is recorded before the epoch is checked for numbers that are not finite, so it can hold them.
 
     Attributes:
-        phase: `fit` or `refit`.
-        epoch: Number of the epoch, from 1.
         first_step: Step of the first entry.
         loss: Loss of each batch before its update, penalty included.
         mean_squared_error: The loss without the penalty, in rating units squared.
@@ -152,8 +149,6 @@ class StepSample:
     A per-sample gradient g is that of the squared error of a single rating, without the penalty, over all tables.
 
     Attributes:
-        phase: `fit` or `refit`.
-        epoch: Number of the epoch, from 1.
         step: Number of the update, from 1.
         batch_size: Ratings in the batch, B.
         learning_rate: Step size of this update.
@@ -227,8 +222,6 @@ class EpochGradients:
     """The tables at the end of an epoch, for every epoch that the budget allows.
 
     Attributes:
-        phase: `fit` or `refit`.
-        epoch: Number of the epoch, from 1.
         step: Updates done in this phase.
         tables: State of each table, by table.
         prediction_std: Standard deviation of the predictions, in rating units, over the same ratings
@@ -252,7 +245,6 @@ class Outcome:
     mean over the training ratings.
 
     Attributes:
-        phase: `fit` or `refit`.
         val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
         val_rows: Ratings in val.
         global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
@@ -280,7 +272,6 @@ class MonitorCost:
     """The cost of monitoring, measured by the monitor itself.
 
     Attributes:
-        phase: `fit` or `refit`.
         seconds: Time spent on recording, epoch blocks included: processor time of the training thread on the
             CPU, wall time of the host's part elsewhere. Keeping a step's errors is timed at one step in 16 and
             counted 16 times, since reading the clock takes about as long.

@@ -40,8 +40,6 @@ class ComparedRun:
     """One run, as recorded in the store.
 
     Attributes:
-        name: Its name.
-        run_id: Its id.
         params: Every parameter, as text.
         metrics: Last value of each metric.
         curves: `train/rmse` and `val/rmse` as (epoch, value), rising.
@@ -65,18 +63,16 @@ class ComparedRun:
 
 @dataclass(frozen=True, eq=False)
 class RunComparison:
-    """Runs compared with the first of them.
-
-    Attributes:
-        runs: Two or more, the base first.
-    """
+    """Two or more runs, compared with the first of them, the base."""
 
     runs: tuple[ComparedRun, ...]
 
     def __post_init__(self) -> None:
         require_several(self.runs)
         if len({run.run_id for run in self.runs}) < len(self.runs):
-            raise ConfigError(f"run {_repeated(self.runs)} is named twice: name different runs")
+            ids = [run.run_id for run in self.runs]
+            repeated = next(run_id for run_id in ids if ids.count(run_id) > 1)
+            raise ConfigError(f"run {repeated} is named twice: name different runs")
 
     @property
     def watched(self) -> tuple[ComparedRun, ...]:
@@ -202,11 +198,6 @@ def comparison_json(comparison: RunComparison) -> str:
 def _history(run: ComparedRun) -> GradientHistory:
     assert run.history is not None
     return run.history
-
-
-def _repeated(runs: Sequence[ComparedRun]) -> str:
-    ids = [run.run_id for run in runs]
-    return next(run_id for run_id in ids if ids.count(run_id) > 1)
 
 
 def _short(text: str, most: int = 40) -> str:

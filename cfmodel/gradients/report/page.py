@@ -90,8 +90,6 @@ def table(
     """Return an HTML table that scrolls sideways if it is wide; its first column holds row headers.
 
     Args:
-        header: Names of the columns.
-        rows: Cells by row, the first of each its header.
         caption: Label of the table for screen readers.
         best: Cells to highlight, as (row, column) from 0.
     """

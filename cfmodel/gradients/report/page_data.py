@@ -129,7 +129,10 @@ def phase_pictures(history: GradientHistory) -> dict[str, Any]:
         "rows": start.rows,
         "ratings_by_decile": {table: rounded(start.ratings_by_decile[table]) for table in tables},
         "series": _series(history),
-        "samples": _samples(samples),
+        "samples": {
+            **{name: [getattr(sample, name) for sample in samples] for name in ("step", "epoch", "batch_size")},
+            "noise_scale": rounded(noise_scale(samples)),
+        },
         "histograms": {table: _histograms(samples, table) for table in tables},
     }
 
@@ -152,15 +155,6 @@ def _series(history: GradientHistory) -> dict[str, Any]:
     return {
         "step": curve_steps(int(history.steps[0]), history.num_steps),
         "values": {name: curve(values) for name, values in columns.items()},
-    }
-
-
-def _samples(samples: Sequence[StepSample]) -> dict[str, Any]:
-    return {
-        "step": [sample.step for sample in samples],
-        "epoch": [sample.epoch for sample in samples],
-        "batch_size": [sample.batch_size for sample in samples],
-        "noise_scale": rounded(noise_scale(samples)),
     }
 
 

@@ -35,13 +35,9 @@ def gradient_report(
     facts: Mapping[str, str],
     lesson: str = "",
 ) -> str:
-    """Return the report as one self-contained HTML page.
+    """Return the report as one self-contained HTML page; `title` and `facts` are plain text.
 
     Args:
-        records: The monitor's records, of one phase or both.
-        health: The verdicts on them.
-        title: Heading, as plain text.
-        facts: Facts about the run by name, as plain text.
         lesson: HTML of a section with the id `lesson`, without scripts and with escaped texts; empty: none.
     """
     phases = histories(records)
@@ -88,9 +84,6 @@ def _phase_buttons(phases: Sequence[str]) -> str:
         for number, phase in enumerate(phases)
     )
     return f'<span role="group" aria-label="Training phase">{" ".join(buttons)}</span>'
-
-
-# ---- tables of numbers ----
 
 
 def _rows_table(record: EpochGradients) -> str:

@@ -16,9 +16,6 @@ class Rule:
     """One rule.
 
     Attributes:
-        name: Name of its verdicts.
-        check: Looks for the fault.
-        remedy: What to do about it.
         words: The textbook's words for it.
         early: Whether it works during training and may stop it.
     """
