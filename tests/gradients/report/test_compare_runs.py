@@ -90,7 +90,7 @@ def test_the_start_of_an_id_that_several_runs_share_is_refused(
     while len(set(starts)) == len(starts):  # 17 runs at most: there are 16 hexadecimal digits
         starts.append(tracking.start_run(settings).run_id[0])
     shared = starts[-1]
-    with pytest.raises(TrackingError, match="give more of it"):
+    with pytest.raises(TrackingError, match="give more characters"):
         tracking.find_run(settings, shared)
 
 
