@@ -32,7 +32,6 @@ class FolderKind:
 
     Attributes:
         name: Its name in the settings: `keep.<name>` says how many stay.
-        folder: Name of the folder that holds them.
         needed_by: Returns why a folder is needed, or None.
     """
 

@@ -20,12 +20,11 @@ _PAGE, _NUMBERS = "comparison.html", "comparison.json"
 def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunComparison, Run]":
     """Compare runs with the first of them, and log the comparison as a run with the tag `kind=comparison`.
 
+    The run has the artifacts `comparison.html` and `comparison.json`.
+
     Args:
         settings: Which store and which experiment.
         runs: Two or more ids, starts of ids, or names.
-
-    Returns:
-        The comparison, and its run with the artifacts `comparison.html` and `comparison.json`.
 
     Raises:
         ConfigError: Fewer than two runs, too many, or one named twice.

@@ -39,14 +39,12 @@ def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: P
     `health.json` and the archive, and one image of every table's histogram by epoch.
 
     Args:
-        run: The run that trained.
         archive: Folder that `archived` wrote.
         split: The split it was trained on.
         model: Folder of the saved recommender, for a lesson with its numbers; None: no lesson.
 
     Raises:
         DigestError: The archive or the split is damaged.
-        TrackingError: The store refuses it.
     """
     from cfmodel.gradients.health.judge import judge_health
     from cfmodel.gradients.recording.archive import read_archive
@@ -91,7 +89,6 @@ def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
 
     Raises:
         DigestError: The archive is damaged.
-        TrackingError: The store is away.
     """
     from cfmodel.gradients.recording.archive import FILES, read_archive
 

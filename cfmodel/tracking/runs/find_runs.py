@@ -25,7 +25,7 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
             newest finished run.
 
     Raises:
-        TrackingError: There is no such run, or the store is away.
+        TrackingError: There is no such run.
     """
     uri = resolve_uri(settings)
     if is_missing(uri):
@@ -52,15 +52,10 @@ def train_settings_of(run: RunSummary) -> PipelineSettings:
 
 
 def data_folders(run: RunSummary, data_dir: Path) -> tuple[Path, Path]:
-    """Return the folders of a run's split and model on this machine.
-
-    Args:
-        run: Which run.
-        data_dir: Folder for data: the model is there or beside the split.
+    """Return the folders of a run's split and model on this machine: the model's is in `data_dir` or beside the split.
 
     Raises:
         DigestError: They are not here.
-        TrackingError: The store is away.
     """
     uri = run.run.tracking_uri
     with reaching(uri, "reading the run's data sets"):
@@ -110,11 +105,7 @@ def _search(uri: str, experiment: str, run: str | None) -> list[Any]:
 
 
 def _search_by_prefix(store: Any, experiments: list[str], start: str) -> list[Any]:
-    """Return the one run whose id starts with some text; an empty list if there is no such run.
-
-    Raises:
-        TrackingError: There are several.
-    """
+    """Return the one run whose id starts with some text, or nothing; a TrackingError if there are several."""
     if not start.isalnum():
         return []
     found = list(store.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=6))

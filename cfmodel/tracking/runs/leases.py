@@ -39,8 +39,6 @@ class Heartbeat:
     """The last heartbeat of a process at work on a run.
 
     Attributes:
-        process: Id of the process.
-        host: Name of its machine.
         system: Id of its running kernel: only processes of the same kernel see its file locks.
         time: When it was written, in seconds since 1970-01-01 UTC.
     """
@@ -79,9 +77,7 @@ class Heartbeat:
 class Lease:
     """The right to work on a run for the length of a block: `with Lease(run, folder): ...`.
 
-    Args:
-        run: The run.
-        folder: Folder of the run's checkpoints, created if missing.
+    The folder is that of the run's checkpoints, created if missing.
 
     Raises:
         LeaseError: On entering: another process is at work on the run.
@@ -133,12 +129,7 @@ def _id_in_store(run: TrackedRun) -> str | None:
 
 
 def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None:
-    """Refuse a run that a process is at work on.
-
-    Args:
-        run: The run.
-        tags: Its tags, as just read.
-        folder: Folder of the run's checkpoints on this machine; it need not exist.
+    """Refuse a run that a process is at work on, by its tags as just read and the folder of its checkpoints, if any.
 
     Raises:
         LeaseError: Its lease is held; the message names the process.

@@ -27,13 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that may be resumed, and its folders on this machine.
-
-    Attributes:
-        summary: What is known about it.
-        folder: Folder of its checkpoints; it need not exist.
-        journal: Folder of its journal; it need not exist.
-    """
+    """A run that may be resumed, and the folders on this machine of its checkpoints and journal, if they exist."""
 
     summary: RunSummary
     folder: Path
