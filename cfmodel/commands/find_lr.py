@@ -56,12 +56,8 @@ def _print_result(found: RangeTest, source: str, learning_rate: float, picture: 
         console.print(Text(f"{name:<11}", style=style).append(f"{rates:<18}{meaning}", style="default"))
     console.print()
     console.print(f"Suggestion: learning_rate = {found.suggestion:.2g}", highlight=False, style="bold")
-    console.print(
-        f"A tenth of the rate with the lowest loss. The setting train.learning_rate, {learning_rate:g}, "
-        f"is {found.zone_of(learning_rate)}.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    now = f"The setting train.learning_rate, {learning_rate:g}, is {found.zone_of(learning_rate)}."
+    print_line(console, f"A tenth of the rate with the lowest loss. {now}")
     print_line(console, f"Use it with: cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}")
     print_line(console, f"Picture: {picture}")
 

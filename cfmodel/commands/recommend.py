@@ -24,12 +24,7 @@ from cfmodel.tracking import LoadedModel
 
 
 def recommend(
-    settings: PipelineSettings,
-    *,
-    user_id: str | None,
-    rated: Iterable[str],
-    model: str | None,
-    console: Console,
+    settings: PipelineSettings, *, user_id: str | None, rated: Iterable[str], model: str | None, console: Console
 ) -> None:
     """Print the best movies for a user that they have not seen.
 

@@ -24,13 +24,6 @@ _NORM = "grad_norm/"
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # distinguishable to colour-blind readers
 INK, GREY, PALE = "#222222", "#767676", "#e6e6e6"
 _DPI = 150
-_DOTS: dict[str, Any] = {
-    "color": ORANGE,
-    "marker": "o",
-    "markersize": 7,
-    "markeredgecolor": "white",
-    "linestyle": "none",
-}
 
 
 def learning_curves(curves: Mapping[str, Curve]) -> "Figure":
@@ -175,7 +168,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
     if not curve:
         return
     epoch, value = min(curve, key=lambda point: point[1])
-    axes.plot([epoch], [value], **_DOTS)
+    _dots(axes, [epoch], [value])
     axes.annotate(
         f"best val RMSE {value:.4f}\nat epoch {epoch:,}",
         (epoch, value),
@@ -185,6 +178,10 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
         fontsize=9,
         color=INK,
     )
+
+
+def _dots(axes: "Axes", x: npt.ArrayLike, y: npt.ArrayLike, **label: Any) -> None:
+    axes.plot(x, y, color=ORANGE, marker="o", markersize=7, markeredgecolor="white", linestyle="none", **label)
 
 
 def _log_scale_if_positive(axes: "Axes") -> None:
@@ -207,7 +204,7 @@ def _quantile_bars(axes: "Axes", data: PredictedAgainstTrue) -> None:
     lowest, lower, median, upper, highest = data.quantiles.T
     axes.vlines(data.levels, lowest, highest, color=ORANGE, linewidth=1.2, label="5 % to 95 %")
     axes.vlines(data.levels, lower, upper, color=ORANGE, linewidth=5, label="25 % to 75 %")
-    axes.plot(data.levels, median, **_DOTS, label="median")
+    _dots(axes, data.levels, median, label="median")
 
 
 def _count_ticks(axes: "Axes", data: PredictedAgainstTrue) -> None:

@@ -29,12 +29,9 @@ def compare_models(
     With fewer users than `settings.min_users` nothing is compared: the interval would mean little.
 
     Args:
-        challenger: The new model.
-        champion: The current one, if there is one.
         split: The split the challenger was trained on.
         settings: Confidence, resamples and least number of users.
         trained_parts: Parts of the split the challenger was trained on; damped biases are fitted on them.
-        champion_split_digest: Digest of the split the champion was trained on.
 
     Raises:
         DataError: A model does not say which ratings it was trained on.

@@ -140,7 +140,7 @@ def is_redundant(entry: Entry, newest: Entry | None) -> bool:
     match entry, newest:
         case _, None:
             return False
-        case Point(), Point():
+        case (Point(), Point()) | (Start(), Start()):
             return True
         case Param(), Param() if entry != newest:
             raise TrackingError(
@@ -151,8 +151,6 @@ def is_redundant(entry: Entry, newest: Entry | None) -> bool:
             return entry.sha256 == newest.sha256
         case Became(), Became():
             return entry.status == newest.status
-        case Start(), Start():
-            return True
     return entry == newest
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from cfmodel.errors import TrackingError
@@ -70,9 +69,7 @@ class Recorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Close; an error of the block is not replaced by one of closing, which is logged."""
         try:
             self.close()

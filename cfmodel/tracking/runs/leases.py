@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from filelock import FileLock, Timeout
@@ -98,9 +97,7 @@ class Lease:
         self._beating.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._lock.release()
 
@@ -166,13 +163,11 @@ def _lock(folder: Path) -> FileLock:
 def _is_locked(folder: Path) -> bool:
     if not _file(folder).exists():
         return False
-    lock = _lock(folder)
     try:
-        lock.acquire(blocking=False)
+        with _lock(folder).acquire(blocking=False):
+            return False
     except Timeout:
         return True
-    lock.release()
-    return False
 
 
 def _held(run: TrackedRun, holder: str) -> str:

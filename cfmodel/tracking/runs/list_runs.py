@@ -58,16 +58,19 @@ def newest_runs(settings: TrackingSettings, *, limit: int, finished: bool = Fals
     uri = resolve_uri(settings)
     if is_missing(uri):
         return []
+    query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
     with reaching(uri, "listing runs"):
-        store = client(uri)
-        experiment = store.get_experiment_by_name(settings.experiment)
-        if experiment is None:
-            return []
-        query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
-        found = store.search_runs(
-            [experiment.experiment_id], query, max_results=limit, order_by=["attributes.start_time DESC"]
-        )
-    return [_listed(run, uri) for run in found]
+        return [_listed(run, uri) for run in search_runs(uri, settings.experiment, query, most=limit)]
+
+
+def search_runs(uri: str, experiment: str, query: str, *, most: int) -> list[Any]:
+    """Return MLflow's entries of the newest runs that match a query; none if there is no such experiment."""
+    store = client(uri)
+    found = store.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    newest = ["attributes.start_time DESC"]
+    return list(store.search_runs([found.experiment_id], query, max_results=most, order_by=newest))
 
 
 def last_completed(settings: TrackingSettings) -> ListedRun | None:
