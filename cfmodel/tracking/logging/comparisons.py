@@ -23,7 +23,6 @@ def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunC
     The run has the artifacts `comparison.html` and `comparison.json`.
 
     Args:
-        settings: Which store and which experiment.
         runs: Two or more ids, starts of ids, or names.
 
     Raises:
