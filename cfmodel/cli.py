@@ -14,6 +14,8 @@ from cfmodel import __version__
 from cfmodel.errors import CFModelError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cfmodel.config import PipelineSettings
 
 # Each command imports what is heavy (torch, mlflow, prefect, pandas) itself, so that `--help` is quick.
@@ -81,11 +83,9 @@ def run(source: str | None, resume: str | None, settings: "PipelineSettings") ->
     After a crash, the next run with the same ratings, settings and code resumes the one that was killed. Resume a run
     that was stopped by Ctrl+C or cancelled with --resume.
     """
-    from rich.console import Console
-
     from cfmodel.commands.run import run as run_here
 
-    run_here(source, settings, console=Console(), resume=resume)
+    run_here(source, settings, console=_console(), resume=resume)
 
 
 @main.command()
@@ -96,11 +96,9 @@ def sync(settings: "PipelineSettings") -> None:
     While MLflow cannot be reached, the records of a run wait in the folder `spool` of the data folder. Nothing is
     recorded twice.
     """
-    from rich.console import Console
-
     from cfmodel.commands.sync import sync as sync_here
 
-    sync_here(settings, console=Console())
+    sync_here(settings, console=_console())
 
 
 @main.command()
@@ -124,11 +122,9 @@ def promote(version: str | None, run: str | None, settings: "PipelineSettings") 
     champion and than damped biases, each by the whole of a bootstrap interval over users, and its training must have
     no health verdict of severity error.
     """
-    from rich.console import Console
-
     from cfmodel.commands.promote import promote_version
 
-    promote_version(settings, version=version, run=run, console=Console())
+    promote_version(settings, version=version, run=run, console=_console())
 
 
 @main.command()
@@ -136,11 +132,9 @@ def promote(version: str | None, run: str | None, settings: "PipelineSettings") 
 @_with_settings
 def rollback(to: str | None, settings: "PipelineSettings") -> None:
     """Make an earlier version of the model the champion again."""
-    from rich.console import Console
-
     from cfmodel.commands.promote import roll_back
 
-    roll_back(settings, to=to, console=Console())
+    roll_back(settings, to=to, console=_console())
 
 
 @main.command()
@@ -153,11 +147,9 @@ def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, se
 
     For a user the model was not trained on, give some ratings: --rated 42=5 --rated 17=2.5
     """
-    from rich.console import Console
-
     from cfmodel.commands.recommend import recommend as recommend_here
 
-    recommend_here(settings, user_id=user_id, rated=rated, model=model, console=Console())
+    recommend_here(settings, user_id=user_id, rated=rated, model=model, console=_console())
 
 
 @main.command()
@@ -166,11 +158,9 @@ def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, se
 @_with_settings
 def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> None:
     """Print the movies most similar to one, by their taste vectors."""
-    from rich.console import Console
-
     from cfmodel.commands.recommend import show_similar
 
-    show_similar(settings, movie_id=movie_id, model=model, console=Console())
+    show_similar(settings, movie_id=movie_id, model=model, console=_console())
 
 
 @main.command("settings")
@@ -195,11 +185,9 @@ def explain(run_id: str | None, user_id: str | None, movie_id: str | None, setti
     Without --user and --movie, a typical rating of the training part is explained: the one with the median absolute
     error.
     """
-    from rich.console import Console
-
     from cfmodel.commands.explain import explain_run
 
-    explain_run(settings, run=run_id, user_id=user_id, movie_id=movie_id, console=Console())
+    explain_run(settings, run=run_id, user_id=user_id, movie_id=movie_id, console=_console())
 
 
 @main.command()
@@ -211,11 +199,9 @@ def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
     The page shows settings, metrics, learning curves and gradients. RUN is the id of a run, its first characters, or
     its name. The other runs are compared with the first.
     """
-    from rich.console import Console
-
     from cfmodel.commands.compare import print_comparison
 
-    print_comparison(settings.tracking, runs, console=Console())
+    print_comparison(settings.tracking, runs, console=_console())
 
 
 @main.command()
@@ -227,11 +213,9 @@ def runs(limit: int, settings: "PipelineSettings") -> None:
     Columns: RMSE of the model and of damped biases on the test ratings, the health verdict, and whether the model is
     the champion or the challenger.
     """
-    from rich.console import Console
-
     from cfmodel.commands.runs import list_runs
 
-    list_runs(settings.tracking, limit=limit, console=Console())
+    list_runs(settings.tracking, limit=limit, console=_console())
 
 
 @main.command()
@@ -243,11 +227,9 @@ def clean(remove: bool, settings: "PipelineSettings") -> None:
     The settings under `keep` decide what is old. What the champion, the challenger or a running run needs is always
     kept.
     """
-    from rich.console import Console
-
     from cfmodel.commands.clean import clean as clean_up
 
-    clean_up(settings, remove=remove, console=Console())
+    clean_up(settings, remove=remove, console=_console())
 
 
 @main.command("find-lr")
@@ -258,11 +240,15 @@ def find_lr(source: str, settings: "PipelineSettings") -> None:
 
     The test raises the rate from too low to too high, and records the loss. SOURCE is as for `cfmodel run`.
     """
-    from rich.console import Console
-
     from cfmodel.commands.find_lr import find_learning_rate
 
-    find_learning_rate(source, settings, console=Console())
+    find_learning_rate(source, settings, console=_console())
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
 
 
 def _prepare_environment() -> None:

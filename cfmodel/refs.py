@@ -47,7 +47,6 @@ class Drift(Ref):
     """The change of a data set since the previous run of the same source.
 
     Attributes:
-        previous_digest: The previous data set's digest.
         volume_change: Relative change of the number of ratings; -0.5 is half.
         mean_shift: Shift of the mean rating, in standard deviations of the previous ratings.
         new_user_share: Share of users that are not in the previous data set.
@@ -88,17 +87,12 @@ class DatasetRef(_Reusable):
         digest: SHA-256 of `ratings.parquet`, hexadecimal.
         source: The source's name, as the caller gave it.
         source_digest: SHA-256 over the source's raw bytes, or over the settings of a synthetic one.
-        rows: Number of ratings.
-        users: Number of distinct user ids.
-        movies: Number of distinct movie ids.
         rating_min: Lowest rating, in rating units.
         rating_max: Highest rating, in rating units.
         has_timestamps: Whether every rating has a timestamp.
         noise_floor: Best possible RMSE; known only for synthetic ratings.
-        accounts: Counts of the source's rows.
         drift: Change since the previous run; None if there is none, or if its bytes were the same.
         seconds: How long the ingest took.
-        reused: Whether an earlier result was taken.
     """
 
     path: Path
@@ -126,10 +120,6 @@ class SplitRef(_Reusable):
         digest: SHA-256 over the digests of the parts and vocabularies, hexadecimal.
         data_digest: Digest of the data set that was split.
         source: The source's name, as the caller gave it.
-        strategy: The split strategy.
-        train_rows: Ratings in train.
-        val_rows: Ratings in val.
-        test_rows: Ratings in test.
         dropped_rows: Ratings dropped by the minimum counts.
         users: Distinct users in train.
         movies: Distinct movies in train.
@@ -139,7 +129,6 @@ class SplitRef(_Reusable):
         noise_floor: Best possible RMSE; known only for synthetic ratings.
         data: The data set that was split; for `predefined` the one for train and val.
         seconds: How long the split took.
-        reused: Whether an earlier result was taken.
     """
 
     path: Path
@@ -193,7 +182,6 @@ class ScoresRef(Ref):
 
     Attributes:
         path: Folder that holds `part-*.parquet` and `_manifest.json`.
-        model_name: The model that made them.
         users: Users with a list.
         rows: Number of recommended movies, over all users.
         k: Maximum number of movies per user.

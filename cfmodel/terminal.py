@@ -47,11 +47,8 @@ def describe(thing: Any) -> str | None:
 
 def _data_line(data: DatasetRef) -> str:
     scale = f"from {data.rating_min:g} to {data.rating_max:g}"
-    left_out = {
-        "set aside": data.accounts.quarantined,
-        "merged": data.accounts.merged,
-        "not rated": data.accounts.unrated,
-    }
+    rows = data.accounts
+    left_out = {"set aside": rows.quarantined, "merged": rows.merged, "not rated": rows.unrated}
     lost = "".join(f", {count:,} {what}" for what, count in left_out.items() if count)
     return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{lost}"
 
@@ -143,8 +140,8 @@ class Screen(SilentScreen):
 
     def begin(self, source: str, settings: PipelineSettings) -> None:
         """Print what is about to run."""
-        train = settings.train
-        self._print(f"cfmodel {__version__}: {source}, {settings.split.strategy} split, seed {train.seed}")
+        split, seed = settings.split.strategy, settings.train.seed
+        self.print_line(f"cfmodel {__version__}: {source}, {split} split, seed {seed}")
 
     def result(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Print the test errors beside those of the baselines, the time of each step, and the health."""
@@ -157,10 +154,10 @@ class Screen(SilentScreen):
         for table in (errors, times):
             self._console.print()
             self._console.print(table)
-        self._print(f"\nTrained {training_summary(metrics)}.")
+        self.print_line(f"\nTrained {training_summary(metrics)}.")
         if "health.verdict" in tags:
             first = f": {tags['health.first']}" if "health.first" in tags else ""
-            self._print(f"Gradients: {tags['health.verdict']}{first}")
+            self.print_line(f"Gradients: {tags['health.verdict']}{first}")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -170,7 +167,7 @@ class Screen(SilentScreen):
 
     def print_line(self, text: str) -> None:
         """Print one line."""
-        self._print(text)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator[_Finish]:
@@ -202,18 +199,15 @@ class Screen(SilentScreen):
         if record.phase != self._phase:
             self._phase = record.phase
             if record.phase == "refit":
-                self._print(
+                self.print_line(
                     f"train   again on train and val together, for {record.epochs} epochs, the best number found"
                 )
-            self._print(epoch_header(record.grad_norms))
-        self._print(_epoch_line(record))
+            self.print_line(epoch_header(record.grad_norms))
+        self.print_line(_epoch_line(record))
 
     def _finished(self, name: str, result: Any, seconds: float, reused: bool) -> None:
         how = "reused" if reused else f"{seconds:.1f} s"
-        self._print(f"{name:<12}{describe(result) or 'done'}  ({how})")
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self.print_line(f"{name:<12}{describe(result) or 'done'}  ({how})")
 
 
 _current: ContextVar[SilentScreen] = ContextVar("screen", default=SilentScreen())  # noqa: B039 - holds only a run

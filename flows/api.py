@@ -37,14 +37,6 @@ def connection_error(url: str) -> Exception | None:
 
 
 def require_answer(url: str, *, remedy: str) -> None:
-    """Refuse an address where no Prefect server answers.
-
-    Args:
-        url: Address of its API.
-        remedy: What to do about it.
-
-    Raises:
-        CFModelError: None answers.
-    """
+    """Refuse an address of an API where no Prefect server answers; the message ends with the remedy."""
     if (error := connection_error(url)) is not None:
         raise CFModelError(f"no Prefect server answers at {url} ({error}); {remedy}")

@@ -50,7 +50,7 @@ def deploy() -> None:
     url = configured_url() or _local_server(environment)
     require_answer(url, remedy="start it, or unset PREFECT_API_URL and `make deploy` starts one")
     environment |= {"PREFECT_API_URL": url}
-    names = _work_pools(project)
+    names = list(dict.fromkeys(deployment["work_pool"]["name"] for deployment in project["deployments"]))
     for pool in names:
         _prefect("work-pool", "create", pool, "--type", "process", "--overwrite", environment=environment)
     _prefect("--no-prompt", "deploy", "--all", environment=environment)
@@ -133,11 +133,6 @@ def _prefect(*arguments: str, environment: Mapping[str, str]) -> None:
     done = subprocess.run([sys.executable, "-m", "prefect", *arguments], env=environment)  # noqa: S603 - ours
     if done.returncode:
         raise CFModelError(f"`prefect {shlex.join(arguments)}` failed; see its output above")
-
-
-def _work_pools(project: Mapping[str, Any]) -> list[str]:
-    """Return the work pools of a project's deployments, in order."""
-    return list(dict.fromkeys(deployment["work_pool"]["name"] for deployment in project["deployments"]))
 
 
 def _print_command(command: str) -> None:

@@ -12,7 +12,7 @@ from cfmodel import terminal
 from cfmodel.config import PipelineSettings
 from cfmodel.refs import RunRef
 from flows.api import require_answer
-from flows.outage import tolerate_outage
+from flows.outage import run_after_outage, tolerate_outage
 from flows.server import prefect_server, send_records_at_end
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None 
     sections: dict[str, Any] = {
         name: getattr(settings, name) for name in PipelineSettings.model_fields if name in parameters
     }
-    here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with (
         _server() as url,
-        temporary_settings(here | {PREFECT_API_URL: url}),
-        tolerate_outage(url) as outage,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        tolerate_outage(),
         send_records_at_end(),
     ):
         state = pipeline(source, **sections, resume=resume, return_state=True)
@@ -59,7 +58,7 @@ def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None 
         run = state.result()
         assert isinstance(run, RunRef)  # only a scheduled run may end without one
         return run
-    return outage.result()
+    return run_after_outage(url)
 
 
 @contextmanager

@@ -10,41 +10,28 @@ from cfmodel.errors import CFModelError
 from cfmodel.refs import RunRef
 
 
-class Outage:
-    """Finds the result of a run whose Prefect server went away before its end.
+def run_after_outage(url: str) -> RunRef:
+    """Return the run of this command if it completed although its Prefect server went away, and print that.
 
-    Args:
-        url: Address of the server's API.
+    Raises:
+        CFModelError: The run did not complete.
     """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def result(self) -> RunRef:
-        """Return the run if it completed all the same, and print that Prefect does not know.
-
-        Raises:
-            CFModelError: The run did not complete.
-        """
-        run = terminal.current_screen().completed
-        if run is None:
-            raise CFModelError(
-                f"the Prefect server at {self._url} went away and the run did not complete; start the server and run "
-                "again: ingest and split are reused, and training resumes from its last checkpoint"
-            )
-        terminal.current_screen().print_line(
-            f"\nThe Prefect server at {self._url} went away during the run. Nothing of the run is missing in MLflow; "
-            "Prefect's own page does not show how it ended."
+    run = terminal.current_screen().completed
+    if run is None:
+        raise CFModelError(
+            f"the Prefect server at {url} went away and the run did not complete; start the server and run "
+            "again: ingest and split are reused, and training resumes from its last checkpoint"
         )
-        return run
+    terminal.current_screen().print_line(
+        f"\nThe Prefect server at {url} went away during the run. Nothing of the run is missing in MLflow; "
+        "Prefect's own page does not show how it ended."
+    )
+    return run
 
 
 @contextmanager
-def tolerate_outage(url: str) -> Iterator[Outage]:
+def tolerate_outage() -> Iterator[None]:
     """Surround a flow run: a Prefect server that goes away ends the block without an error.
-
-    Args:
-        url: Address of the server's API.
 
     Raises:
         CFModelError: A step refused something before the server went away.
@@ -54,7 +41,7 @@ def tolerate_outage(url: str) -> Iterator[Outage]:
     # Prefect's log handler would print again and again that it cannot reach the server.
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
-        yield Outage(url)
+        yield
         logging.raiseExceptions = before
     except TransportError as error:
         if (refusal := _refusal_below(error)) is not None:

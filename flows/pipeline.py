@@ -76,20 +76,9 @@ def pipeline(
             resumed if it would end in the same weights.
         force: Whether a scheduled run trains even if nothing is new.
     """
-    settings = PipelineSettings.of(
-        {
-            "ingest": ingest,
-            "split": split,
-            "train": train,
-            "monitor": monitor,
-            "health": health,
-            "evaluation": evaluation,
-            "promotion": promotion,
-            "tracking": tracking,
-            "runtime": runtime,
-        },
-        overrides=overrides,
-    )
+    sections: dict[str, Any] = {"ingest": ingest, "split": split, "train": train, "monitor": monitor, "health": health}
+    sections |= {"evaluation": evaluation, "promotion": promotion, "tracking": tracking, "runtime": runtime}
+    settings = PipelineSettings.of(sections, overrides=overrides)
     steps = Steps()
     ratings = steps(ingest_ratings, source, settings)
     test_source = settings.split.test_source

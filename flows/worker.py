@@ -48,7 +48,8 @@ def serve(pool: str, *, card: str | None, limit: int) -> None:
     for store in _stores_of(pool, deployments, environment=os.environ):
         tracking.require_store(store)
     cards = {_CARDS: card} if card else {}
-    if _need_card(deployments):
+    devices = [(deployment.parameters.get("runtime") or {}).get("device", "") for deployment in deployments]
+    if any(device.startswith("cuda") for device in devices):
         require_one_card(pool, cards.get(_CARDS, os.environ.get(_CARDS, "")))
     name = "-".join(filter(None, (pool, socket.gethostname(), card)))
     arguments = ["worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)]
@@ -58,11 +59,7 @@ def serve(pool: str, *, card: str | None, limit: int) -> None:
 
 
 def _deployments_of(pool: str, *, url: str) -> "list[DeploymentResponse]":
-    """Return a pool's deployments.
-
-    Raises:
-        ConfigError: There are none.
-    """
+    """Return a pool's deployments; a ConfigError if there are none."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -83,7 +80,8 @@ def _stores_of(pool: str, deployments: "Sequence[DeploymentResponse]", *, enviro
     """
     stores: dict[str, str] = {}
     for deployment in deployments:
-        store = _tracking_uri(deployment.parameters) or _job_environment(deployment).get(_STORE)
+        job_environment = (deployment.job_variables or {}).get("env") or {}
+        store = _tracking_uri(deployment.parameters) or job_environment.get(_STORE)
         if not store:
             raise ConfigError(
                 f"deployment {deployment.name!r} of pool {pool!r} does not name the MLflow store it records in; "
@@ -97,12 +95,6 @@ def _stores_of(pool: str, deployments: "Sequence[DeploymentResponse]", *, enviro
             f"{', '.join(map(shown, stores))}; unset it here, or deploy with the store you mean"
         )
     return list(stores)
-
-
-def _need_card(deployments: "Sequence[DeploymentResponse]") -> bool:
-    """Return whether any deployment asks for CUDA."""
-    devices = [(deployment.parameters.get("runtime") or {}).get("device", "") for deployment in deployments]
-    return any(device.startswith("cuda") for device in devices)
 
 
 def require_one_card(pool: str, cards: str) -> None:
@@ -127,10 +119,6 @@ def require_one_card(pool: str, cards: str) -> None:
 def _tracking_uri(parameters: Mapping[str, Any]) -> str | None:
     overrides = parameters.get("overrides") or {}
     return overrides.get("tracking.uri") or (parameters.get("tracking") or {}).get("uri")
-
-
-def _job_environment(deployment: "DeploymentResponse") -> Mapping[str, str]:
-    return (deployment.job_variables or {}).get("env") or {}
 
 
 if __name__ == "__main__":

@@ -22,10 +22,7 @@ def completed_run_of(inputs: str, settings: TrackingSettings) -> ListedRun | Non
     """Return the last completed run if its data, settings and code are the same; else None.
 
     If the store is away, the answer is None: to train once too often does less harm than not to train.
-
-    Args:
-        inputs: Digest of data, settings and code; see `cfmodel.provenance.inputs_digest`.
-        settings: The store and the experiment.
+    `inputs` is the digest of `cfmodel.provenance.inputs_digest`.
     """
     try:
         last = tracking.last_completed(settings)

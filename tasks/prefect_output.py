@@ -24,9 +24,7 @@ def record_logger(*listeners: Callable[[Any], None]) -> Callable[[Any], None]:
 def publish_artifact(create: Callable[..., Any], **content: Any) -> None:
     """Create an artifact on the flow run's page; log a warning if that fails, since the run does not need it.
 
-    Args:
-        create: One of Prefect's functions, such as `create_table_artifact`.
-        content: Its arguments.
+    `create` is one of Prefect's functions, such as `create_table_artifact`.
     """
     try:
         create(**content)

@@ -28,12 +28,9 @@ def score_users(model: str | None, users: Sequence[str] | None, settings: Pipeli
         device=resolve_device(settings.runtime.device),
         on_record=record_logger(),
     )
-    summary = f"**{ref.rows:,} recommendations to {ref.users:,} users** by {ref.model_name}, in {ref.seconds:.1f} s\n\n"
-    where = f"- in `{ref.path}`\n- {ref.coverage_fraction:.1%} of the catalogue is in somebody's list\n"
+    page = f"**{ref.rows:,} recommendations to {ref.users:,} users** by {ref.model_name}, in {ref.seconds:.1f} s\n\n"
+    page += f"- in `{ref.path}`\n- {ref.coverage_fraction:.1%} of the catalogue is in somebody's list\n"
     publish_artifact(
-        create_markdown_artifact,
-        key="recommendations",
-        markdown=summary + where,
-        description="Recommendations published",
+        create_markdown_artifact, key="recommendations", markdown=page, description="Recommendations published"
     )
     return ref

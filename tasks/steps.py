@@ -15,13 +15,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a flow run.
-
-    Attributes:
-        name: The task's name.
-        seconds: Wall time from call to result.
-        reused: Whether the result of an earlier run was reused.
-    """
+    """One step of a flow run: its wall time from call to result, and whether an earlier run's result was reused."""
 
     name: str
     seconds: float
@@ -40,7 +34,7 @@ class Steps:
         with terminal.current_screen().step(task.name) as finished:
             result = task(*args, **kwargs)
             reused = isinstance(result, DatasetRef | SplitRef) and result.reused
-            step = Step(name=task.name, seconds=time.perf_counter() - started, reused=reused)
+            step = Step(task.name, time.perf_counter() - started, reused)
             finished(result, step.seconds, reused)
         self.taken.append(step)
         return result

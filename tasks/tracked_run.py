@@ -18,14 +18,7 @@ from cfmodel.training.planning.devices import resolve_device
 def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | None = None) -> Iterator[OpenRun]:
     """Open the MLflow run for a block of tasks, and record settings and data in it; see `opened_run` for how it ends.
 
-    Args:
-        split: The split to train on.
-        settings: All settings of the run.
-        resume: Id or name of an unfinished run; None: a new run, or one whose process was killed.
-
-    Raises:
-        LeaseError: Another process is working on the run to resume.
-        CheckpointError: The run cannot be resumed.
+    `resume` is the id or name of an unfinished run; None: a new run, or one whose process was killed.
     """
     identity = training_identity(split, settings, device=str(resolve_device(settings.runtime.device)))
     this = flow_run.get_id()

@@ -30,15 +30,9 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
     get_run_logger().info("training on %s with the engine %r: %s", device, engine.name, engine.reason)
     tracking.set_tags(run, {"engine": engine.name, "engine_reason": engine.reason})
     checkpoints = CheckpointPolicy(
-        CheckpointFolder(opened.folder),
-        identity=opened.identity,
-        every_seconds=settings.runtime.checkpoint_seconds,
+        CheckpointFolder(opened.folder), identity=opened.identity, every_seconds=settings.runtime.checkpoint_seconds
     )
-    with (
-        tracking.reported_on_error(run, archive, split),
-        archived(archive) as keep,
-        tracking.recorder(run) as record,
-    ):
+    with tracking.reported_on_error(run, archive, split), archived(archive) as keep, tracking.recorder(run) as record:
         trained = train(
             split,
             settings.train,

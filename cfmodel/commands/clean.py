@@ -28,13 +28,7 @@ class Inventory:
 def clean(
     settings: PipelineSettings, *, remove: bool, console: Console, now: datetime | None = None
 ) -> list[Inventory]:
-    """List what can be removed, and remove it if `remove` is set.
-
-    Args:
-        settings: The store, the data folder, and what to keep.
-        remove: Whether to remove what is listed.
-        console: Where to print the list.
-        now: Time to count ages from; None: the current time.
+    """List what can be removed, and remove it if `remove` is set; ages count from `now`, by default the current time.
 
     Raises:
         TrackingError: The store cannot be reached, so that nothing shows what is needed; nothing is removed.
@@ -47,9 +41,8 @@ def clean(
         where = "" if item.path is None else f"  {item.path}"
         print_line(console, f"{item.kind} {item.name}  last used {item.used.astimezone():%Y-%m-%d %H:%M}{where}")
     if not removable:
-        print_line(
-            console, "Nothing to remove: everything is needed, was used lately, or is among the newest (keep.*)."
-        )
+        nothing = "Nothing to remove: everything is needed, was used lately, or is among the newest (keep.*)."
+        print_line(console, nothing)
     elif not remove:
         print_line(console, "\nNothing was removed. To remove what is listed: cfmodel clean --yes")
     else:

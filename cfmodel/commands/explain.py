@@ -43,8 +43,7 @@ def explain_run(
 
 def _print_lesson(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> None:
     """Print a lesson, section by section."""
-    source = run.params.get("source", "")
-    _print_line(console, f"Run {run.run.name} ({run.run.run_id}) on {source}", style="bold")
+    _print_line(console, f"Run {run.run.name} ({run.run.run_id}) on {run.params.get('source', '')}", style="bold")
     why = ", picked as typical: its absolute error is the median" if chosen else ""
     _print_line(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{why}")
     for title, lines in as_text(lesson):

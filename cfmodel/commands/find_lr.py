@@ -35,8 +35,7 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, console: Cons
     found = _test(parts, settings, console=console)
     picture = settings.runtime.data_dir / "find-lr" / f"{parts.digest[:12]}-seed{settings.train.seed}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    drawn = plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")
-    picture.write_bytes(plots.png(drawn))
+    picture.write_bytes(plots.png(plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")))
     _print_result(found, source, settings.train.learning_rate, picture, console=console)
     return found
 
@@ -57,14 +56,9 @@ def _print_result(found: RangeTest, source: str, learning_rate: float, picture: 
         console.print(Text(f"{name:<11}", style=style).append(f"{rates:<18}{meaning}", style="default"))
     console.print()
     console.print(f"Suggestion: learning_rate = {found.suggestion:.2g}", highlight=False, style="bold")
-    console.print(
-        f"A tenth of the rate with the lowest loss. The setting train.learning_rate, {learning_rate:g}, "
-        f"is {found.zone_of(learning_rate)}.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    use = f"cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}"
-    print_line(console, f"Use it with: {use}")
+    now = f"The setting train.learning_rate, {learning_rate:g}, is {found.zone_of(learning_rate)}."
+    print_line(console, f"A tenth of the rate with the lowest loss. {now}")
+    print_line(console, f"Use it with: cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}")
     print_line(console, f"Picture: {picture}")
 
 
@@ -77,10 +71,9 @@ def chart(found: RangeTest) -> list[str]:
     suggested = min(found.steps, key=lambda step: abs(step.learning_rate - found.suggestion))
     mark = Mark(math.log10(suggested.learning_rate), suggested.smoothed_loss, "●")
     lines = draw(rates, losses, marks=[mark], width=_WIDTH)
-    margin, place = len(lines[0]) - _WIDTH, {"margin": len(lines[0]) - _WIDTH, "width": _WIDTH}
-    left, right = rates[0], rates[-1]
-    powers = range(math.ceil(left), math.floor(right) + 1)
-    ticks = scale([(power, f"{10.0**power:g}") for power in powers], left=left, right=right, **place)
+    margin, left, right = len(lines[0]) - _WIDTH, rates[0], rates[-1]
+    powers = [(power, f"{10.0**power:g}") for power in range(math.ceil(left), math.floor(right) + 1)]
+    ticks = scale(powers, left=left, right=right, margin=margin, width=_WIDTH)
     edges = [left, math.log10(found.too_low), math.log10(found.too_high), right]
     names = ("too low", "just right", "too high")
     columns = [round((edge - left) / (right - left) * _WIDTH) for edge in edges]

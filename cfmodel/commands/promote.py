@@ -18,7 +18,6 @@ def promote_version(
     Args:
         settings: The store, the registered model, and when to promote.
         version: Number or alias of the version; None: the challenger.
-        console: Where to print.
         run: Finished run whose model is registered as the challenger first; instead of a version.
 
     Raises:
@@ -30,8 +29,7 @@ def promote_version(
                 "give either --version, of a registered model, or --run, of one that is not registered yet"
             )
         version = tracking.register_challenger_later(settings, run).number
-    decision = tracking.promote(settings, version or tracking.CHALLENGER)
-    _print_decision(decision, console)
+    _print_decision(tracking.promote(settings, version or tracking.CHALLENGER), console)
 
 
 def roll_back(settings: PipelineSettings, *, to: str | None, console: Console) -> None:

@@ -24,12 +24,7 @@ from cfmodel.tracking import LoadedModel
 
 
 def recommend(
-    settings: PipelineSettings,
-    *,
-    user_id: str | None,
-    rated: Iterable[str],
-    model: str | None,
-    console: Console,
+    settings: PipelineSettings, *, user_id: str | None, rated: Iterable[str], model: str | None, console: Console
 ) -> None:
     """Print the best movies for a user that they have not seen.
 
@@ -38,7 +33,6 @@ def recommend(
         user_id: A user the model was trained on.
         rated: The ratings of a new user instead, each as `MOVIE=STARS`.
         model: A version, an alias or a run; None: the champion.
-        console: Where to print.
 
     Raises:
         ConfigError: Neither or both of user and ratings are given, or a rating is not `MOVIE=STARS`.
@@ -70,8 +64,7 @@ def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None
     loaded = tracking.load_model(settings, model)
     recommender = loaded.recommender
     lists = similar_movies(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
-    titles = _titles(loaded, settings)
-    title = f"Like {_named(movie_id, titles)}"
+    title = f"Like {_named(movie_id, _titles(loaded, settings))}"
     _print_list(list_suggestions(lists, recommender), loaded, settings, title, "likeness", console)
 
 

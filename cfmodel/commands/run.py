@@ -16,7 +16,6 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     Args:
         source: The ratings; None: those of the run to resume, else generated ratings.
         settings: All settings. A run to resume has its own, except for where to run and where it is recorded.
-        console: Where to print.
         resume: Id or name of an unfinished run to resume.
 
     Raises:

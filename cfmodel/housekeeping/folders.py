@@ -32,7 +32,6 @@ class FolderKind:
 
     Attributes:
         name: Its name in the settings: `keep.<name>` says how many stay.
-        folder: Name of the folder that holds them.
         needed_by: Returns why a folder is needed, or None.
     """
 
@@ -49,7 +48,8 @@ def items_of(kind: FolderKind, data_dir: Path, needs: Needs) -> list[Item]:
 def _item(kind: FolderKind, path: Path, needs: Needs) -> Item:
     # Adam's state, say, lies beside the model's folder, which holds only what is served.
     beside = tuple(file for file in sorted(path.parent.glob(f"{path.name}-*")) if file.is_file())
-    size = _size(path) + sum(file.stat().st_size for file in beside)
+    size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+    size += sum(file.stat().st_size for file in beside)
     return Item(kind.name, path.name, last_used(path), kind.needed_by(path, needs), size, path, beside)
 
 
@@ -107,10 +107,6 @@ def _folders(parent: Path) -> Iterator[Path]:
     if parent.is_dir():
         found = (path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
         yield from sorted(path for path in found if not path.name.startswith("."))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_locked(folder: Path) -> bool:

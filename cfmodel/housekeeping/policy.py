@@ -15,7 +15,7 @@ class Item:
 
     Attributes:
         kind: Its kind, as the settings call it: "models", "runs", ...
-        name: Its name, unique in its kind.
+        name: Unique in its kind.
         used: When it was last written or used.
         needed_by: Why it must stay; None if nothing needs it.
         size: Bytes on this disk; 0 if it takes none.
@@ -36,13 +36,7 @@ def removable(items: Sequence[Item], *, count: int | None, days: float, now: dat
     """Return the items of one kind that may be removed, oldest first.
 
     An item stays if something needs it, if it was used in the last `days` (at least the last hour), or
-    if it is among the `count` used last.
-
-    Args:
-        items: All items of the kind.
-        count: How many of the newest stay, whatever their age; None: all.
-        days: Days since its last use within which an item stays.
-        now: The current time.
+    if it is among the `count` used last; without a count all stay.
     """
     if count is None:
         return []

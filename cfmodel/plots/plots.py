@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,17 @@ INK, GREY, PALE = "#222222", "#767676", "#e6e6e6"
 _DPI = 150
 
 
-def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curves") -> "Figure":
+def learning_curves(curves: Mapping[str, Curve]) -> "Figure":
     """Draw RMSE by epoch, and below it the gradient norm of each table.
 
-    Args:
-        curves: Metric key to curve. Of `train/rmse`, `val/rmse`, `refit/train/rmse` and `grad_norm/<table>`, in this
-            order, those that are there are drawn.
-        title: Title above the plot.
+    Of the metrics `train/rmse`, `val/rmse`, `refit/train/rmse` and `grad_norm/<table>`, in this order, those that
+    are there are drawn.
     """
     figure = new_figure(9, 7)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    style_axes(top, title=title, ylabel="RMSE (rating units)")
-    lines = (("train/rmse", "train", BLUE, "-"), ("val/rmse", "val", ORANGE, "-"))
-    for key, label, colour, style in (*lines, ("refit/train/rmse", "refit on train\nand val: train", GREEN, "--")):
+    style_axes(top, title="Learning curves", ylabel="RMSE (rating units)")
+    refit = ("refit/train/rmse", "refit on train\nand val: train", GREEN, "--")
+    for key, label, colour, style in (("train/rmse", "train", BLUE, "-"), ("val/rmse", "val", ORANGE, "-"), refit):
         _draw(top, curves.get(key, ()), label=label, colour=colour, style=style)
     _mark_best(top, curves.get("val/rmse", ()))
     style_axes(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
@@ -54,18 +52,18 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
     return figure
 
 
-def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicted against true") -> "Figure":
+def predicted_against_true(data: PredictedAgainstTrue) -> "Figure":
     """Draw the distribution of predictions at each true rating as a heat map, with quantiles."""
     figure = new_figure(8, 6)
     axes = figure.subplots()
-    style_axes(axes, title=title, xlabel="true rating, with the number of test ratings", ylabel="predicted rating")
+    xlabel = "true rating, with the number of test ratings"
+    style_axes(axes, title="Predicted against true", xlabel=xlabel, ylabel="predicted rating")
     shares = data.histogram / np.maximum(data.rows, 1)[:, None]
     darkest = shares[data.rows * 100 >= data.rows.sum()].max()  # ignore levels with only a few ratings
     edges = _edges(data.levels)
     image = axes.pcolormesh(edges, data.prediction_edges, shares.T, cmap="Blues", vmax=darkest, rasterized=True)
-    figure.colorbar(image, ax=axes, label="share of the predictions at a true rating", pad=0.02).outline.set_visible(
-        False
-    )
+    bar = figure.colorbar(image, ax=axes, label="share of the predictions at a true rating", pad=0.02)
+    bar.outline.set_visible(False)
     low, high = data.prediction_edges[[0, -1]]
     axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1.2, label="perfect")
     _quantile_bars(axes, data)
@@ -77,18 +75,15 @@ def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicte
     return figure
 
 
-def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popularity of the movie") -> "Figure":
+def error_by_popularity(data: ErrorByPopularity) -> "Figure":
     """Draw RMSE and MAE per tenth of the catalogue, rarest movies first, and the number of test ratings in each."""
     shown = np.flatnonzero((data.rows > 0) | (data.decile > 0))  # cold movies only if there are any
     place = np.arange(len(shown))
     figure = new_figure(9, 6.5)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    style_axes(top, title=title, ylabel="error (rating units)")
-    measures = ((data.rmse, "RMSE", BLUE, "o"), (data.mae, "MAE", GREEN, "s"))
-    for values, label, colour, marker in (
-        *measures,
-        (data.mean_error, "mean of prediction\nless rating", ORANGE, "^"),
-    ):
+    style_axes(top, title="Error by popularity of the movie", ylabel="error (rating units)")
+    bias = (data.mean_error, "mean of prediction\nless rating", ORANGE, "^")
+    for values, label, colour, marker in ((data.rmse, "RMSE", BLUE, "o"), (data.mae, "MAE", GREEN, "s"), bias):
         top.plot(place, values[shown], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
     top.axhline(0, color=GREY, linewidth=0.8)
     _legend_beside(top)
@@ -101,17 +96,11 @@ def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popul
 
 def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range test") -> "Figure":
     """Draw the loss over the learning rate, the three zones and the suggested rate."""
-    rates, losses = (
-        np.array([getattr(step, name) for step in test.steps]) for name in ("learning_rate", "smoothed_loss")
-    )
+    rates, losses = np.array([(step.learning_rate, step.smoothed_loss) for step in test.steps]).T
     figure = new_figure(9, 5)
     axes = figure.subplots()
-    style_axes(
-        axes,
-        title=title,
-        xlabel="learning rate (weight units a step)",
-        ylabel="mean squared error, smoothed (rating units²)",
-    )
+    loss = "mean squared error, smoothed (rating units²)"
+    style_axes(axes, title=title, xlabel="learning rate (weight units a step)", ylabel=loss)
     low, high = float(losses.min()), float(losses[0])
     edges = (rates[0], test.too_low, test.too_high, rates[-1])
     zones = (("too low", BLUE), ("just right", GREEN), ("too high", ORANGE))
@@ -179,7 +168,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
     if not curve:
         return
     epoch, value = min(curve, key=lambda point: point[1])
-    axes.plot([epoch], [value], color=ORANGE, marker="o", markersize=7, markeredgecolor="white", linestyle="none")
+    _dots(axes, [epoch], [value])
     axes.annotate(
         f"best val RMSE {value:.4f}\nat epoch {epoch:,}",
         (epoch, value),
@@ -189,6 +178,10 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
         fontsize=9,
         color=INK,
     )
+
+
+def _dots(axes: "Axes", x: npt.ArrayLike, y: npt.ArrayLike, **label: Any) -> None:
+    axes.plot(x, y, color=ORANGE, marker="o", markersize=7, markeredgecolor="white", linestyle="none", **label)
 
 
 def _log_scale_if_positive(axes: "Axes") -> None:
@@ -211,16 +204,7 @@ def _quantile_bars(axes: "Axes", data: PredictedAgainstTrue) -> None:
     lowest, lower, median, upper, highest = data.quantiles.T
     axes.vlines(data.levels, lowest, highest, color=ORANGE, linewidth=1.2, label="5 % to 95 %")
     axes.vlines(data.levels, lower, upper, color=ORANGE, linewidth=5, label="25 % to 75 %")
-    axes.plot(
-        data.levels,
-        median,
-        color=ORANGE,
-        marker="o",
-        markersize=7,
-        markeredgecolor="white",
-        linestyle="none",
-        label="median",
-    )
+    _dots(axes, data.levels, median, label="median")
 
 
 def _count_ticks(axes: "Axes", data: PredictedAgainstTrue) -> None:
@@ -235,8 +219,7 @@ def _edges(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.array([levels[0] - 0.5, levels[0] + 0.5])
     middle = (levels[:-1] + levels[1:]) / 2
     first, last = 2 * levels[0] - middle[0], 2 * levels[-1] - middle[-1]
-    edges: npt.NDArray[np.float64] = np.concatenate([[first], middle, [last]])
-    return edges
+    return np.concatenate([[first], middle, [last]])
 
 
 def _group_name(data: ErrorByPopularity, group: np.int64) -> str:

@@ -48,14 +48,8 @@ def _curve(axes: "Axes", counts: CountProfile, of: str, title: str, colour: str)
     style_axes(axes, title=title, xlabel=f"{of}s, most ratings first", ylabel=f"ratings of a {of}")
     ranks, values = zip(*counts.curve, strict=True)
     axes.loglog(ranks, values, color=colour, linewidth=1.8, marker="o" if len(ranks) == 1 else None)
-    axes.text(
-        0.04,
-        0.06,
-        f"{counts.number:,} {of}s, median {counts.quantiles[2]:,.0f}\ntop 1 % have {counts.top_share:.0%} of all",
-        transform=axes.transAxes,
-        fontsize=9,
-        color=INK,
-    )
+    words = f"{counts.number:,} {of}s, median {counts.quantiles[2]:,.0f}\ntop 1 % have {counts.top_share:.0%} of all"
+    axes.text(0.04, 0.06, words, transform=axes.transAxes, fontsize=9, color=INK)
 
 
 def _times(axes: "Axes", times: TimeProfile | None) -> None:

@@ -62,9 +62,7 @@ def paired_bootstrap(
         user: Number of each row's user, shape (N,).
         error: Prediction less rating of the first predictor, in rating units, shape (N,).
         other_error: The same of the other predictor, shape (N,).
-        resamples: Number of resamples.
         confidence: Share of such intervals that hold the true difference, in (0, 1).
-        seed: Seed of the draws.
 
     Raises:
         ConfigError: There are no resamples, or the confidence is not between 0 and 1.

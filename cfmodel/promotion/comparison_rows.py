@@ -40,10 +40,6 @@ def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
     A model trained on another split may have been trained on some of the test rows. Rows are matched by
     user and movie.
 
-    Args:
-        split: The split whose test part is predicted.
-        models: One model or more, each with its history.
-
     Raises:
         DataError: A model does not say which ratings it was trained on.
         DigestError: A part is not the one the split names.
@@ -52,13 +48,11 @@ def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
     kept = np.ones(len(encoded[0]), bool)
     for model, rows in zip(models, encoded, strict=True):
         kept &= ~_was_trained_on(model, rows)
-    predictions = [
+    predictions = tuple(
         model.predict_rows(rows.user_idx[kept], rows.movie_idx[kept])
         for model, rows in zip(models, encoded, strict=True)
-    ]
-    return CommonRows(
-        user=user_codes(split)[kept], rating=encoded[0].rating[kept], predictions=tuple(predictions), is_kept=kept
     )
+    return CommonRows(user_codes(split)[kept], encoded[0].rating[kept], predictions, kept)
 
 
 def _was_trained_on(model: Recommender, rows: RatingArrays) -> npt.NDArray[np.bool_]:

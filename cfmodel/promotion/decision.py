@@ -37,12 +37,9 @@ class Decision:
     """Whether a version of a registered model replaces the champion, and why.
 
     Attributes:
-        verdict: Promoted or refused.
         reasons: Every reason against it, or if there is none, the reasons for it.
-        model_name: The registered model.
         version: The challenger's version.
         champion_version: The version it was compared with; None if there was no champion.
-        comparison: The measured differences.
         health: Worst health verdict of its training: healthy, info, warning, error; None without a monitor.
         decided_at: When, ISO 8601 in UTC.
     """
@@ -107,7 +104,8 @@ def decide(
     It is promoted if it is better than the champion and than damped biases, both with the whole bootstrap
     interval, and its training has no health verdict of severity error. All reasons against it are given.
     """
-    against = [*_too_few(comparison, settings), *_not_better(comparison), *_unhealthy(health)]
+    unhealthy = ["its training has a health verdict of severity error"] if health == "error" else []
+    against = [*_too_few(comparison, settings), *_not_better(comparison), *unhealthy]
     reasons = against or _in_favour(comparison)
     return Decision(
         verdict="refused" if against else "promoted",
@@ -148,10 +146,6 @@ def _not_better(comparison: ModelComparison) -> list[str]:
         for found, name, whose in sides
         if found is not None and not found.is_better
     ]
-
-
-def _unhealthy(health: str | None) -> list[str]:
-    return ["its training has a health verdict of severity error"] if health == "error" else []
 
 
 def _in_favour(comparison: ModelComparison) -> list[str]:

@@ -29,19 +29,15 @@ def compare_models(
     With fewer users than `settings.min_users` nothing is compared: the interval would mean little.
 
     Args:
-        challenger: The new model.
-        champion: The current one, if there is one.
         split: The split the challenger was trained on.
         settings: Confidence, resamples and least number of users.
         trained_parts: Parts of the split the challenger was trained on; damped biases are fitted on them.
-        champion_split_digest: Digest of the split the champion was trained on.
 
     Raises:
         DataError: A model does not say which ratings it was trained on.
         DigestError: A part is not the one the split names.
     """
-    models = (challenger,) if champion is None else (challenger, champion)
-    rows = common_rows(split, *models)
+    rows = common_rows(split, challenger, *([] if champion is None else [champion]))
     enough = rows.users >= settings.min_users
     damped_bias = _damped_bias(challenger, split, rows, trained_parts) if enough else None
     return ModelComparison(
@@ -56,14 +52,8 @@ def compare_models(
 
 def _difference(rows: CommonRows, other: npt.NDArray[np.floating], settings: PromotionSettings) -> Difference:
     error, other_error = (predictions - rows.rating.astype(np.float64) for predictions in (rows.predictions[0], other))
-    return paired_bootstrap(
-        rows.user,
-        error,
-        other_error,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
+    options = settings.model_dump(include={"resamples", "confidence", "seed"})
+    return paired_bootstrap(rows.user, error, other_error, **options)
 
 
 def _damped_bias(

@@ -13,17 +13,12 @@ _ESCAPES = {ord(character): f"\\{character}" for character in "\\`*_[]|#"} | {or
 
 
 class MeasuredRun(Protocol):
-    """A run with its metrics and tags."""
+    """A run with the last value of each metric, and every tag."""
 
     @property
-    def metrics(self) -> Mapping[str, float]:
-        """Return the last value of each metric."""
-        ...
-
+    def metrics(self) -> Mapping[str, float]: ...
     @property
-    def tags(self) -> Mapping[str, str]:
-        """Return every tag."""
-        ...
+    def tags(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,6 @@ class RunResult:
 
     Attributes:
         source: The ratings it was trained on, as given.
-        run: Its metrics and tags.
         others: Earlier runs by their role, such as "champion".
         links: Addresses by the text of the link.
     """
@@ -45,8 +39,7 @@ class RunResult:
 
 def result_page(result: RunResult) -> str:
     """Return the page: one sentence, the table of errors, health, promotion, times and links."""
-    run = result.run
-    source = escape_markdown(result.source)
+    run, source = result.run, escape_markdown(result.source)
     parts = [
         f"Biased matrix factorisation of **{source}**, trained {training_summary(run.metrics)}.",
         "\n".join(_table(result)),
@@ -108,8 +101,7 @@ def _health(tags: Mapping[str, str]) -> str:
 
 
 def _times(run: MeasuredRun) -> str:
-    taken = (
+    return ", ".join(
         f"{name} {seconds:.1f} s" + (" (reused)" if run.tags.get(f"step.{name}") == "reused" else "")
         for name, seconds in step_seconds(run.metrics).items()
     )
-    return ", ".join(taken)

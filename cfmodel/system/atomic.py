@@ -18,18 +18,14 @@ _RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Write a folder under a temporary name beside it, then rename it.
+    """Yield a folder to write to under a temporary name beside its final one, then rename it.
 
     The temporary folder is flushed to disk (fsync) before the rename, so that after a crash the
     final name holds everything or does not exist. Leftovers of dead processes are swept.
 
     Args:
-        final: The folder's own name.
         replace: Whether to replace an existing folder of that name. Otherwise the existing folder is
             kept and the new one is discarded, because both hold the same.
-
-    Yields:
-        The temporary folder to write to.
 
     Raises:
         DiskFullError: The disk is full; an existing folder of that name stays as it is.
@@ -37,22 +33,17 @@ def folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     with _temporary(final) as temporary:
         temporary.mkdir()
         yield temporary
-        _flush(temporary)
+        for path in (*temporary.rglob("*"), temporary):
+            fsync(path)
         _rename_folder(temporary, final, replace=replace)
 
 
 @contextmanager
 def file(final: Path) -> Iterator[Path]:
-    """Write a file under a temporary name beside it, then rename it; it replaces a file of that name.
+    """Yield a temporary name beside a file's, which has no file yet; then rename what was written, over an older file.
 
     The content is flushed to disk (fsync) before the rename, so that after a crash the final name
     holds the old content or the new, both whole. Leftovers of dead processes are swept.
-
-    Args:
-        final: The file's own name.
-
-    Yields:
-        The temporary file to write, which does not exist yet.
 
     Raises:
         DiskFullError: The disk is full; an existing file of that name stays as it is.
@@ -149,12 +140,6 @@ def _rename_folder(temporary: Path, final: Path, *, replace: bool) -> None:
     except OSError:
         if not final.is_dir():
             raise
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        fsync(path)
-    fsync(folder)
 
 
 def fsync(path: Path) -> None:

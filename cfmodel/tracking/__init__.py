@@ -18,123 +18,73 @@ with retries (`outbox`). So a store that is away costs no record and does not ho
 run without a journal a store that is away is an error.
 
 The store is a value: each function takes the run (or the address) it works on, and none touches
-MLflow's global state. MLflow itself is imported only by `store`, at the first call.
+MLflow's global state. MLflow itself is imported only by `store`, at the first call. Whatever reaches the
+store raises `TrackingError` where it refuses or is away; `StoreAwayError`, a kind of it, where a retry may
+succeed. The docstrings name only what else a function refuses.
 """
 
-from cfmodel.tracking.logging.comparisons import compare_runs
-from cfmodel.tracking.logging.datasets import log_dataset
-from cfmodel.tracking.logging.evaluations import log_evaluation
-from cfmodel.tracking.logging.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
-from cfmodel.tracking.logging.model import log_model
-from cfmodel.tracking.models.load import LoadedModel, load_model
-from cfmodel.tracking.models.promotions import (
-    promote,
-    register_challenger,
-    register_challenger_later,
-    rollback,
-)
-from cfmodel.tracking.models.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
-from cfmodel.tracking.outbox.journal import Journal, journals_folder
-from cfmodel.tracking.outbox.log_entries import log_files
-from cfmodel.tracking.outbox.training_metrics import recorder
-from cfmodel.tracking.recorded_model import check_model
-from cfmodel.tracking.run import Run, RunSummary, TrackedRun
-from cfmodel.tracking.runs.find_runs import data_folders, find_run, train_settings_of
-from cfmodel.tracking.runs.lifecycle import (
-    end_run,
-    ended_on_error,
-    log_metrics,
-    log_settings,
-    log_split,
-    open_run,
-    read_run,
-    reopen_run,
-    set_tags,
-    start_run,
-    summary_of,
-)
-from cfmodel.tracking.runs.links import experiment_url, run_url, training_view
-from cfmodel.tracking.runs.list_runs import (
-    DESCRIPTION,
-    INPUTS_DIGEST,
-    PREVIOUS_CHAMPION,
-    ListedRun,
-    aliased_versions,
-    champion_besides,
-    last_completed,
-    newest_runs,
-    require_store,
-)
-from cfmodel.tracking.runs.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
-from cfmodel.tracking.runs.resuming import OpenRun, inputs_of, opened_run
-from cfmodel.tracking.runs.sync import Synced, require_recorded, sync, sync_earlier
-from cfmodel.tracking.store import resolve_uri
-
-__all__ = [
-    "CHALLENGER",
-    "CHAMPION",
-    "DESCRIPTION",
-    "INPUTS_DIGEST",
-    "PREVIOUS_CHAMPION",
-    "Journal",
-    "ListedRun",
-    "LoadedModel",
-    "OpenRun",
-    "Run",
-    "RunSummary",
-    "Synced",
-    "TrackedRun",
-    "Version",
-    "aliased_versions",
-    "archive_folder",
-    "champion_besides",
-    "check_model",
-    "compare_runs",
-    "data_folders",
-    "end_run",
-    "ended_on_error",
-    "experiment_url",
-    "find_run",
-    "find_version",
-    "inputs_of",
-    "journals_folder",
-    "last_completed",
-    "load_model",
-    "log_dataset",
-    "log_evaluation",
-    "log_files",
-    "log_gradients",
-    "log_metrics",
-    "log_model",
-    "log_settings",
-    "log_split",
-    "needs_of",
-    "newest_runs",
-    "open_run",
-    "opened_run",
-    "promote",
-    "read_gradients",
-    "read_run",
-    "recorder",
-    "register_challenger",
-    "register_challenger_later",
-    "remove_run",
-    "remove_version",
-    "reopen_run",
-    "reported_on_error",
-    "require_recorded",
-    "require_store",
-    "resolve_uri",
-    "rollback",
-    "run_url",
-    "runs_in",
-    "set_tags",
-    "start_run",
-    "summary_of",
-    "sync",
-    "sync_earlier",
-    "train_settings_of",
-    "training_view",
-    "version_of",
-    "versions_in",
-]
+from cfmodel.tracking.logging.comparisons import compare_runs as compare_runs
+from cfmodel.tracking.logging.datasets import log_dataset as log_dataset
+from cfmodel.tracking.logging.evaluations import log_evaluation as log_evaluation
+from cfmodel.tracking.logging.gradients import archive_folder as archive_folder
+from cfmodel.tracking.logging.gradients import log_gradients as log_gradients
+from cfmodel.tracking.logging.gradients import read_gradients as read_gradients
+from cfmodel.tracking.logging.gradients import reported_on_error as reported_on_error
+from cfmodel.tracking.logging.model import log_model as log_model
+from cfmodel.tracking.models.load import LoadedModel as LoadedModel
+from cfmodel.tracking.models.load import load_model as load_model
+from cfmodel.tracking.models.promotions import promote as promote
+from cfmodel.tracking.models.promotions import register_challenger as register_challenger
+from cfmodel.tracking.models.promotions import register_challenger_later as register_challenger_later
+from cfmodel.tracking.models.promotions import rollback as rollback
+from cfmodel.tracking.models.registry import CHALLENGER as CHALLENGER
+from cfmodel.tracking.models.registry import CHAMPION as CHAMPION
+from cfmodel.tracking.models.registry import Version as Version
+from cfmodel.tracking.models.registry import find_version as find_version
+from cfmodel.tracking.models.registry import version_of as version_of
+from cfmodel.tracking.outbox.journal import Journal as Journal
+from cfmodel.tracking.outbox.journal import journals_folder as journals_folder
+from cfmodel.tracking.outbox.log_entries import log_files as log_files
+from cfmodel.tracking.outbox.training_metrics import recorder as recorder
+from cfmodel.tracking.recorded_model import check_model as check_model
+from cfmodel.tracking.run import Run as Run
+from cfmodel.tracking.run import RunSummary as RunSummary
+from cfmodel.tracking.runs.find_runs import data_folders as data_folders
+from cfmodel.tracking.runs.find_runs import find_run as find_run
+from cfmodel.tracking.runs.find_runs import train_settings_of as train_settings_of
+from cfmodel.tracking.runs.lifecycle import end_run as end_run
+from cfmodel.tracking.runs.lifecycle import ended_on_error as ended_on_error
+from cfmodel.tracking.runs.lifecycle import log_metrics as log_metrics
+from cfmodel.tracking.runs.lifecycle import log_settings as log_settings
+from cfmodel.tracking.runs.lifecycle import log_split as log_split
+from cfmodel.tracking.runs.lifecycle import open_run as open_run
+from cfmodel.tracking.runs.lifecycle import read_run as read_run
+from cfmodel.tracking.runs.lifecycle import reopen_run as reopen_run
+from cfmodel.tracking.runs.lifecycle import set_tags as set_tags
+from cfmodel.tracking.runs.lifecycle import start_run as start_run
+from cfmodel.tracking.runs.lifecycle import summary_of as summary_of
+from cfmodel.tracking.runs.links import experiment_url as experiment_url
+from cfmodel.tracking.runs.links import run_url as run_url
+from cfmodel.tracking.runs.links import training_view as training_view
+from cfmodel.tracking.runs.list_runs import DESCRIPTION as DESCRIPTION
+from cfmodel.tracking.runs.list_runs import INPUTS_DIGEST as INPUTS_DIGEST
+from cfmodel.tracking.runs.list_runs import PREVIOUS_CHAMPION as PREVIOUS_CHAMPION
+from cfmodel.tracking.runs.list_runs import ListedRun as ListedRun
+from cfmodel.tracking.runs.list_runs import aliased_versions as aliased_versions
+from cfmodel.tracking.runs.list_runs import champion_besides as champion_besides
+from cfmodel.tracking.runs.list_runs import last_completed as last_completed
+from cfmodel.tracking.runs.list_runs import newest_runs as newest_runs
+from cfmodel.tracking.runs.list_runs import require_store as require_store
+from cfmodel.tracking.runs.pruning import needs_of as needs_of
+from cfmodel.tracking.runs.pruning import remove_run as remove_run
+from cfmodel.tracking.runs.pruning import remove_version as remove_version
+from cfmodel.tracking.runs.pruning import runs_in as runs_in
+from cfmodel.tracking.runs.pruning import versions_in as versions_in
+from cfmodel.tracking.runs.resuming import OpenRun as OpenRun
+from cfmodel.tracking.runs.resuming import inputs_of as inputs_of
+from cfmodel.tracking.runs.resuming import opened_run as opened_run
+from cfmodel.tracking.runs.sync import Synced as Synced
+from cfmodel.tracking.runs.sync import require_recorded as require_recorded
+from cfmodel.tracking.runs.sync import sync as sync
+from cfmodel.tracking.runs.sync import sync_earlier as sync_earlier
+from cfmodel.tracking.store import resolve_uri as resolve_uri

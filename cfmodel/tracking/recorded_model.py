@@ -54,7 +54,7 @@ def model_of(run: TrackedRun) -> str:
     """Return the address of a run's recorded model, `models:/<id>`.
 
     Raises:
-        TrackingError: It has none, or the store is away.
+        TrackingError: It has none.
     """
     with reaching(run.tracking_uri, "looking up the run's model"):
         outputs = client(run.tracking_uri).get_run(run.run_id).outputs
@@ -69,26 +69,22 @@ def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
     Raises:
         TrackingError: The model does not load, or its answers differ; it is then marked FAILED in the store.
     """
+    model_id = uri.removeprefix("models:/")
     with reaching(run.tracking_uri, f"looking up the recorded model {uri}"):
-        location = client(run.tracking_uri).get_logged_model(_model_id(uri)).artifact_location
-    difference = difference_at(run.tracking_uri, location, recommender)
-    if difference is None:
+        location = client(run.tracking_uri).get_logged_model(model_id).artifact_location
+    if (difference := difference_at(run.tracking_uri, location, recommender)) is None:
         return
     with reaching(run.tracking_uri, "marking the model as failed"):
-        client(run.tracking_uri).finalize_logged_model(_model_id(uri), "FAILED")
+        client(run.tracking_uri).finalize_logged_model(model_id, "FAILED")
     raise TrackingError(refusal_of(run.tracking_uri, uri, difference))
 
 
 def load_recommender(uri: str, location: str) -> "Recommender":
-    """Load the recommender recorded at a location, and check every file.
-
-    Args:
-        uri: Address of the store.
-        location: Where the store keeps the model.
+    """Load the recommender that a store keeps at a location, and check every file.
 
     Raises:
         DigestError: A file is missing, changed or damaged.
-        TrackingError: The store is away, or the model is not a recommender of cfmodel.
+        TrackingError: The model is not a recommender of cfmodel.
     """
     from cfmodel.recommending.recommender import Recommender
 
@@ -145,9 +141,8 @@ def refusal_of(store: str, uri: str, difference: str) -> str:
 
 def _find(run: Run, digest: str) -> Any:
     """Return the run's entry of the model with a digest; None if there is none."""
-    store = client(run.tracking_uri)
     query = f"source_run_id = '{run.run_id}'"
-    found = store.search_logged_models([run.experiment_id], filter_string=query)
+    found = client(run.tracking_uri).search_logged_models([run.experiment_id], filter_string=query)
     return next((model for model in found if model.tags.get(_DIGEST) == digest), None)
 
 
@@ -164,10 +159,6 @@ def _create(run: Run, digest: str) -> Any:
     )
     store.log_outputs(run.run_id, [mlflow().entities.LoggedModelOutput(model.model_id, step=0)])
     return model
-
-
-def _model_id(uri: str) -> str:
-    return uri.removeprefix("models:/")
 
 
 def _write(target: Path, folder: Path, example: "pd.DataFrame", *, model: Any) -> None:

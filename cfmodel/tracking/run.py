@@ -6,27 +6,16 @@ from typing import Protocol
 
 
 class TrackedRun(Protocol):
-    """Anything that names a run in a store: a `Run`, a `RunRef`."""
+    """Anything that names a run in a store, by what `Run` documents: a `Run`, a `RunRef`."""
 
     @property
-    def run_id(self) -> str:
-        """The run's id in the store, or its local id until the store has given it one."""
-        ...
-
+    def run_id(self) -> str: ...
     @property
-    def tracking_uri(self) -> str:
-        """Address of the store."""
-        ...
-
+    def tracking_uri(self) -> str: ...
     @property
-    def experiment_id(self) -> str:
-        """The experiment the run belongs to; empty until the store is reached."""
-        ...
-
+    def experiment_id(self) -> str: ...
     @property
-    def journal_folder(self) -> Path | None:
-        """Folder of the run's journal; None: no journal, and a store that is away is an error."""
-        ...
+    def journal_folder(self) -> Path | None: ...
 
 
 @dataclass(frozen=True)
@@ -35,9 +24,7 @@ class Run:
 
     Attributes:
         run_id: The run's id in the store, or its local id until the store has given it one.
-        tracking_uri: Address of the store.
         experiment_id: The experiment the run belongs to; empty until the store is reached.
-        name: The run's name.
         journal_folder: Folder of the run's journal; None: no journal, and a store that is away is an error.
     """
 
@@ -50,18 +37,10 @@ class Run:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What is known about a run.
-
-    Attributes:
-        run: The run.
-        status: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
-        metrics: Last value of each metric.
-        params: Every parameter, as text.
-        tags: Every tag, as text.
-    """
+    """What is known about a run: its status, the last value of each metric, every parameter and every tag."""
 
     run: Run
-    status: str
+    status: str  # RUNNING, FINISHED, FAILED, KILLED or SCHEDULED
     metrics: dict[str, float]
     params: dict[str, str]
     tags: dict[str, str]

@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from cfmodel import terminal
 from cfmodel.errors import CFModelError, DataError
 from cfmodel.refs import RunRef
-from flows.outage import drop_unsent_records, server_answers, tolerate_outage
+from flows.outage import drop_unsent_records, run_after_outage, server_answers, tolerate_outage
 
 URL = "http://127.0.0.1:9/api"
 RUN = RunRef(run_id="r", tracking_uri="u", experiment_id="1", model_path=Path("m"), model_digest="d", model_uri="x")
@@ -40,24 +40,24 @@ def screen() -> Iterator[Lines]:
 
 
 def test_a_run_that_completed_without_its_server_is_the_result_and_the_outage_is_printed(screen: Lines) -> None:
-    with tolerate_outage(URL) as outage:
+    with tolerate_outage():
         screen.complete(RUN)
         raise ConnectError("refused")
-    assert outage.result() == RUN
+    assert run_after_outage(URL) == RUN
     assert [line.strip().partition(".")[0] for line in screen.printed] == ["The Prefect server at http://127"]
 
 
 def test_a_run_that_did_not_complete_is_an_error_that_tells_how_to_continue(screen: Lines) -> None:
-    with tolerate_outage(URL) as outage:
+    with tolerate_outage():
         raise ConnectError("refused")
     with pytest.raises(CFModelError, match="did not complete; start the server and run again"):
-        outage.result()
+        run_after_outage(URL)
 
 
 def test_a_refusal_is_raised_even_if_the_server_went_away_after_it(screen: Lines) -> None:
     away = ConnectError("refused")
     away.__cause__ = DataError("bad row")
-    with pytest.raises(DataError, match="bad row"), tolerate_outage(URL):
+    with pytest.raises(DataError, match="bad row"), tolerate_outage():
         raise away
 
 

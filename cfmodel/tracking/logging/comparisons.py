@@ -20,12 +20,10 @@ _PAGE, _NUMBERS = "comparison.html", "comparison.json"
 def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunComparison, Run]":
     """Compare runs with the first of them, and log the comparison as a run with the tag `kind=comparison`.
 
-    Args:
-        settings: Which store and which experiment.
-        runs: Two or more ids, starts of ids, or names.
+    The run has the artifacts `comparison.html` and `comparison.json`.
 
-    Returns:
-        The comparison, and its run with the artifacts `comparison.html` and `comparison.json`.
+    Args:
+        runs: Two or more ids, starts of ids, or names.
 
     Raises:
         ConfigError: Fewer than two runs, too many, or one named twice.

@@ -21,7 +21,6 @@ def log_dataset(run: TrackedRun, data: DatasetRef) -> None:
 
     Raises:
         DigestError: The data set has no profile.
-        TrackingError: The store refuses them.
     """
     log_metrics(run, _dataset_metrics(data))
     log_files(run, dataset_files(data))
@@ -41,9 +40,8 @@ def _dataset_metrics(data: DatasetRef) -> dict[str, float]:
         "data/rating_max": data.rating_max,
     }
     if data.drift is not None:
-        metrics |= {
-            f"data/drift_{name}": value for name, value in data.drift.model_dump(exclude={"previous_digest"}).items()
-        }
+        drift = data.drift.model_dump(exclude={"previous_digest"})
+        metrics |= {f"data/drift_{name}": value for name, value in drift.items()}
     return metrics
 
 

@@ -21,11 +21,7 @@ _NORM = "grad_norm/"
 
 
 def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
-    """Log an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
-
-    Raises:
-        TrackingError: The store refuses them.
-    """
+    """Log an evaluation: its metrics, `metric_card.md` and three plots in `plots/`."""
     from cfmodel.plots.plots import png
 
     log_metrics(run, evaluation.metrics)

@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,24 +39,25 @@ def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: P
     `health.json` and the archive, and one image of every table's histogram by epoch.
 
     Args:
-        run: The run that trained.
         archive: Folder that `archived` wrote.
         split: The split it was trained on.
         model: Folder of the saved recommender, for a lesson with its numbers; None: no lesson.
 
     Raises:
         DigestError: The archive or the split is damaged.
-        TrackingError: The store refuses it.
     """
     from cfmodel.gradients.health.judge import judge_health
     from cfmodel.gradients.recording.archive import read_archive
     from cfmodel.gradients.recording.gradient_history import GradientHistory
     from cfmodel.gradients.report.epoch_images import epoch_images
+    from cfmodel.gradients.report.run_report import gradient_report
 
     records = read_archive(archive)
     history = GradientHistory.of(records)
     health = judge_health(history, ids=_ids(split))
-    page = _report(summary_of(run), records, health, _lesson(run, split, model))
+    summary, lesson = summary_of(run), _lesson(run, split, model)
+    title = f"Gradients of {summary.run.name}"
+    page = gradient_report(records, health, title=title, facts=_facts(summary), lesson=lesson)
     set_tags(run, health.as_tags() | IMAGES_TAG)
     images = ((f"{_FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
     files: dict[str, Path | str | bytes] = {
@@ -91,7 +92,6 @@ def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
 
     Raises:
         DigestError: The archive is damaged.
-        TrackingError: The store is away.
     """
     from cfmodel.gradients.recording.archive import FILES, read_archive
 
@@ -110,12 +110,6 @@ def _ids(split: "SplitRef") -> "IdOf":
 
     users, movies = load_vocabularies(split)
     return lambda side, row: (users if side == "user" else movies).decode([row])[0]
-
-
-def _report(run: RunSummary, records: "Sequence[GradientRecord]", health: "HealthReport", lesson: str) -> str:
-    from cfmodel.gradients.report.run_report import gradient_report
-
-    return gradient_report(records, health, title=f"Gradients of {run.run.name}", facts=_facts(run), lesson=lesson)
 
 
 def _facts(run: RunSummary) -> dict[str, str]:

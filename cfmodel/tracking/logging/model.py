@@ -9,7 +9,7 @@ from cfmodel.tracking.run import TrackedRun
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
-    """Log a saved recommender as the run's model; return its MLflow address, `models:/<id>`.
+    """Log a saved recommender as the run's model; return its MLflow address, `models:/<id>`, empty while it has none.
 
     `mlflow.pyfunc.load_model` loads it wherever cfmodel is installed: it holds weights as safetensors
     and ids as Parquet, no pickle and no code. A request with the columns `user_id` and `movie_id` gets
@@ -17,15 +17,10 @@ def log_model(run: TrackedRun, folder: Path) -> str:
     loaded back from the store and gave the recommender's answers.
 
     Args:
-        run: The run that trained it.
         folder: Folder that `Recommender.save` wrote; it must stay until the store has the model.
-
-    Returns:
-        The address; empty if the store is away and the run has a journal.
 
     Raises:
         DigestError: The folder is damaged.
-        TrackingError: The store refuses it.
     """
     from cfmodel.recommending.recommender import Recommender
     from cfmodel.recommending.saved_files import MANIFEST

@@ -19,17 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A recorded model, loaded.
-
-    Attributes:
-        recommender: The model.
-        name: Its name for people: `cfmodel version 3 (champion)`, `the model of run ...`.
-        version: Its version; None if it was taken from a run.
-        run: The run that trained it.
-    """
+    """A recorded model, loaded, and the run that trained it; without a version if it was taken from the run."""
 
     recommender: "Recommender"
-    name: str
+    name: str  #: for people: `cfmodel version 3 (champion)`, `the model of run ...`
     version: str | None
     run: RunSummary
 
@@ -50,15 +43,13 @@ def load_model(settings: PipelineSettings, wanted: str | None = None) -> LoadedM
     if is_missing(uri):
         raise TrackingError(f"{shown(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
     version = find_version(uri, settings.promotion.model_name, wanted or CHAMPION)
-    if version is not None:
-        return _of_version(version)
-    return _of_run(find_run(settings.tracking, wanted))
+    return _of_run(find_run(settings.tracking, wanted)) if version is None else _of_version(version)
 
 
 def _of_version(version: Version) -> LoadedModel:
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     return LoadedModel(
-        load_recommender(version.tracking_uri, version.location),
+        recommender_of(version),
         f"{version.model_name} version {version.number}{aliases}",
         version.number,
         read_run(version.tracking_uri, version.run_id),
@@ -84,10 +75,5 @@ def check_version(version: Version, recommender: "Recommender") -> None:
 
 
 def recommender_of(version: Version) -> "Recommender":
-    """Load the recommender of a version, and check every file.
-
-    Raises:
-        DigestError: A file is missing, changed or damaged.
-        TrackingError: The store is away or has no such files.
-    """
+    """Load the recommender of a version, as `load_recommender` does."""
     return load_recommender(version.tracking_uri, version.location)

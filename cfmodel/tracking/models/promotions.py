@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rollback:
-    """The result of a rollback.
-
-    Attributes:
-        model_name: The registered model.
-        version: The champion now.
-        replaced_version: The champion before.
-    """
+    """The result of a rollback: the champion now, and the one it replaced."""
 
     model_name: str
     version: str
@@ -50,7 +44,7 @@ def register_challenger(run: TrackedRun, model_uri: str, *, model_name: str) -> 
     """Register a run's model as a version and make it the challenger.
 
     Raises:
-        TrackingError: It is the champion already, or the store is away or refuses.
+        TrackingError: It is the champion already.
     """
     version = register(run, model_uri, model_name=model_name)
     _require_not_champion(version)
@@ -66,13 +60,8 @@ def register_challenger(run: TrackedRun, model_uri: str, *, model_name: str) -> 
 def register_challenger_later(settings: PipelineSettings, run: str) -> Version:
     """Register the model of a finished run as the challenger, if the run itself could not.
 
-    Args:
-        settings: Which store, which experiment, which registered model.
-        run: Its id, name, or a start of its id.
-
     Raises:
-        TrackingError: There is no such run, it is not finished, it has no model, its model is the champion, or
-            the store is away.
+        TrackingError: There is no such run, it is not finished, it has no model, or its model is the champion.
     """
     found = find_run(settings.tracking, run)
     if found.status != "FINISHED":
@@ -89,7 +78,7 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
 
     Args:
         settings: Which store, which registered model, which confidence.
-        wanted: The version, by number or alias.
+        wanted: Number or alias of the version.
 
     Raises:
         DataError: A model does not say which ratings it was trained on.
@@ -120,16 +109,12 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
 
 
 def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
-    """Make an earlier version the champion again: the one that the champion replaced, or the named one.
+    """Make an earlier version the champion again: the one that the champion replaced, or `to`, a number or alias.
 
     Before the alias moves, the version is loaded from the registry and its answers are checked.
 
-    Args:
-        settings: Which store and which registered model.
-        to: The version, by number or alias; None: the one that the champion replaced.
-
     Raises:
-        TrackingError: There is no champion, or no version before it, or it does not load, or the store is away.
+        TrackingError: There is no champion, or no version before it, or it does not load.
     """
     champion = _version(settings, CHAMPION)
     before = to or champion.tags.get(PREVIOUS_CHAMPION)

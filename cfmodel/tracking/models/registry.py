@@ -19,22 +19,12 @@ _FROM_RUN = ("data_digest", "split_digest", "commit", "health.verdict")
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a registered model.
-
-    Attributes:
-        model_name: The registered model.
-        number: The version, a whole number as text.
-        run_id: The run that trained it.
-        location: Where its files are.
-        tracking_uri: Address of the store.
-        tags: Every tag, as text.
-        aliases: Aliases that point at it.
-    """
+    """A version of a registered model, the run that trained it, and the aliases that point at it."""
 
     model_name: str
-    number: str
+    number: str  #: a whole number as text
     run_id: str
-    location: str
+    location: str  #: where its files are
     tracking_uri: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
@@ -48,15 +38,7 @@ class Version:
 def register(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
     """Register a run's recorded model as a version; create the registered model if it is missing.
 
-    A model that is registered already keeps its version.
-
-    Args:
-        run: The run that trained it.
-        model_uri: What `log_model` returned.
-        model_name: The registered model.
-
-    Raises:
-        TrackingError: The store is away or refuses.
+    A model that is registered already keeps its version. `model_uri` is what `log_model` returned.
     """
     uri = run.tracking_uri
     with reaching(uri, f"registering the model of run {run.run_id}"):
@@ -76,7 +58,7 @@ def version_of(uri: str, model_name: str, wanted: str) -> Version:
     """Return a version by its number or by an alias; require that it exists.
 
     Raises:
-        TrackingError: There is no such version, or the store is away.
+        TrackingError: There is no such version.
     """
     found = find_version(uri, model_name, wanted)
     if found is None:
@@ -88,16 +70,11 @@ def version_of(uri: str, model_name: str, wanted: str) -> Version:
 
 
 def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
-    """Return a version by its number or by an alias; None if there is none.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return a version by its number or by an alias; None if there is none."""
     with reaching(uri, f"looking up version {wanted} of {model_name}"):
         store = client(uri)
         try:
-            by_number = wanted.isdecimal()
-            look_up = store.get_model_version if by_number else store.get_model_version_by_alias
+            look_up = store.get_model_version if wanted.isdecimal() else store.get_model_version_by_alias
             found = look_up(model_name, wanted)
             # A version that is looked up by alias comes without its aliases.
             aliases = store.get_registered_model(model_name).aliases
@@ -112,31 +89,19 @@ def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
 
 
 def set_alias(version: Version, alias: str) -> None:
-    """Set an alias to a version; it no longer points at another.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Set an alias to a version; it no longer points at another."""
     with reaching(version.tracking_uri, f"making version {version.number} the {alias}"):
         client(version.tracking_uri).set_registered_model_alias(version.model_name, alias, version.number)
 
 
 def remove_alias(version: Version, alias: str) -> None:
-    """Remove an alias.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Remove an alias."""
     with reaching(version.tracking_uri, f"removing the alias {alias}"):
         client(version.tracking_uri).delete_registered_model_alias(version.model_name, alias)
 
 
 def tag_version(version: Version, tags: Mapping[str, str], *, description: str | None = None) -> None:
-    """Set tags of a version, and its description unless that is None.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Set tags of a version, and its description unless that is None."""
     with reaching(version.tracking_uri, f"writing to version {version.number}"):
         store = client(version.tracking_uri)
         for name, value in tags.items():
@@ -153,8 +118,7 @@ def _source(run: TrackedRun, model_uri: str) -> str:
     """
     if run.tracking_uri.startswith(("http://", "https://")):
         return model_uri
-    found = client(run.tracking_uri).get_logged_model(model_uri.removeprefix("models:/"))
-    return str(found.artifact_location)
+    return str(client(run.tracking_uri).get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
 
 
 def _create_missing(store: Any, model_name: str) -> None:

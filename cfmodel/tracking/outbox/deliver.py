@@ -36,9 +36,6 @@ class DeliveryProgress:
         store: Address of the store, without passwords.
         position: Where in the journal the first entry begins that the store has not taken, in bytes.
         run_id: The run's id in the store; None until there is one.
-        experiment_id: The experiment it belongs to.
-        name: Its name there.
-        model_id: Id of the model recorded for it; None without one.
         refused: What the store refused, and why, one sentence each.
         away_since: Since when the store is away, in seconds since 1970; None: it is not.
         retry_at: When to try it again, in seconds since 1970.
@@ -56,11 +53,7 @@ class DeliveryProgress:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the progress of the journal in a folder.
-
-        Raises:
-            DigestError: It is missing or damaged.
-        """
+        """Read the progress of the journal in a folder; a DigestError if it is missing or damaged."""
         file = folder / _NAME
         try:
             fields = json.loads(file.read_text(encoding="utf-8"))
@@ -69,11 +62,7 @@ class DeliveryProgress:
             raise DigestError(f"{file}: cannot be read ({error}); move {folder} away to give up the run") from error
 
     def write(self, folder: Path) -> Self:
-        """Write the progress beside the journal in a folder, and return it.
-
-        Raises:
-            DiskFullError: There is no room for it; the progress written before stays.
-        """
+        """Write the progress beside the journal in a folder, and return it."""
         with atomic.file(folder / _NAME) as temporary:
             temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return self
@@ -84,17 +73,10 @@ class DeliveryProgress:
 
 
 def deliver(journal: Journal, uri: str) -> DeliveryProgress:
-    """Send what the store has not taken yet.
+    """Send what the store has not taken yet to the store at `uri`, and return the progress.
 
     An entry that the store refuses (a metric with a name it does not allow, say) is noted in
     `DeliveryProgress.refused` and skipped, so that the entries after it are not held up.
-
-    Args:
-        journal: The run's journal, with its `sent.json`.
-        uri: Address of the store.
-
-    Returns:
-        The progress: the store has taken all of it.
 
     Raises:
         StoreAwayError: The store is away, or another process is delivering; the rest stays in the journal.

@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cfmodel.errors import DigestError, TrackingError
 
@@ -21,7 +21,6 @@ class Point:
     """One value of one metric.
 
     Attributes:
-        key: Name of the metric.
         value: Its value, in the unit its name says.
         step: Epoch it belongs to, from 1; 0 before training.
         milliseconds: When it was measured, since 1970-01-01 UTC.
@@ -38,9 +37,7 @@ class Start:
     """How to create the run where the store has none yet.
 
     Attributes:
-        experiment: Name of the experiment it belongs to.
         name: Its name; None: the store chooses one.
-        tags: Its first tags.
         milliseconds: When it began, since 1970-01-01 UTC.
     """
 
@@ -96,12 +93,7 @@ class File:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A recommender saved on this machine, to be recorded as the run's model.
-
-    Attributes:
-        folder: Where it was saved.
-        digest: Digest of the folder, hexadecimal.
-    """
+    """A recommender saved in a folder of this machine, to be recorded as the run's model."""
 
     folder: str
     digest: str
@@ -109,12 +101,7 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class Became:
-    """A change of the run's status.
-
-    Attributes:
-        status: RUNNING, FINISHED, FAILED or KILLED.
-        milliseconds: When, since 1970-01-01 UTC.
-    """
+    """A change of the run's status, and when, in milliseconds since 1970-01-01 UTC."""
 
     status: Status
     milliseconds: int
@@ -122,9 +109,7 @@ class Became:
 
 Entry = Point | Start | Param | Tag | Data | File | SavedModel | Became
 
-_KINDS: dict[str, type[Entry]] = {
-    kind.__name__.lower(): kind for kind in (Point, Start, Param, Tag, Data, File, SavedModel, Became)
-}
+_KINDS: dict[str, type[Entry]] = {kind.__name__.lower(): kind for kind in get_args(Entry)}
 
 
 def subject_of(entry: Entry) -> Hashable:
@@ -155,7 +140,7 @@ def is_redundant(entry: Entry, newest: Entry | None) -> bool:
     match entry, newest:
         case _, None:
             return False
-        case Point(), Point():
+        case (Point(), Point()) | (Start(), Start()):
             return True
         case Param(), Param() if entry != newest:
             raise TrackingError(
@@ -166,8 +151,6 @@ def is_redundant(entry: Entry, newest: Entry | None) -> bool:
             return entry.sha256 == newest.sha256
         case Became(), Became():
             return entry.status == newest.status
-        case Start(), Start():
-            return True
     return entry == newest
 
 
@@ -178,11 +161,7 @@ def to_line(entry: Entry) -> bytes:
 
 
 def from_line(line: bytes) -> Entry:
-    """Read an entry from its line.
-
-    Raises:
-        DigestError: The line is incomplete or changed.
-    """
+    """Read an entry from its line; a DigestError if that is incomplete or changed."""
     check_sum, _, text = line[:-1].partition(b" ")
     if not line.endswith(b"\n") or check_sum != b"%08x" % zlib.crc32(text):
         raise DigestError("a line of the journal is incomplete or changed")

@@ -55,11 +55,8 @@ def journal_folder(data_dir: Path, run_id: str) -> Path:
 class Journal:
     """A run's entries in an append-only file that several threads and processes may have open.
 
-    Appended entries survive the end of the process at once, and a power failure after `fsync`. A last
-    line that either cut off is dropped when the journal is opened.
-
-    Args:
-        folder: The run's own folder, created if missing.
+    The folder is the run's own, and is created if missing. Appended entries survive the end of the process at
+    once, and a power failure after `fsync`. A last line that either cut off is dropped when the journal is opened.
 
     Raises:
         DigestError: A line other than the last is damaged.

@@ -31,12 +31,7 @@ def log_entries(run: TrackedRun, entries: Iterable[Entry]) -> DeliveryProgress:
 
 
 def log_files(run: TrackedRun, files: Mapping[str, Path | str | bytes]) -> DeliveryProgress:
-    """Log artifacts: for each path among the run's artifacts a file, or the content of one.
-
-    Raises:
-        StoreAwayError: The store is away, and the run has no journal.
-        TrackingError: The store refuses a file, or the disk cannot be written.
-    """
+    """Log artifacts, as `log_entries` does: for each path among the run's artifacts a file, or the content of one."""
 
     def new_files(journal: Journal) -> Iterator[File]:
         for path, content in files.items():

@@ -32,10 +32,6 @@ def create_run(uri: str, start: Start, *, local_id: str | None = None) -> Run:
         start: How the run began.
         local_id: Its id until now. A run in the store with this local id is reused: the process that
             created it was killed before it could note that.
-
-    Raises:
-        StoreAwayError: The store is away.
-        TrackingError: It refuses, or is of a kind that MLflow keeps no runs in.
     """
     with reaching(uri, "starting a run"):
         experiment_id = experiment_named(uri, start.experiment)
@@ -50,12 +46,7 @@ def create_run(uri: str, start: Start, *, local_id: str | None = None) -> Run:
 
 @dataclass(frozen=True)
 class MlflowSender:
-    """Sends entries to one run of a store.
-
-    Attributes:
-        run: The run, with its id in the store.
-        folder: Folder of the run's journal.
-    """
+    """Sends entries to one run of a store, whose journal is in a folder."""
 
     run: Run
     folder: Path
@@ -76,7 +67,7 @@ class MlflowSender:
                 case Became() as became:
                     self._send_status(became)
                 case SavedModel() as saved:
-                    return self._send_model(saved)
+                    return record_model(self.run, Path(saved.folder), digest=saved.digest)
                 case Start():
                     pass
                 case _:
@@ -104,8 +95,7 @@ class MlflowSender:
         )
 
     def _send_data(self, batch: Sequence[Data]) -> None:
-        inputs = [_input(data) for data in batch]
-        client(self.run.tracking_uri).log_inputs(self.run.run_id, datasets=inputs)
+        client(self.run.tracking_uri).log_inputs(self.run.run_id, datasets=[_input(data) for data in batch])
 
     def _send_file(self, file: File) -> None:
         kept = self.folder / FILES / file.kept
@@ -125,14 +115,10 @@ class MlflowSender:
         else:
             store.set_terminated(self.run.run_id, status=became.status, end_time=became.milliseconds)
 
-    def _send_model(self, saved: SavedModel) -> str:
-        return record_model(self.run, Path(saved.folder), digest=saved.digest)
-
     @cached_property
     def _local_artifacts(self) -> Path | None:
         """Folder of the run's artifacts if it is on this machine, else None."""
-        uri = client(self.run.tracking_uri).get_run(self.run.run_id).info.artifact_uri
-        address = urlparse(uri)
+        address = urlparse(client(self.run.tracking_uri).get_run(self.run.run_id).info.artifact_uri)
         return Path(unquote(address.path)) if address.scheme in ("", "file") else None
 
 

@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from threading import Event, Thread
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from cfmodel.errors import TrackingError
 from cfmodel.gradients.recording.gradient_metrics import EpochMetrics, cost_metrics, initial_metrics
@@ -24,15 +23,6 @@ _THREAD_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
-class Sink(Protocol):
-    """Where a recorder writes its points; see `MetricSink`."""
-
-    def write(self, points: Sequence[Point]) -> None: ...
-    def last_step(self, key: str) -> int: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
-
-
 class Recorder:
     """Turns a training's records into metrics by step: `fit(..., on_record=recorder)`.
 
@@ -44,7 +34,7 @@ class Recorder:
         flush_seconds: Shortest time between two flushes; 0 flushes at each epoch.
     """
 
-    def __init__(self, sink: Sink, *, flush_seconds: float = 2.0) -> None:
+    def __init__(self, sink: "MetricSink", *, flush_seconds: float = 2.0) -> None:
         self._sink = sink
         self._flush_seconds = flush_seconds
         self._next_flush = 0.0
@@ -79,9 +69,7 @@ class Recorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Close; an error of the block is not replaced by one of closing, which is logged."""
         try:
             self.close()

@@ -12,7 +12,7 @@ from cfmodel.system.addresses import shown
 from cfmodel.tracking.outbox.mlflow_sender import LOCAL_ID
 from cfmodel.tracking.run import RunSummary
 from cfmodel.tracking.runs.lifecycle import read_run
-from cfmodel.tracking.runs.list_runs import OF_PIPELINE
+from cfmodel.tracking.runs.list_runs import OF_PIPELINE, search_runs
 from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
 
 
@@ -25,7 +25,7 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
             newest finished run.
 
     Raises:
-        TrackingError: There is no such run, or the store is away.
+        TrackingError: There is no such run.
     """
     uri = resolve_uri(settings)
     if is_missing(uri):
@@ -52,15 +52,10 @@ def train_settings_of(run: RunSummary) -> PipelineSettings:
 
 
 def data_folders(run: RunSummary, data_dir: Path) -> tuple[Path, Path]:
-    """Return the folders of a run's split and model on this machine.
-
-    Args:
-        run: Which run.
-        data_dir: Folder for data: the model is there or beside the split.
+    """Return the folders of a run's split and model on this machine: the model's is in `data_dir` or beside the split.
 
     Raises:
         DigestError: They are not here.
-        TrackingError: The store is away.
     """
     uri = run.run.tracking_uri
     with reaching(uri, "reading the run's data sets"):
@@ -94,30 +89,20 @@ def _split_in(data_dir: Path, digest: str | None) -> Path | None:
 
 
 def _search(uri: str, experiment: str, run: str | None) -> list[Any]:
-    store = client(uri)
-    within = store.get_experiment_by_name(experiment)
-    if within is None:
-        return []
-    ids = [within.experiment_id]
     if run is None:
-        query = f"attributes.status = 'FINISHED' AND {OF_PIPELINE}"
-        return list(store.search_runs(ids, query, max_results=1, order_by=["attributes.start_time DESC"]))
+        return search_runs(uri, experiment, f"attributes.status = 'FINISHED' AND {OF_PIPELINE}", most=1)
     quoted = run.replace("'", "")
     for query in (f"attributes.run_id = '{quoted}'", f"attributes.run_name = '{quoted}'"):
-        if found := store.search_runs(ids, query, max_results=1, order_by=["attributes.start_time DESC"]):
-            return list(found)
-    return _search_by_prefix(store, ids, quoted)
+        if found := search_runs(uri, experiment, query, most=1):
+            return found
+    return _search_by_prefix(uri, experiment, quoted)
 
 
-def _search_by_prefix(store: Any, experiments: list[str], start: str) -> list[Any]:
-    """Return the one run whose id starts with some text; an empty list if there is no such run.
-
-    Raises:
-        TrackingError: There are several.
-    """
+def _search_by_prefix(uri: str, experiment: str, start: str) -> list[Any]:
+    """Return the one run whose id starts with some text, or nothing; a TrackingError if there are several."""
     if not start.isalnum():
         return []
-    found = list(store.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=6))
+    found = search_runs(uri, experiment, f"attributes.run_id LIKE '{start}%'", most=6)
     if len(found) > 1:
         ids = ", ".join(run.info.run_id for run in found[:5])
         raise TrackingError(f"several runs have an id that starts with {start!r} ({ids}, ...); give more characters")

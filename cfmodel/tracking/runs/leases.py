@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from filelock import FileLock, Timeout
@@ -39,8 +38,6 @@ class Heartbeat:
     """The last heartbeat of a process at work on a run.
 
     Attributes:
-        process: Id of the process.
-        host: Name of its machine.
         system: Id of its running kernel: only processes of the same kernel see its file locks.
         time: When it was written, in seconds since 1970-01-01 UTC.
     """
@@ -79,9 +76,7 @@ class Heartbeat:
 class Lease:
     """The right to work on a run for the length of a block: `with Lease(run, folder): ...`.
 
-    Args:
-        run: The run.
-        folder: Folder of the run's checkpoints, created if missing.
+    The folder is that of the run's checkpoints, created if missing.
 
     Raises:
         LeaseError: On entering: another process is at work on the run.
@@ -102,9 +97,7 @@ class Lease:
         self._beating.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._lock.release()
 
@@ -133,12 +126,7 @@ def _id_in_store(run: TrackedRun) -> str | None:
 
 
 def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None:
-    """Refuse a run that a process is at work on.
-
-    Args:
-        run: The run.
-        tags: Its tags, as just read.
-        folder: Folder of the run's checkpoints on this machine; it need not exist.
+    """Refuse a run that a process is at work on, by its tags as just read and the folder of its checkpoints, if any.
 
     Raises:
         LeaseError: Its lease is held; the message names the process.
@@ -175,13 +163,11 @@ def _lock(folder: Path) -> FileLock:
 def _is_locked(folder: Path) -> bool:
     if not _file(folder).exists():
         return False
-    lock = _lock(folder)
     try:
-        lock.acquire(blocking=False)
+        with _lock(folder).acquire(blocking=False):
+            return False
     except Timeout:
         return True
-    lock.release()
-    return False
 
 
 def _held(run: TrackedRun, holder: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -52,11 +53,9 @@ def start_run(
         settings: Which store and which experiment.
         journals: Folder of the journals of all runs; None: no journal.
         name: Name of the run; None: `settings.run_name`, and MLflow chooses one if that is None too.
-        tags: Tags of the run.
 
     Raises:
         StoreAwayError: The store is away, and there is no journal.
-        TrackingError: It refuses, or is of a kind that MLflow keeps no runs in.
     """
     uri = resolve_uri(settings)
     start = Start(settings.experiment, name or settings.run_name, {**_own_tags(), **(tags or {})}, _now())
@@ -66,12 +65,11 @@ def start_run(
         run = create_run(uri, start)
     except StoreAwayError as away:
         return _start_locally(uri, start, journals, away)
-    folder = journals / run.run_id
-    journal = Journal(folder)
+    journal = Journal(journals / run.run_id)
     journal.append([start])
     position = journal.since(0)[-1][1]
-    DeliveryProgress(shown(uri), position, run.run_id, run.experiment_id, run.name).write(folder)
-    return Run(run.run_id, uri, run.experiment_id, run.name, folder)
+    DeliveryProgress(shown(uri), position, run.run_id, run.experiment_id, run.name).write(journal.folder)
+    return replace(run, journal_folder=journal.folder)
 
 
 def _start_locally(uri: str, start: Start, journals: Path, away: StoreAwayError) -> Run:
@@ -85,11 +83,7 @@ def _start_locally(uri: str, start: Start, journals: Path, away: StoreAwayError)
 
 
 def open_run(settings: TrackingSettings, folder: Path) -> Run:
-    """Return the run of a journal that another process began.
-
-    Args:
-        settings: Which store.
-        folder: Folder of the run's journal.
+    """Return the run of the journal in a folder, which another process began.
 
     Raises:
         DigestError: There is no such journal, or it is damaged.
@@ -113,9 +107,9 @@ def log_settings(run: TrackedRun, settings: PipelineSettings, *, source: str) ->
     Raises:
         TrackingError: The run has other values already.
     """
-    own = {name: value for name, value in settings.flat().items() if not name.startswith(_OF_OTHER_COMMANDS)}
-    values = {"source": source, **own}
-    log_entries(run, [Param(name, shown(_text(value))) for name, value in values.items()])
+    values = {"source": source, **settings.flat()}
+    own = {name: value for name, value in values.items() if not name.startswith(_OF_OTHER_COMMANDS)}
+    log_entries(run, [Param(name, shown(_text(value))) for name, value in own.items()])
 
 
 def log_split(run: TrackedRun, split: SplitRef) -> None:
@@ -172,24 +166,15 @@ def status_after(error: BaseException) -> EndStatus:
 
 
 def read_run(uri: str, run_id: str) -> RunSummary:
-    """Read a run from the store.
-
-    Raises:
-        TrackingError: The store is away or has no such run.
-    """
+    """Read a run from the store."""
     with reaching(uri, f"reading run {run_id}"):
         found = client(uri).get_run(run_id)
-    run = Run(run_id, uri, found.info.experiment_id, found.info.run_name)
-    data = found.data
+    run, data = Run(run_id, uri, found.info.experiment_id, found.info.run_name), found.data
     return RunSummary(run, found.info.status, dict(data.metrics), dict(data.params), dict(data.tags))
 
 
 def summary_of(run: TrackedRun) -> RunSummary:
-    """Return what was logged about a run so far, from its journal, or from the store if it has none.
-
-    Raises:
-        TrackingError: It has no journal, and the store is away or has no such run.
-    """
+    """Return what was logged about a run so far, from its journal, or from the store if it has none."""
     if run.journal_folder is None:
         return read_run(run.tracking_uri, run.run_id)
     journal, progress = Journal(run.journal_folder), DeliveryProgress.read(run.journal_folder)

@@ -11,23 +11,14 @@ _FOR_TRAINING = "workflowType=machine_learning"
 
 
 def training_view(settings: TrackingSettings, *, port: int = 5000) -> str:
-    """Return the link to the training view of the settings' experiment, which is created if missing.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Return the link to the training view of the settings' experiment, which is created if missing."""
     uri = resolve_uri(settings)
     with reaching(uri, "opening the experiment"):
         return _training_view(uri, experiment_named(uri, settings.experiment), port)
 
 
 def experiment_url(run: TrackedRun, *, port: int = 5000) -> str:
-    """Return the link to the training view of a run's experiment in MLflow's UI.
-
-    Args:
-        run: One of the experiment's runs.
-        port: Where MLflow's UI listens on this machine; not used if the store is a server.
-    """
+    """Return the link to the training view of a run's experiment; `port` is that of MLflow's UI on this machine."""
     return _training_view(run.tracking_uri, run.experiment_id, port)
 
 

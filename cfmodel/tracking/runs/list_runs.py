@@ -20,51 +20,28 @@ PREVIOUS_CHAMPION = "promotion.previous_champion"
 #: Tag that MLflow shows as a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
 
-_NEWEST_FIRST = ("attributes.start_time DESC",)
-
 
 @dataclass(frozen=True)
 class AliasedVersion:
-    """A version of a registered model that an alias points at.
-
-    Attributes:
-        alias: The alias, such as "champion".
-        model_name: The registered model.
-        number: The version, a whole number as text.
-        run_id: The run that trained it.
-        tags: Every tag of the version, as text.
-    """
+    """A version of a registered model that an alias points at, and the run that trained it."""
 
     alias: str
     model_name: str
-    number: str
+    number: str  #: a whole number as text
     run_id: str
     tags: dict[str, str]
 
 
 @dataclass(frozen=True)
 class ListedRun(RunSummary):
-    """A run in a list, with its start and duration.
-
-    Attributes:
-        started: When it started.
-        seconds: How long it took; None while it is open.
-    """
+    """A run in a list, with its start and its duration; None while it is open."""
 
     started: datetime
     seconds: float | None
 
 
 def require_store(uri: str, *, create: bool = False) -> None:
-    """Refuse a store that cannot be reached from here.
-
-    Args:
-        uri: Its address.
-        create: Whether to create a missing SQLite store instead of refusing it.
-
-    Raises:
-        TrackingError: It is away, or is a file that is not on this machine.
-    """
+    """Refuse a store that is away, and a SQLite file that is not on this machine; with `create`, create that."""
     if is_missing(uri) and not create:
         raise TrackingError(
             f"{shown(uri)}: there is no such store on this machine; deploy from here with `make deploy`, or let "
@@ -77,44 +54,32 @@ def require_store(uri: str, *, create: bool = False) -> None:
 
 
 def newest_runs(settings: TrackingSettings, *, limit: int, finished: bool = False) -> list[ListedRun]:
-    """Return an experiment's newest runs of the pipeline, newest first; none if there is no store yet.
-
-    Args:
-        settings: Which store and which experiment.
-        limit: How many at most.
-        finished: Whether to list finished runs only.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return an experiment's newest runs of the pipeline, newest first; none if there is no store yet."""
     uri = resolve_uri(settings)
     if is_missing(uri):
         return []
+    query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
     with reaching(uri, "listing runs"):
-        store = client(uri)
-        experiment = store.get_experiment_by_name(settings.experiment)
-        if experiment is None:
-            return []
-        query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
-        found = store.search_runs([experiment.experiment_id], query, max_results=limit, order_by=_NEWEST_FIRST)
-    return [_listed(run, uri) for run in found]
+        return [_listed(run, uri) for run in search_runs(uri, settings.experiment, query, most=limit)]
+
+
+def search_runs(uri: str, experiment: str, query: str, *, most: int) -> list[Any]:
+    """Return MLflow's entries of the newest runs that match a query; none if there is no such experiment."""
+    store = client(uri)
+    found = store.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    newest = ["attributes.start_time DESC"]
+    return list(store.search_runs([found.experiment_id], query, max_results=most, order_by=newest))
 
 
 def last_completed(settings: TrackingSettings) -> ListedRun | None:
-    """Return the newest finished run of the pipeline; None if there is none.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return the newest finished run of the pipeline; None if there is none."""
     return next(iter(newest_runs(settings, limit=1, finished=True)), None)
 
 
 def aliased_versions(uri: str) -> list[AliasedVersion]:
-    """Return the versions of all registered models that aliases point at; none if there is no store yet.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return the versions of all registered models that aliases point at; none if there is no store yet."""
     if is_missing(uri):
         return []
     with reaching(uri, "looking up aliases"):
@@ -134,13 +99,7 @@ def aliased_versions(uri: str) -> list[AliasedVersion]:
 def champion_besides(settings: TrackingSettings, run_id: str, *, model_name: str) -> ListedRun | None:
     """Return the champion's run, to compare a run with; None if there is no champion besides the run itself.
 
-    Args:
-        settings: Which store.
-        run_id: The run; if it trained the champion, the run of the champion before it is returned.
-        model_name: The registered model.
-
-    Raises:
-        TrackingError: The store is away.
+    If the run trained the champion, the run of the champion before it is returned.
     """
     uri = resolve_uri(settings)
     aliased = aliased_versions(uri)

@@ -17,11 +17,7 @@ _PAGE = 1000
 
 
 def needs_of(settings: TrackingSettings) -> Needs:
-    """Return what the store's aliased versions and its live runs need, over all experiments.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return what the store's aliased versions and its live runs need, over all experiments."""
     uri = resolve_uri(settings)
     if is_missing(uri):
         return Needs({}, {}, frozenset())
@@ -42,11 +38,7 @@ def needs_of(settings: TrackingSettings) -> Needs:
 
 
 def versions_in(uri: str) -> list[Item]:
-    """Return every version of every registered model, named `model/number`; aliased ones are needed.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return every version of every registered model, named `model/number`; aliased ones are needed."""
     if is_missing(uri):
         return []
     reasons: dict[str, str] = {}
@@ -63,11 +55,7 @@ def versions_in(uri: str) -> list[Item]:
 
 
 def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) -> list[Item]:
-    """Return an experiment's runs and comparisons; those that are in `needs` or have a version are needed.
-
-    Raises:
-        TrackingError: The store is away.
-    """
+    """Return an experiment's runs and comparisons; those that are in `needs` or have a version are needed."""
     uri = resolve_uri(settings)
     if is_missing(uri):
         return []
@@ -85,22 +73,14 @@ def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) 
 
 
 def remove_version(uri: str, item: Item) -> None:
-    """Remove a version of a registered model.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Remove a version of a registered model."""
     name, _, number = item.name.rpartition("/")
     with reaching(uri, f"removing version {item.name}"):
         client(uri).delete_model_version(name, number)
 
 
 def remove_run(uri: str, item: Item) -> None:
-    """Mark a run as deleted; `mlflow gc` frees its space.
-
-    Raises:
-        TrackingError: The store is away or refuses.
-    """
+    """Mark a run as deleted; `mlflow gc` frees its space."""
     with reaching(uri, f"removing run {item.name}"):
         client(uri).delete_run(item.name)
 

@@ -45,7 +45,6 @@ class OpenRun:
     """A run whose lease this process holds.
 
     Attributes:
-        run: The run.
         folder: Folder of its checkpoints.
         identity: Tags that must be equal for another training to end in the same weights.
         resumed: Whether an earlier process began it.
@@ -75,7 +74,6 @@ def opened_run(
 
     Args:
         source: The source of the ratings, as given.
-        settings: How to train.
         identity: Tags that must be equal for a run to be resumed.
         flow_run: The orchestrator's id of this attempt: an unfinished run with the same id comes first.
         resume: Id or name of the run to resume; None: any unfinished one, else a new one.
@@ -83,7 +81,7 @@ def opened_run(
     Raises:
         LeaseError: Another process is at work on the named run.
         CheckpointError: The named run cannot be resumed; the message says why.
-        TrackingError: There is no such run, or the store refuses.
+        TrackingError: There is no such run.
     """
     with ExitStack() as leases:
         found = (
@@ -110,7 +108,7 @@ def inputs_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSet
 
     Raises:
         CheckpointError: The run has no files on this machine.
-        TrackingError: There is no such run, or the store is away.
+        TrackingError: There is no such run.
     """
     found = named_candidate(settings, resume)
     path = found.folder / _INPUTS

@@ -38,13 +38,9 @@ class Synced:
 
 
 def require_recorded(run: TrackedRun, *, wait_seconds: float) -> DeliveryProgress:
-    """Wait until the store has everything that was logged about a run; return its ids there.
+    """Wait up to `wait_seconds` until the store has all that was logged about a run; return its ids there.
 
     Then the journal of a finished run is removed.
-
-    Args:
-        run: The run.
-        wait_seconds: How long to wait for a store that is away.
 
     Raises:
         TrackingError: The store is still away or refused a record; the message says what to do.
@@ -63,12 +59,7 @@ def require_recorded(run: TrackedRun, *, wait_seconds: float) -> DeliveryProgres
 
 
 def sync(settings: TrackingSettings, journals: Path) -> Iterator[Synced]:
-    """Send the waiting records of all runs to the store, and yield the result of each run.
-
-    Args:
-        settings: Which store.
-        journals: Folder of the journals of all runs.
-    """
+    """Send the waiting records of all runs to the store, and yield the result of each run."""
     for folder in _unsent(journals):
         journal: Journal | None = None
         try:

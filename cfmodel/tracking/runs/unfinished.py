@@ -15,7 +15,8 @@ from cfmodel.tracking.run import Run, RunSummary
 from cfmodel.tracking.runs.find_runs import find_run
 from cfmodel.tracking.runs.leases import LEASE_TAG
 from cfmodel.tracking.runs.lifecycle import open_run, read_run, summary_of
-from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
+from cfmodel.tracking.runs.list_runs import search_runs
+from cfmodel.tracking.store import is_missing, reaching, resolve_uri
 
 #: Tag that says which flow run a run belongs to.
 FLOW_RUN = "prefect_flow_run_id"
@@ -27,13 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that may be resumed, and its folders on this machine.
-
-    Attributes:
-        summary: What is known about it.
-        folder: Folder of its checkpoints; it need not exist.
-        journal: Folder of its journal; it need not exist.
-    """
+    """A run that may be resumed, and the folders on this machine of its checkpoints and journal, if they exist."""
 
     summary: RunSummary
     folder: Path
@@ -109,11 +104,7 @@ def _in_the_store(uri: str, settings: TrackingSettings, flow_run: str | None) ->
     if flow_run is not None:
         queries.append(f"attributes.status != 'FINISHED' AND tags.{FLOW_RUN} = '{flow_run}'")
     with reaching(uri, "looking for unfinished runs"):
-        experiment = client(uri).get_experiment_by_name(settings.experiment)
-        if experiment is None:
-            return []
-        ids, newest = [experiment.experiment_id], ["attributes.start_time DESC"]
-        pages = [client(uri).search_runs(ids, query, max_results=_MOST, order_by=newest) for query in queries]
+        pages = [search_runs(uri, settings.experiment, query, most=_MOST) for query in queries]
         return [read_run(uri, run_id) for run_id in dict.fromkeys(run.info.run_id for page in pages for run in page)]
 
 
