@@ -7,7 +7,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.data.splitting.parts import read_split
 from cfmodel.gradients.lesson.lesson_records import Lesson
-from cfmodel.gradients.lesson.text import as_text
+from cfmodel.gradients.lesson.text import lesson_sections
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.tracking import RunSummary
 from cfmodel.training.explain import explain
@@ -47,7 +47,7 @@ def show(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> 
     _print(console, f"Run {run.run.name} ({run.run.run_id}) on {source}", style="bold")
     picked = ", picked as typical: its absolute error is the median" if chosen else ""
     _print(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{picked}")
-    for title, lines in as_text(lesson):
+    for title, lines in lesson_sections(lesson):
         console.print()
         _print(console, title, style="bold cyan")
         for line in lines:

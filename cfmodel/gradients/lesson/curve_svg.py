@@ -1,4 +1,4 @@
-"""The loss along one parameter as a drawn curve: where the model is, how steep it is there, where descent goes."""
+"""The loss along one parameter as SVG: the model's position, the tangent there, and the steps of descent."""
 
 import math
 from html import escape
@@ -7,17 +7,17 @@ from cfmodel.gradients.lesson.lesson_records import Curve, Descent
 
 _WIDTH, _HEIGHT = 640.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 12.0, 14.0, 46.0
-#: Closest that two labels of the curve may stand, in pixels.
+#: Least distance between two labels of the curve, in pixels.
 _APART = 30.0
 
 
-def drawing(curve: Curve, gradient: float, name: str) -> str:
+def curve_svg(curve: Curve, gradient: float, name: str) -> str:
     """Return the curve as SVG.
 
     Args:
         curve: The loss along the parameter.
-        gradient: Its slope where the model is, in loss a unit of the parameter.
-        name: What the parameter is called.
+        gradient: Its slope at the model's position, in loss per unit of the parameter.
+        name: Name of the parameter.
     """
     place = _Places(curve)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place.pair, curve.values, curve.losses))
@@ -69,7 +69,7 @@ def _tangent(place: "_Places", curve: Curve, gradient: float) -> str:
 
 
 def _marks(place: "_Places", curve: Curve) -> str:
-    """Draw where the model is, where descent takes it, and the lowest place; labels that would touch are left out."""
+    """Draw the model's position, the steps of descent and the lowest point, without labels that would touch."""
     x, y = place.pair(curve.here.value, curve.here.loss)
     inward = 1 if x < _WIDTH / 2 else -1
     anchor = "start" if inward > 0 else "end"
@@ -78,21 +78,21 @@ def _marks(place: "_Places", curve: Curve) -> str:
         if not place.left <= descent.value <= place.right:
             continue
         at = place.pair(descent.value, descent.loss)
-        words = f"after {descent.steps:,} step{'s' if descent.steps > 1 else ''}"
+        text = f"after {descent.steps:,} step{'s' if descent.steps > 1 else ''}"
         lines.append(
-            f'<circle class="lesson-step" cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="4.5"><title>{words}</title></circle>'
+            f'<circle class="lesson-step" cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="4.5"><title>{text}</title></circle>'
         )
         if all(math.dist(at, other) >= _APART for other in labelled):
             labelled.append(at)
-            lines.append(_label(at, words, anchor, inward))
+            lines.append(_label(at, text, anchor, inward))
     lines += [_lowest(place, curve.lowest), f'<circle class="lesson-here" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>']
     lines.append(_label((x, y), "You are here", anchor, inward, " lesson-name"))
     return "\n".join(lines)
 
 
-def _label(at: tuple[float, float], words: str, anchor: str, inward: int, look: str = "") -> str:
+def _label(at: tuple[float, float], text: str, anchor: str, inward: int, more_classes: str = "") -> str:
     x, y = at[0] + 11 * inward, max(at[1] - 3, _TOP + 12)
-    return f'<text class="lesson-label{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
+    return f'<text class="lesson-label{more_classes}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
 
 
 def _lowest(place: "_Places", lowest: Descent) -> str:
@@ -104,7 +104,7 @@ def _lowest(place: "_Places", lowest: Descent) -> str:
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Return round numbers from `low` to `high`, about as many as wanted."""
+    """Return about `wanted` round numbers from `low` to `high`."""
     rough = (high - low) / wanted or 1.0
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(by * unit for by in (1, 2, 5, 10) if by * unit >= rough * (1 - 1e-9))
@@ -113,13 +113,13 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 class _Places:
-    """Turns values and losses into places of the picture."""
+    """Converts values and losses to pixels."""
 
     def __init__(self, curve: Curve) -> None:
         self.left, self.right = curve.values[0], curve.values[-1]
         self.low, self.high = min(curve.losses), max(curve.losses)
         self.width, self.height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-        # Room for the mark of the lowest place below the curve.
+        # Space below the curve for the mark of the lowest point.
         self._floor = self.low - 0.04 * (self.high - self.low)
 
     def pair(self, value: float, loss: float) -> tuple[float, float]:

@@ -1,66 +1,17 @@
-"""A lesson's numbers against autograd, against torch's Adam and clipping, and worked by hand."""
+"""A lesson's numbers, compared with autograd and with torch's Adam and clipping, and worked by hand."""
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 import torch
+from made_lessons import BY_HAND, by_hand, lesson_of, next_step, text_of
 
-from cfmodel.gradients.lesson.html import as_html
-from cfmodel.gradients.lesson.lesson import adam_step, teach
-from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
-from cfmodel.gradients.lesson.text import as_text
+from cfmodel.gradients.lesson.html import lesson_html
+from cfmodel.gradients.lesson.lesson import adam_step
+from cfmodel.gradients.lesson.lesson_records import Example
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.optimizer import clip_coefficient
 from cfmodel.training.explain import example_of
-
-
-def by_hand(user_embedding: tuple[float, ...] = (0.0, 0.0), movie_embedding: tuple[float, ...] = (0.0, 0.0)) -> Example:
-    """The textbook's own example: biases of 0.5 and 0.3, and a rating of 1."""
-    model = CollaborativeFiltering(1, 1, 2, init_std=0.0).double()
-    rows = {"user_embeddings": user_embedding, "user_biases": (0.5,), "movie_biases": (0.3,)}
-    with torch.no_grad():
-        for name, row in {**rows, "movie_embeddings": movie_embedding}.items():
-            model.weights()[name][0] = torch.tensor(row, dtype=torch.float64)
-    return example_of(model, {"user": 0, "movie": 0}, user_id="123", movie_id="456", rating=1.0, part="train")
-
-
-BY_HAND = by_hand()
-SETTINGS = {"learning_rate": 0.01, "last_learning_rate": 0.001, "regularization": 0.1, "max_grad_norm": 1.0}
-
-
-def next_step(who: str = "the user", **changes: object) -> NextStep:
-    step = NextStep(
-        who=who,
-        name="movie_bias",
-        id="456",
-        ratings=7,
-        in_batch=1,
-        batch_size=32,
-        value=0.3,
-        gradient=0.02,
-        norm=0.5,
-        first_moment=0.01,
-        second_moment=1e-4,
-        step=100,
-    )
-    return replace(step, **changes)  # type: ignore[arg-type]
-
-
-STEPS = [
-    next_step("the user", name="user_bias", id="123"),
-    next_step("the movie"),
-    next_step("a popular movie", second_moment=4e-4),
-    next_step("a rare movie", second_moment=1e-6),
-]
-
-
-def lesson_of(example: Example = BY_HAND, **changes: float) -> Lesson:
-    return teach(example, STEPS, **{**SETTINGS, **changes})
-
-
-def text_of(lesson: Lesson) -> str:
-    return "\n".join(line for title, lines in as_text(lesson) for line in (title, *lines))
 
 
 @pytest.fixture
@@ -74,7 +25,7 @@ def trained() -> tuple[CollaborativeFiltering, Example]:
     return model, example_of(model, rows, user_id="u", movie_id="m", rating=4.5, part="train")
 
 
-def test_the_textbooks_own_example_comes_out_as_the_textbook_has_it() -> None:
+def test_the_textbooks_example_has_the_numbers_of_the_textbook() -> None:
     lesson = lesson_of()
     assert lesson.prediction.prediction == pytest.approx(0.8)
     assert lesson.prediction.error == pytest.approx(0.2)
@@ -85,14 +36,14 @@ def test_the_textbooks_own_example_comes_out_as_the_textbook_has_it() -> None:
     assert lesson.update.new_value == pytest.approx(0.5 - 0.01 * -0.4)
 
 
-def test_the_parts_add_up_to_what_the_model_predicts(trained: tuple[CollaborativeFiltering, Example]) -> None:
+def test_the_terms_add_up_to_the_prediction_of_the_model(trained: tuple[CollaborativeFiltering, Example]) -> None:
     model, example = trained
     parts = lesson_of(example).prediction
     assert parts.global_mean + sum(parts.terms.values()) == pytest.approx(parts.prediction)
     assert parts.prediction == pytest.approx(float(model(torch.tensor([1]), torch.tensor([2])).detach()), abs=1e-5)
 
 
-def test_slopes_are_what_autograd_finds_in_the_model(trained: tuple[CollaborativeFiltering, Example]) -> None:
+def test_slopes_are_those_of_autograd_in_the_model(trained: tuple[CollaborativeFiltering, Example]) -> None:
     model, example = trained
     rows = model.look_up(torch.tensor([1]), torch.tensor([2]))
     squares = rows["user_embeddings"].square().sum() + rows["movie_embeddings"].square().sum()
@@ -106,12 +57,12 @@ def test_slopes_are_what_autograd_finds_in_the_model(trained: tuple[Collaborativ
     assert abs(steepest.gradient) == pytest.approx(float(expected.abs().max()), rel=1e-4)
 
 
-def test_the_measured_slope_is_the_derived_one(trained: tuple[CollaborativeFiltering, Example]) -> None:
+def test_finite_differences_agree_with_autograd(trained: tuple[CollaborativeFiltering, Example]) -> None:
     for slope in lesson_of(trained[1]).slopes:
         assert slope.finite_difference == pytest.approx(slope.gradient, rel=1e-7)
 
 
-def test_the_curve_is_lowest_where_the_error_is_gone_and_descent_goes_there() -> None:
+def test_the_curve_is_lowest_at_an_error_of_zero_and_descent_goes_there() -> None:
     curve = lesson_of().curve
     assert curve.lowest.value == pytest.approx(0.7)
     assert curve.lowest.loss == pytest.approx(0.0) == pytest.approx(min(curve.losses))
@@ -139,8 +90,8 @@ def test_adams_steps_are_those_of_torch(max_grad_norm: float) -> None:
         bias.grad = torch.tensor([gradient], dtype=torch.float64)
         torch.nn.utils.clip_grad_norm_([bias], max_grad_norm)
         optimizer.step()
-        told = replace(before, gradient=gradient, norm=abs(gradient), value=value)
-        done = adam_step(told, learning_rate=0.01, max_grad_norm=max_grad_norm)
+        given = replace(before, gradient=gradient, norm=abs(gradient), value=value)
+        done = adam_step(given, learning_rate=0.01, max_grad_norm=max_grad_norm)
         state, value = optimizer.state[bias], done.new_value
         assert done.first_moment == pytest.approx(float(state["exp_avg"]), rel=1e-9)
         assert done.second_moment == pytest.approx(float(state["exp_avg_sq"]), rel=1e-9)
@@ -154,7 +105,9 @@ def test_a_rare_row_has_the_higher_effective_rate() -> None:
     assert f"{rare.effective_rate / popular.effective_rate:,.1f} times that of the popular" in text_of(lesson_of())
 
 
-def test_clipping_is_torchs_and_says_when_it_changes_nothing(trained: tuple[CollaborativeFiltering, Example]) -> None:
+def test_clipping_is_that_of_torch_and_the_text_says_if_it_changes_nothing(
+    trained: tuple[CollaborativeFiltering, Example],
+) -> None:
     gradients = [torch.tensor([3.0]), torch.tensor([4.0])]
     for gradient in gradients:
         gradient.grad = gradient.clone()
@@ -175,65 +128,8 @@ def test_the_norm_of_one_ratings_gradient_has_its_closed_form() -> None:
     assert lesson.clipping.norm == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_text_has_the_textbooks_words() -> None:
-    text = text_of(lesson_of())
-    for words in ("new_prediction", "new_error", "Error decreased!", "Error increased!", "You are here", "old_value"):
-        assert words in text
-    assert "new_prediction = (0.5000 + 0.1) + 0.3000 = 0.9000" in text
-    assert "new_value = old_value - (learning_rate * gradient)" in text
-    assert "= 0.500000 - (0.01 * -0.400000)" in text
-
-
-def test_the_drawing_shows_the_curve_and_where_the_model_is() -> None:
-    lines = dict(as_text(lesson_of()))["Gradient descent"]
-    frame = [line for line in lines if "│" in line]
-    assert len(frame) == 12
-    assert sum("●" in line for line in frame) == 1
-    assert len({len(line) for line in frame}) == 1
-
-
-class Balanced(HTMLParser):
-    """Notes tags that are closed in another order than they were opened."""
-
-    VOID = frozenset({"circle", "line", "path", "polyline", "rect"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
-        self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in self.VOID
-
-
-def test_the_page_fragment_is_whole_and_self_contained() -> None:
-    page = as_html(lesson_of())
-    parser = Balanced()
-    parser.feed(page)
-    assert parser.open == []
-    assert {"section", "svg", "table", "pre"} <= parser.seen
-    assert not {"script", "link", "img", "iframe"} & parser.seen
-    assert "http" not in page
-    assert "You are here" in page
-    assert "Error decreased!" in page
-
-
-def test_ids_are_escaped_in_the_page() -> None:
-    page = as_html(lesson_of(replace(BY_HAND, user_id="<script>alert(1)</script>", movie_id='"&')))
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-    assert "&quot;&amp;" in page
-
-
-def test_a_rating_predicted_exactly_still_makes_a_lesson() -> None:
+def test_a_rating_that_is_predicted_exactly_has_a_lesson() -> None:
     lesson = lesson_of(replace(BY_HAND, rating=0.8))
     assert [nudge.decreased for nudge in lesson.nudges] == [False, False]
     assert text_of(lesson)
-    assert as_html(lesson)
+    assert lesson_html(lesson)
