@@ -22,7 +22,7 @@ from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabular
 from cfmodel.data.splitting.split import split
 from cfmodel.training.fit import fit
 from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.range_test import RangeTest, judge, range_test
+from cfmodel.training.range_test import RangeTest, range_test, zones_of
 
 GRID = (0.0003, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05)
 SEEDS = (0, 1, 2)
@@ -56,7 +56,7 @@ class Ratings:
     def judged(self, seed: int) -> RangeTest:
         """Return the range test with one seed."""
         settings = TrainSettings(seed=seed)
-        return judge(
+        return zones_of(
             tuple(
                 range_test(
                     TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes),

@@ -51,10 +51,10 @@ ROOMS: dict[str, list[str]] = {
         "engines prediction_spread",
         "plan",
         "regularization",
-        "batching step_log schedule stopping",
+        "batching schedule stopping",
         "devices epoch_records",
     ],
-    "cfmodel.training.engines": ["choose", "cuda cpu autograd", "step row_layout", "base"],
+    "cfmodel.training.engines": ["choose", "cuda cpu autograd", "step row_layout", "protocol", "step_log"],
     "cfmodel.tracking": ["logging", "models", "runs", "outbox", "recorded_model", "store", "run"],
 }
 #: `cfmodel run` is the one place in the library that reaches outward, when it is called.

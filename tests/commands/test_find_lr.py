@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cfmodel.cli import main
 from cfmodel.commands.find_lr import chart
-from cfmodel.training.range_test import RangeStep, judge
+from cfmodel.training.range_test import RangeStep, zones_of
 
 SOURCE = "synthetic:users=60,movies=40,ratings=1200"
 
@@ -44,7 +44,7 @@ def test_the_picture_is_where_it_says(output: tuple[str, Path]) -> None:
 def test_the_chart_marks_the_suggestion_and_is_of_even_width() -> None:
     losses = [1.0, 1.0, 0.99, 0.95, 0.8, 0.5, 0.4, 0.9, 2.0]
     steps = tuple(RangeStep(n, 10.0 ** (n / 2 - 5), loss, loss) for n, loss in enumerate(losses, start=1))
-    lines = chart(judge(steps))
+    lines = chart(zones_of(steps))
     assert sum(line.count("●") for line in lines) == 1
     assert len({len(line) for line in lines if "│" in line}) == 1
     assert "just right" in lines[-2]

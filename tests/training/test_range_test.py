@@ -20,8 +20,8 @@ from cfmodel.training.range_test import (
     STEPS,
     RangeStep,
     RangeTest,
-    judge,
     range_test,
+    zones_of,
 )
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def steps(planted: Any) -> list[RangeStep]:
 
 @pytest.fixture(scope="module")
 def found(steps: list[RangeStep]) -> RangeTest:
-    return judge(tuple(steps))
+    return zones_of(tuple(steps))
 
 
 def test_the_rate_rises_by_the_same_factor_at_each_step(steps: list[RangeStep]) -> None:
@@ -60,7 +60,7 @@ def test_the_rate_rises_by_the_same_factor_at_each_step(steps: list[RangeStep]) 
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
 
 
-def test_it_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
+def test_the_test_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
     losses = [step.smoothed_loss for step in steps]
     best = np.minimum.accumulate(losses)
     assert len(steps) < STEPS
@@ -68,7 +68,7 @@ def test_it_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
     assert all(loss <= DIVERGED * lowest for loss, lowest in zip(losses[:-1], best, strict=False))
 
 
-def test_the_smoothed_loss_is_the_weighted_mean_of_the_past(steps: list[RangeStep]) -> None:
+def test_the_smoothed_loss_is_the_weighted_mean_of_the_losses(steps: list[RangeStep]) -> None:
     losses = np.array([step.loss for step in steps[:5]])
     weights = 0.5 ** np.arange(4, -1, -1)
     assert steps[4].smoothed_loss == pytest.approx((weights * losses).sum() / weights.sum())
@@ -103,9 +103,9 @@ def test_the_same_seed_gives_the_same_test(planted: Any, steps: list[RangeStep])
     assert steps_of(planted) == steps
 
 
-def test_without_a_warm_rating_to_watch_the_training_ratings_are_watched(planted: Any) -> None:
+def test_without_a_warm_validation_rating_the_loss_is_on_training_ratings(planted: Any) -> None:
     cold = replace(planted.val, user_idx=np.full(len(planted.val), -1, np.int32))
-    assert judge(tuple(steps_of(planted, val=cold, embedding_dim=4))).suggestion > 0
+    assert zones_of(tuple(steps_of(planted, val=cold, embedding_dim=4))).suggestion > 0
 
 
 def test_no_training_rating_is_refused(planted: Any) -> None:
@@ -127,4 +127,4 @@ def test_ratings_that_are_all_equal_are_refused(planted: Any) -> None:
         TrainingPlan.of(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU), watched
     )
     with pytest.raises(DataError, match="falls at no learning rate"):
-        judge(tuple(steps))
+        zones_of(tuple(steps))

@@ -1,4 +1,4 @@
-"""How strongly embeddings are held back."""
+"""The default weight of the penalty."""
 
 from collections.abc import Callable
 
@@ -39,5 +39,5 @@ def test_a_stronger_penalty_keeps_embeddings_smaller(fitted: Callable[..., FitRe
         assert sizes[1] < 0.7 * sizes[0]
 
 
-def test_a_penalty_that_is_set_is_used_and_told(fitted: Callable[..., FitResult]) -> None:
+def test_a_penalty_in_the_settings_is_used_and_returned(fitted: Callable[..., FitResult]) -> None:
     assert fitted(regularization=0.25, epochs=1).regularization == 0.25

@@ -23,7 +23,7 @@ def lesson_sections(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
     yield "Gradient clipping", clipping_summary(lesson)
 
 
-def error_changed(nudge: Nudge) -> str:
+def _error_changed(nudge: Nudge) -> str:
     """Return the textbook's verdict on a nudge."""
     return "Error decreased!" if nudge.decreased else "Error increased!"
 
@@ -123,7 +123,7 @@ def _nudge(lesson: Lesson, nudge: Nudge) -> list[str]:
         f"{verb} {lesson.nudged} by {abs(nudge.change):g}:",
         f"  new_prediction = {changed} + {rest:.4f} = {nudge.new_prediction:.4f}",
         f"  new_error      = {parts.rating:.4f} - {nudge.new_prediction:.4f} = {nudge.new_error:+.4f}"
-        f"  # {error_changed(nudge)}",
+        f"  # {_error_changed(nudge)}",
     ]
 
 
