@@ -1,10 +1,9 @@
-"""Accuracy with the default settings: the canonical folds of ML-100K, and the built-in ratings.
+"""Accuracy with the default settings, on the canonical folds of ML-100K and on generated ratings.
 
     CFMODEL_DATA_DIR=folder/that/holds/ml-100k python benchmarks/accuracy.py
 
-Each fold is read, split (the val part cut from its training file), trained on and evaluated by the
-functions a pipeline calls, on every test row. Nothing was chosen by looking at these test files:
-docs/defaults.md shows what was chosen how.
+Each fold goes through the functions of the pipeline: ingest, split (val comes from the training file), train, and
+evaluate on every test row. No setting was chosen on these test files; docs/defaults.md shows how they were chosen.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from cfmodel.data.splitting.split import split
 from cfmodel.evaluation.evaluate import evaluate
 from cfmodel.training.train import train
 
-#: What others report. Their folds differ from ours and from each other: read them as a yardstick.
+#: Published figures. Their folds differ from ours and from each other, so they only give a rough scale.
 ANCHORS = """\
 published, for orientation (the protocols differ):
   random 5-fold, not these folds   Surprise SVD 0.934, SVD++ 0.919
@@ -36,7 +35,7 @@ HEADER = (
 
 
 def measure(source: str, test_source: str | None, folder: Path) -> dict[str, float]:
-    """Run one set through ingest, split, train and evaluate with the defaults, and return what came out."""
+    """Run ingest, split, train and evaluate on one set with the defaults, and return the metrics."""
     chosen = {} if test_source is None else {"split.strategy": "predefined", "split.test_source": test_source}
     settings = PipelineSettings.of(overrides=chosen)
     data = ingest(source, settings.ingest, folder=folder)

@@ -1,11 +1,11 @@
-"""What others' documented rules say of the same runs, computed from the monitor's records.
+"""Health rules of other tools, re-implemented on the monitor's records.
 
-Thresholds are those their documentation or source gives as defaults. Rules on accuracy or activations have
-no meaning here and are left out. Values are taken from the histograms of the touched rows, each bucket at
-its middle, with the rows not touched as the zeros they are.
+Thresholds are the defaults in their documentation or source. Rules on accuracy or activations do not apply here and are
+left out. Values come from the histograms of the touched rows, each bucket at its middle; rows that were not touched
+count as zeros.
 
-Sources: SageMaker Debugger, "List of Debugger built-in rules"; AUTOTRAINER (Zhang et al., ICSE 2021),
-`reproduce.py` and `utils/monitor.py`.
+Sources: SageMaker Debugger, "List of Debugger built-in rules"; AUTOTRAINER (Zhang et al., ICSE 2021), `reproduce.py`
+and `utils/monitor.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -110,7 +110,7 @@ def _dense(run: GradientHistory, *, last_step: int | None = None) -> Iterator[np
 
 
 def _counts(table: TableSample) -> np.ndarray:
-    """Return the histogram of a table's whole gradient, with the rows not touched at zero."""
+    """Return the histogram of a table's whole gradient, with zeros for the rows that were not touched."""
     counts = table.gradient_counts.astype(float)
     share = min(table.structural_zero_fraction, 1 - 1e-12)
     counts[0] += counts.sum() * share / (1 - share)

@@ -1,10 +1,10 @@
-"""The evidence for the defaults of training: change one at a time and look at val.
+"""The evidence for the defaults of training: RMSE on val with one default changed at a time.
 
     CFMODEL_DATA_DIR=folder/that/holds/ml-100k/and/ml-latest-small python benchmarks/defaults.py
 
-Reads the training files of ML-100K's folds u1, u3 and u5 (never a test file), ml-latest-small and the
-built-in ratings; each is split at random into train, val and a part held out, and what is compared is
-the RMSE on val. Refitting uses val up, so it is judged on the part held out.
+It reads the training files of ML-100K's folds u1, u3 and u5 (never a test file), ml-latest-small and the generated
+ratings. Each set is split at random into train, val and a held-out part. The refit trains on val, so it is compared on
+the held-out part.
 """
 
 import os
@@ -65,7 +65,7 @@ def make_splits(ratings: Path, folder: Path) -> Splits:
 
 
 def trained(part: SplitRef, change: dict[str, Any], defaults: TrainingResult | None) -> TrainingResult:
-    """Train with one default changed; a factor multiplies what the default came to on this set."""
+    """Train with one default changed; a factor multiplies the value that the default gave on this set."""
     change = {"refit": False, **change}
     for name in ("batch", "regularization"):
         factor = change.pop(f"{name}_factor", None)
@@ -76,7 +76,7 @@ def trained(part: SplitRef, change: dict[str, Any], defaults: TrainingResult | N
 
 
 def held_out(part: SplitRef, refit: bool) -> float:
-    """Return the RMSE on the part held out, with or without the refit."""
+    """Return the RMSE on the held-out part, with or without the refit."""
     settings = TrainSettings(refit=refit)
     result = train(part, settings, device=torch.device("cpu"))
     found = evaluate(result.recommender, part, EvaluationSettings(), trained_parts=settings.trained_parts)
@@ -84,7 +84,7 @@ def held_out(part: SplitRef, refit: bool) -> float:
 
 
 def print_refit(splits: Splits) -> None:
-    """Print what training again on train and val is worth."""
+    """Print the RMSE with and without training again on train and val."""
     print(f"\n| refit | {' | '.join(splits)} |\n|---|{'---|' * len(splits)}", flush=True)
     for refit in (False, True):
         cells = [f"{mean(held_out(part, refit) for part in parts):.4f}" for parts in splits.values()]
@@ -92,7 +92,7 @@ def print_refit(splits: Splits) -> None:
 
 
 def print_changes(splits: Splits) -> None:
-    """Print what each change does to the RMSE on val, and the best epoch."""
+    """Print the RMSE on val and the best epoch for each change."""
     print(f"\n| changed | {' | '.join(splits)} | seconds |\n|---|{'---|' * (len(splits) + 1)}", flush=True)
     defaults: dict[SplitRef, TrainingResult] = {}
     for change in CHANGES:

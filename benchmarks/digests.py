@@ -1,10 +1,10 @@
-"""Print what small runs come to, as digests: two checkouts that print the same learn the same, bit for bit.
+"""Digests of small runs: two checkouts that print the same train the same weights, bit for bit.
 
     python benchmarks/digests.py > before.txt
     python benchmarks/digests.py --checkout ../other > after.txt && diff before.txt after.txt
 
-Each line is one run of the pipeline on one source, with one Adam and one engine: the SHA-256 of the model's weights,
-of Adam's state beside them, of the metrics in MLflow and of the gradient archive, less what a clock says.
+Each line is one run of the pipeline with one source, one Adam and one engine. It has the SHA-256 of the model's
+weights, of Adam's state, of the metrics in MLflow and of the gradient archive, without values measured by a clock.
 """
 
 import argparse
@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 import safetensors.numpy
 
 ROOT = Path(__file__).parent.parent
-#: Sources, each with what is set for it alone: the last one's batches are dealt by blocks.
+#: Sources, each with settings of its own: the last one makes its batches from blocks.
 SOURCES = {
     "synthetic:users=400,movies=250,ratings=25000": {},
     "ml-latest-small/ratings.csv": {"train.refit": "false"},
     "ml-100k/u1.base": {"train.blocks": "4"},
 }
-#: How often to look closely is else chosen by the clock.
+#: The sampling interval is fixed, because by default the clock decides it.
 SETTINGS = {
     "train.epochs": "4",
     "train.embedding_dim": "12",
@@ -38,7 +38,7 @@ SETTINGS = {
     "runtime.device": "cpu",
     "runtime.threads": "2",
 }
-#: Metrics, and fields of records, that a clock says.
+#: Metrics, and fields of records, that are measured by a clock.
 CLOCK = ("seconds", "per_second", "overhead", "system/")
 CLOCK_FIELDS = {"seconds", "training_seconds", "overhead_fraction"}
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def digests_of(source: str, settings: dict[str, str], checkout: Path) -> dict[str, str]:
-    """Run the pipeline of a checkout in a folder of its own and return the digests of what it left there."""
+    """Run the pipeline of a checkout in a temporary folder and return the digests of its results."""
     named = source if source.startswith("synthetic") else str(Path(os.environ["CFMODEL_DATA_DIR"], source).resolve())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -1,10 +1,11 @@
-"""Seconds that a training takes with either engine of the CPU, over sizes, dimensions and both kinds of Adam.
+"""Seconds of training with each CPU engine, for several sizes, dimensions and both kinds of Adam.
 
     python benchmarks/engines.py [--repeats 3]
 
-What `train.engine = "auto"` takes rests on this: whether there is a size or a model for which the readable engine is
-the faster one. Ratings are made up, users and movies unevenly popular; two epochs, the monitor on, the best of the
-repeats, after both engines have run once. A first training on a machine compiles for some 20 seconds before that.
+This is the evidence for `train.engine = "auto"`: is there a size or a model for which the readable engine is faster?
+Ratings are made up, with users and movies of uneven popularity. Each figure is the best of the repeats of two epochs
+with the monitor on, after both engines have run once. The first training on a machine compiles for about 20 seconds
+before that.
 """
 
 import os
@@ -25,7 +26,7 @@ from monitor import Size, generated
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 SIZES = (
     Size(300, 20, 20, epochs=2, rounds=1, refit=False),
@@ -39,7 +40,7 @@ Engine = Literal["fused", "autograd"]
 
 
 def seconds(ratings: RatingArrays, size: Size, *, engine: Engine, dim: int, adam: Adam) -> float:
-    """Train once."""
+    """Return the seconds of one training."""
     started = time.perf_counter()
     fit(
         TrainingPlan.of(
@@ -56,7 +57,7 @@ def seconds(ratings: RatingArrays, size: Size, *, engine: Engine, dim: int, adam
 
 
 def main() -> None:
-    """Print a line per size, dimension and Adam."""
+    """Print a line for each size, dimension and Adam."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Seconds an epoch of 1,000,000 ratings takes with the default settings, as `fit` runs it.
+"""Seconds per epoch of 1,000,000 ratings with the default settings.
 
     python benchmarks/epoch.py
 
-The ratings are made up (6,040 users, 3,706 movies drawn by popularity). An epoch is everything from
-its permutation to its record, val and monitoring included; the first is left out of the median.
+The ratings are made up (6,040 users, 3,706 movies of uneven popularity). The time of an epoch includes its permutation,
+val, monitoring and its record. The median excludes the first epoch.
 """
 
 import os
@@ -21,14 +21,14 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 USERS, MOVIES, RATINGS = 6_040, 3_706, 1_000_000
 EPOCHS = 8
 
 
 def drawn(count: int, rng: np.random.Generator) -> RatingArrays:
-    """Return made-up ratings; how often a row is drawn falls with its number."""
+    """Return made-up ratings; rows with low numbers are drawn more often."""
     skew = rng.random((2, count)) ** 2
     return RatingArrays(
         user_idx=(skew[0] * USERS).astype(np.int32),

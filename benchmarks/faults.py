@@ -1,7 +1,7 @@
-"""The catalogue of faults, each in four grades from slight to gross, and of sound trainings.
+"""The catalogue of faults, each in four grades from slight to severe, and of sound trainings.
 
-The two highest grades of each fault are clear: no one would call the run sound. They were fixed before
-any threshold was chosen.
+The two highest grades of each fault are clear: nobody would call the run sound. They were fixed before any threshold
+was chosen.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from cfmodel.baselines import fit_damped_biases
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import default_batch_size
-from cfmodel.training.regularization import default_regularization
+from cfmodel.training.planning.regularization import default_regularization
 
 #: The grades that are clear.
 CLEAR = (2, 3)
@@ -27,10 +27,10 @@ class Fault:
     """One way for a training to go wrong.
 
     Attributes:
-        name: What it is called.
-        grades: How badly, from slight to gross.
-        inject: Makes a sound training a faulty one, of this grade.
-        verdicts: Rules that name it; any of them is right.
+        name: Its name in the tables.
+        grades: Its strengths, from slight to severe.
+        inject: Adds the fault of a grade to a sound training.
+        verdicts: Rules that identify it; each of them counts as right.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Fault:
 
 
 def initial_spread(training: Training, std: float) -> Training:
-    """Draw the embeddings too wide."""
+    """Draw the initial embeddings with too large a spread."""
     return training.with_settings(init_std=std)
 
 
@@ -50,12 +50,12 @@ def learning_rate(training: Training, rate: float) -> Training:
 
 
 def weight_decay(training: Training, decay: float) -> Training:
-    """Let Adam decay weights, as its own `weight_decay` does: coupled with the gradient."""
+    """Let Adam decay weights with its own `weight_decay`, which is coupled with the gradient."""
     return replace(training, adam=(("weight_decay", decay),))
 
 
 def decayed_cold_rows(training: Training, decay: float) -> Training:
-    """The same, with a twentieth more rows declared than there are ids."""
+    """Add weight decay, and declare a twentieth more rows than there are ids."""
     grown = replace(
         training, num_users=int(training.num_users * 1.05) + 1, num_movies=int(training.num_movies * 1.05) + 1
     )
@@ -63,7 +63,7 @@ def decayed_cold_rows(training: Training, decay: float) -> Training:
 
 
 def outlier_labels(training: Training, widths: float) -> Training:
-    """Put five labels so many widths of the scale above it."""
+    """Set five labels to this many widths of the scale above its top."""
     top, bottom = float(training.train.rating.max()), float(training.train.rating.min())
 
     def spoil(ratings: RatingArrays, rng: np.random.Generator) -> RatingArrays:
@@ -86,7 +86,7 @@ def shuffled_labels(training: Training, share: float) -> Training:
 
 
 def shuffled_tastes(training: Training, share: float) -> Training:
-    """Shuffle what biases leave over, of this share of all ratings: taste goes, biases stay."""
+    """Shuffle the residuals of the biases for this share of all ratings: tastes are lost, biases stay."""
     sizes = training.num_users, training.num_movies
     biases = fit_damped_biases(training.train, *sizes, damping_user=5, damping_movie=5)
 
@@ -115,7 +115,7 @@ def dead_rows(training: Training, share: float) -> Training:
 
 
 def colliding_ids(training: Training, left: float) -> Training:
-    """Squeeze users, or movies, into this share of their rows."""
+    """Map users, or movies, to this share of their rows."""
     name, rows = (("user_idx", training.num_users), ("movie_idx", training.num_movies))[training.seed % 2]
     buckets = max(int(rows * left), 1)
 
@@ -127,12 +127,12 @@ def colliding_ids(training: Training, left: float) -> Training:
 
 
 def frozen_table(training: Training, share: float) -> Training:
-    """Stop moving one table for this share of the steps, to the end."""
+    """Freeze one table for the last share of the steps."""
     return replace(training, frozen=(CollaborativeFiltering.table_names()[training.seed % 4], 1 - share))
 
 
 def summed_loss(training: Training, factor: float) -> Training:
-    """Multiply the loss; 0 stands for the sum over the batch, -1 for ten times that."""
+    """Multiply the loss; 0 means the sum over the batch, -1 ten times that."""
     size = training.settings.batch_size or default_batch_size(len(training.train))
     return replace(training, loss_scale={0.0: size, -1.0: 10.0 * size}.get(factor, factor))
 
@@ -159,14 +159,14 @@ def zero_dimensions(training: Training, share: float) -> Training:
 
 
 def missing_labels(training: Training, count: float) -> Training:
-    """Make so many labels NaN."""
+    """Set this many labels to NaN."""
 
     def spoil(ratings: RatingArrays, rng: np.random.Generator) -> RatingArrays:
         rating = ratings.rating.copy()
         rating[rng.choice(len(rating), int(count), replace=False)] = np.nan
         return replace(ratings, rating=rating)
 
-    # Spoilt behind the mean and the penalty's back, as a broken loader does.
+    # The mean and the penalty come from the sound ratings, as with a broken loader.
     centred = training.with_settings(regularization=default_regularization(training.train))
     mean = float(training.train.rating.mean())
 
@@ -177,12 +177,12 @@ def missing_labels(training: Training, count: float) -> Training:
 
 
 def loss_spike(training: Training, factor: float) -> Training:
-    """Multiply the ratings of one batch in the middle."""
+    """Multiply the ratings of one batch in the middle of the training."""
     return replace(training, spike=factor)
 
 
 def strong_penalty(training: Training, factor: float) -> Training:
-    """Hold the embeddings back so many times more than the ratings suggest."""
+    """Multiply the default regularization by this factor."""
     return training.with_settings(regularization=factor * default_regularization(training.train))
 
 
@@ -210,7 +210,7 @@ FAULTS = (
 
 
 def scaled(training: Training, factor: float) -> Training:
-    """Put the ratings on another scale, and take steps to match."""
+    """Put the ratings on another scale, with a matching learning rate."""
 
     def change(ratings: RatingArrays, _: np.random.Generator) -> RatingArrays:
         return replace(ratings, rating=ratings.rating * np.float32(factor))
@@ -228,7 +228,7 @@ def stars(training: Training, step: float) -> Training:
 
 
 def few(training: Training, users: int) -> Training:
-    """Keep the ratings of the first users alone."""
+    """Keep only the ratings of the first users."""
     parts = (training.train, training.val)
     user, movie, rating = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("user_idx", "movie_idx", "rating")
@@ -240,7 +240,7 @@ def few(training: Training, users: int) -> Training:
 
 
 def restarted(training: Training, epochs: int) -> Training:
-    """Go on from what an earlier training came to, with Adam's memory lost."""
+    """Start from the weights of an earlier training, without Adam's moments."""
     weights: dict[str, Any] = {}
 
     def keep(model: CollaborativeFiltering) -> None:
@@ -255,16 +255,16 @@ def restarted(training: Training, epochs: int) -> Training:
 
 
 def decoupled_decay(training: Training, decay: float) -> Training:
-    """Let Adam decay weights a little, apart from the gradient (AdamW)."""
+    """Let Adam decay weights a little, decoupled from the gradient (AdamW)."""
     return replace(training, adam=(("weight_decay", decay), ("decoupled_weight_decay", True)))
 
 
 def settings(**changes: Any) -> Callable[[Training], Training]:
-    """Return what changes these settings."""
+    """Return a function that changes these settings."""
     return lambda training: training.with_settings(**changes)
 
 
-#: Sound trainings, benign oddities among them.
+#: Sound trainings, harmless oddities among them.
 HEALTHY: dict[str, Callable[[Training], Training]] = {
     "defaults": lambda training: training,
     "defaults, 10 epochs": settings(epochs=10),

@@ -1,9 +1,9 @@
-"""How well the health rules tell sound trainings from faulty ones, and name the fault.
+"""How well the health rules separate sound trainings from faulty ones and identify the fault.
 
     CFMODEL_DATA_DIR=folder/that/holds/ml-100k/and/ml-latest-small python benchmarks/health.py
 
-`--set development` runs what the thresholds were chosen with, `--set reporting` (the default) what they had
-not seen: other ratings, folds and seeds. Without CFMODEL_DATA_DIR only the built-in ratings are used.
+`--set development` runs the set that the thresholds were chosen on. `--set reporting`, the default, runs other ratings,
+folds and seeds. Without CFMODEL_DATA_DIR only generated ratings are used.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SETS = {"development": (DEVELOPMENT, 100), "reporting": (REPORTING, 200)}
 
 @dataclass(frozen=True)
 class Case:
-    """One run: on which ratings, sound as which, or with which fault in which grade."""
+    """One run: its ratings and seed, and either the sound training or the fault and its grade."""
 
     source: str
     seed: int
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the rules said of a case: names by severity, the step of the first, and others' rules that fired."""
+    """The verdicts on a case: rules by severity, step of the first verdict, and rules of other tools that fired."""
 
     case: Case
     overall: str
@@ -85,7 +85,7 @@ def run(case: Case) -> Judged:
 
 
 def is_right(judged: Judged) -> bool:
-    """Tell whether the verdict ranked first names the fault."""
+    """Return whether the first verdict identifies the fault."""
     return bool(judged.loud) and judged.loud[0] in FAULTS[judged.case.fault or 0].verdicts
 
 
@@ -104,7 +104,7 @@ def wilson(hits: int, of: int) -> str:
 
 
 def print_summary(sound: list[Judged], faulty: list[Judged]) -> None:
-    """Print the two numbers that matter."""
+    """Print false alarms and detection, with every exception."""
     alarms, clear = [one for one in sound if one.loud], [one for one in faulty if one.case.grade in CLEAR]
     print("| | 95 % Wilson interval |\n|---|---|")
     print(f"| false alarms on sound runs | {wilson(len(alarms), len(sound))} |")
@@ -121,7 +121,7 @@ def print_summary(sound: list[Judged], faulty: list[Judged]) -> None:
 
 
 def print_faults(faulty: list[Judged]) -> None:
-    """Print detection by fault and grade, and how long it took."""
+    """Print detection by fault and grade, and the step of the first verdict."""
     print("\n| fault | grades | right verdict first, by grade | first seen at step (median) |\n|---|---|---|---|")
     for number, fault in enumerate(FAULTS):
         own = [one for one in faulty if one.case.fault == number]
@@ -133,7 +133,7 @@ def print_faults(faulty: list[Judged]) -> None:
 
 
 def print_rules(sound: list[Judged], faulty: list[Judged]) -> None:
-    """Print each rule's precision (of the runs where it stands first) and recall (on clear faults it is meant for)."""
+    """Print the precision of each rule where it ranks first, and its recall on the clear faults it is meant for."""
     print("\n| rule | precision, ranked first | recall on clear faults | sound runs: warned, informed |")
     print("|---|---|---|---|")
     for name in dict.fromkeys(rule.name for rule in RULES):
@@ -147,7 +147,7 @@ def print_rules(sound: list[Judged], faulty: list[Judged]) -> None:
 
 
 def print_confusion(faulty: list[Judged]) -> None:
-    """Print which verdict stood first for which fault, clear grades alone."""
+    """Print the first verdicts for each fault, for clear grades only."""
     print("\n| clear fault | verdict ranked first |\n|---|---|")
     for number, fault in enumerate(FAULTS):
         own = [one for one in faulty if one.case.fault == number and one.case.grade in CLEAR]
@@ -156,7 +156,7 @@ def print_confusion(faulty: list[Judged]) -> None:
 
 
 def print_others(sound: list[Judged], faulty: list[Judged]) -> None:
-    """Print what others' rules say of the same runs: firing at all counts as detection, whatever the fault."""
+    """Print how often the rules of other tools fire; firing at all counts as detection of any fault."""
     clear = [one for one in faulty if one.case.grade in CLEAR]
     print("\n| rule | sound runs it fires on | clear faults it fires on |\n|---|---|---|")
     for name in ANCHORS:
@@ -191,7 +191,7 @@ def main() -> None:
     sources, seed = SETS[chosen.set]
     if "CFMODEL_DATA_DIR" not in os.environ:
         sources = {name: source for name, source in sources.items() if source.startswith("synthetic")}
-    # Threads that spin while they wait would slow down everything where processes share cores.
+    # Threads that spin while waiting would slow down all processes on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     torch.set_num_threads(1)
     print(f"{describe_machine()}\nset       {chosen.set}: {', '.join(sources)}\nthresholds {THRESHOLDS.digest()}\n")

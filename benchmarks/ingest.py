@@ -1,14 +1,12 @@
-"""Rows a second that ingest and split take, and the memory they need, at up to 25,000,000 ratings.
+"""Rows per second and memory of ingest and split, at up to 25,000,000 ratings.
 
     python benchmarks/ingest.py [--ratings 25000000] [--repeats 3]
 
-The ratings are made up in the shape of MovieLens 25M (162,541 users, 59,047 movies drawn by
-popularity, half stars, seconds), sorted by user as that is, and written as CSV beforehand. Every
-measurement is a process of its own; its memory is the peak of its resident set less what it was once
-its imports were done. Ingest is everything from the file's name to the data set: digest of the
-source, reading, judging every row, duplicates, profile, Parquet. Split is everything from the data
-set's ref to the parts: digests, the random split, three parts and two vocabularies. Beside the wall
-time stands the processor time of all threads: on a machine that is busy otherwise it says more.
+The ratings are made up in the shape of MovieLens 25M (162,541 users, 59,047 movies of uneven popularity, half stars,
+seconds), sorted by user like the original, and written as CSV first. Each measurement runs in a process of its own. Its
+memory is the peak resident set minus the resident set after the imports. Ingest includes the digest of the source,
+reading, checking every row, duplicates, profile and Parquet. Split includes digests, the random split, three parts and
+two vocabularies. The processor time of all threads is printed too; on a busy machine it says more than the wall time.
 """
 
 import argparse
@@ -29,7 +27,7 @@ _BLOCK = 1_000_000
 
 
 def write_ratings(path: Path, count: int) -> None:
-    """Write made-up ratings as CSV, each pair once, in order of users."""
+    """Write made-up ratings as CSV, each pair once, sorted by user."""
     rng = np.random.default_rng(0)
     activity = np.minimum(rng.lognormal(sigma=1.2, size=USERS), 50)
     ends = np.rint(np.cumsum(activity) * (count / activity.sum())).astype(np.int64)
@@ -53,7 +51,7 @@ def _schema() -> pa.Schema:
 
 
 def _repeated(user: np.ndarray, movie: np.ndarray) -> np.ndarray:
-    """Return the places of pairs that occurred before."""
+    """Return the positions of pairs that occurred before."""
     pairs = user * MOVIES + movie
     order = np.argsort(pairs, kind="stable")
     return order[1:][np.diff(pairs[order]) == 0]
@@ -69,7 +67,7 @@ def measured(step: str, source: Path, folder: Path) -> dict[str, float]:
 
 
 def run_step(step: str, source: str, folder: Path) -> None:
-    """Do one step and print what it took."""
+    """Do one step and print its seconds and bytes."""
     from cfmodel.config import IngestSettings, SplitSettings
     from cfmodel.data.ingest.ingest import ingest
     from cfmodel.data.splitting.split import split

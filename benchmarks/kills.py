@@ -1,5 +1,6 @@
-"""Kill a pipeline again and again at random moments, start it again each time, and hold what comes out against an
-unbroken run: the same weights, the same points in MLflow, in one and the same run.
+"""Kill a pipeline repeatedly at random moments, resume it, and compare the result with a run that was not killed.
+
+Weights, points in MLflow, artifacts and archive must be the same, in one MLflow run.
 
     python benchmarks/kills.py [--kills 50] [--seed 0]
 """
@@ -25,7 +26,7 @@ from flows.server import prefect_server
 
 ROOT = Path(__file__).parent.parent
 SOURCE = "synthetic:users=300,movies=150,ratings=20000"
-#: Small steps on the slower engine, so that a kill finds every part of a run; samples not by the clock.
+#: Small steps on the slower engine, so that kills reach every part of a run; a sampling interval without the clock.
 SETTINGS = {
     "train.epochs": "3",
     "train.embedding_dim": "4",
@@ -39,22 +40,22 @@ SETTINGS = {
 #: What the clock says differs from run to run.
 BY_THE_CLOCK = ("time/", "monitor/seconds", "monitor/overhead_fraction", "refit/monitor/", "refit/time/")
 #: Longest a start may take on a busy machine.
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 1200.0
 MOST_KILLS_A_RUN = 5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left behind.
+    """The results of a run.
 
     Attributes:
         run_id: Its id in MLflow.
-        status: Its status there.
-        weights: SHA-256 of the saved weights and of what Adam remembers beside them.
-        points: Step and value of every point, by metric, as MLflow has them; those by the clock as steps alone.
+        status: Its status in MLflow.
+        weights: SHA-256 of the saved weights and of Adam's state.
+        points: Step and value of every point in MLflow, by metric; without values for metrics measured by a clock.
         artifacts: Paths of its artifacts.
-        archive: Rows of the archive of gradients, by file.
-        models: Models recorded for it.
+        archive: Number of rows in the gradient archive, by file.
+        models: Number of models logged for it.
     """
 
     run_id: str
@@ -74,24 +75,26 @@ class Pipeline:
         folder: Where it runs; what it says is appended to `said.txt` there.
         uri: The MLflow store.
         prefect: Address of a Prefect server.
+        program: How Python is told to run `cfmodel`.
     """
 
     folder: Path
     uri: str
     prefect: str
+    program: Sequence[str] = ("-m", "cfmodel")
 
     @property
     def said(self) -> Path:
-        """What all processes said so far."""
+        """The output of all processes so far."""
         return self.folder / "said.txt"
 
     @property
     def experiment(self) -> str:
-        """The experiment its runs go to, which is its own."""
+        """The experiment of its runs, which nothing else uses."""
         return self.folder.name
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start it, and return once its MLflow run is open or it has ended."""
+        """Start it, and return once its MLflow run exists or it has ended."""
         self.folder.mkdir(exist_ok=True)
         settings = SETTINGS | {"tracking.uri": self.uri, "tracking.experiment": self.experiment}
         options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
@@ -99,7 +102,7 @@ class Pipeline:
         with self.said.open("ab") as said:
             before = said.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "cfmodel", "run", *(arguments or [SOURCE]), *options],
+                [sys.executable, *self.program, "run", *(arguments or [SOURCE]), *options],
                 cwd=self.folder,
                 env=os.environ | environment,
                 stdout=said,
@@ -110,7 +113,7 @@ class Pipeline:
         return process
 
     def run(self) -> int:
-        """Run it to its end; return how many lines it said up to the end of its last step but one."""
+        """Run it to its end; return the number of lines printed up to the end of the step `evaluate`."""
         before = self.lines()
         process = self.start()
         if process.wait(PATIENCE_SECONDS) != 0:
@@ -119,10 +122,10 @@ class Pipeline:
         return next(number for number, line in enumerate(said, 1) if line.startswith("evaluate "))
 
     def killed(self, chance: random.Random, *, first: int = 1, last: int) -> bool:
-        """Start it and kill it, at random, after it said so many lines and a moment; return whether it was still there.
+        """Start it and kill it after a random number of lines; return whether it was still running.
 
-        By lines and not by the clock, since a machine is now fast, now slow; what a resumed run tells
-        again counts as well.
+        The moment is counted in lines, because the speed of a machine varies. Lines that a resumed run
+        prints again count.
         """
         before, lines = self.lines(), chance.randint(first, last)
         process = self.start()
@@ -133,20 +136,20 @@ class Pipeline:
         return process.wait() == -signal.SIGKILL
 
     def lines(self) -> int:
-        """Return how many lines all processes said so far."""
+        """Return the number of lines that all processes printed so far."""
         return self.said.read_bytes().count(b"\n") if self.said.exists() else 0
 
 
 def outcome_of(pipeline: Pipeline) -> Outcome:
-    """Read back what a pipeline left.
+    """Read the results of a pipeline.
 
     Raises:
-        SystemExit: Not one run finished, or another one was begun to train.
+        SystemExit: No run finished, or more than one run trained.
     """
     client = MlflowClient(pipeline.uri)
     found = client.get_experiment_by_name(pipeline.experiment)
     run, *others = sorted(client.search_runs([found.experiment_id]), key=lambda run: run.info.status != "FINISHED")
-    # One that was killed before its first checkpoint is closed, and another one begun; what it had told is of its data.
+    # A run killed before its first checkpoint is closed and a new one starts; it recorded only metrics of its data.
     if any(other.info.status != "KILLED" or not all(map(_is_of_the_data, other.data.metrics)) for other in others):
         raise SystemExit(f"more than one run: {[(other.info.run_id, other.info.status) for other in (run, *others)]}")
     data = pipeline.folder / "data"
@@ -156,7 +159,7 @@ def outcome_of(pipeline: Pipeline) -> Outcome:
         status=run.info.status,
         weights=_digest(model / "weights.safetensors", model.with_name(f"{model.name}-adam.safetensors")),
         points={key: _points(client, run.info.run_id, key) for key in sorted(run.data.metrics)},
-        # A decision's file is named by its time, and another one follows from who is champion by then.
+        # The file of a decision is named by its time, and its content depends on the champion at that time.
         artifacts=sorted(path for path in _artifacts(client, run.info.run_id, "") if not path.startswith("promotion/")),
         archive=_archive(data / "gradients" / run.info.run_id),
         models=len(run.outputs.model_outputs),
@@ -164,7 +167,7 @@ def outcome_of(pipeline: Pipeline) -> Outcome:
 
 
 def differences(one: Outcome, other: Outcome) -> list[str]:
-    """Say in what two runs differ, the clock aside."""
+    """Return the differences between two runs, without values measured by a clock."""
     found = [
         name
         for name in ("status", "weights", "artifacts", "archive", "models")
@@ -205,7 +208,7 @@ def _archive(folder: Path) -> dict[str, int]:
 
 
 def _digest(*files: Path) -> str:
-    """Return the SHA-256 of the tensors in some files; the headers need not list things in the same order."""
+    """Return the SHA-256 of the tensors in some files, for any order in their headers."""
     digest = hashlib.sha256()
     for file in files:
         for name, table in sorted(safetensors.numpy.load_file(file).items()):
@@ -214,7 +217,7 @@ def _digest(*files: Path) -> str:
 
 
 def kill_loop(kills: int, *, seed: int, folder: Path) -> int:
-    """Run once unbroken, then runs that are killed until so many kills are done; return how many runs that took."""
+    """Run once without kills, then runs with kills until `kills` are done; return the number of those runs."""
     uri, chance, done, runs = f"sqlite:///{folder}/mlflow.db", random.Random(seed), 0, 0
     with prefect_server(folder / "prefect") as prefect:
         whole = Pipeline(folder / "whole", uri, prefect)
@@ -237,8 +240,8 @@ def kill_loop(kills: int, *, seed: int, folder: Path) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50, help="how often a process is killed")
-    parser.add_argument("--seed", type=int, default=0, help="draws the moments")
+    parser.add_argument("--kills", type=int, default=50, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cfmodel-kills-") as temporary:
         print(f"in {temporary}", flush=True)

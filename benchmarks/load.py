@@ -1,15 +1,15 @@
-"""The whole pipeline on 25,000,000 ratings under a limit of memory, twice: seconds and peak of each step.
+"""The whole pipeline on 25,000,000 ratings with limited memory, twice: seconds and peak memory of each step.
 
     python benchmarks/load.py [--ratings 25000000] [--epochs 2] [--limit-gib 4] [--cores 2] [--set NAME=VALUE]
 
-The ratings are those of `benchmarks/ingest.py` (162,541 users, 59,047 movies, half stars), written as CSV
-beforehand. Then `cfmodel run` and whatever it starts, Prefect's server included, live in a control group of
-the kernel's that gives them no more memory than the limit, swap included where the kernel counts it, and on
-so many cores. One that needs more is killed by the kernel, and this says in which step. The second run learns
-from the same split with another seed, and is held against the first one's model on all of its test ratings.
+The ratings are those of `benchmarks/ingest.py` (162,541 users, 59,047 movies, half stars), written as CSV first. Then
+`cfmodel run` and every process it starts, Prefect's server included, run on a few cores in a control group with a
+memory limit, swap included if the kernel counts it. The kernel kills a process that needs more; the output shows the
+step. The second run trains on the same split with another seed, and is compared with the first run's model on all of
+its test ratings.
 
-*group* is the memory of all of them that is not a file's (files that were read or written count against the
-limit as well, but give way); the other two are resident sets, in which shared pages count for each process.
+*group* is the memory of all processes without files (files that were read or written also count against the limit, but
+the kernel can evict them). The other two columns are resident sets, in which each process counts shared pages.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from cfmodel.tracking import CHAMPION
 
 ROOT = Path(__file__).parent.parent
 MIB = 2**20
-#: How often memory is looked at; the kernel's own peak of the whole run misses nothing.
+#: Sampling interval of memory; the kernel's own peak of the whole run is exact.
 EVERY_SECONDS = 0.05
 
 _STEP_ENDS = re.compile(r"^(\w+) .*\((?:([\d.]+) s|reused)\)$")
@@ -43,11 +43,11 @@ _STEP_ENDS = re.compile(r"^(\w+) .*\((?:([\d.]+) s|reused)\)$")
 
 @dataclass(frozen=True)
 class MemoryGroup:
-    """A control group for memory, of either version of the kernel's.
+    """A memory control group of the kernel, version 1 or 2.
 
     Attributes:
-        folder: Where the kernel shows it.
-        is_v1: Whether it is of the first version.
+        folder: Its folder in the control group file system.
+        is_v1: Whether it is version 1.
     """
 
     folder: Path
@@ -56,13 +56,13 @@ class MemoryGroup:
     @classmethod
     @contextmanager
     def limited_to(cls, most: int) -> Iterator["MemoryGroup"]:
-        """Make one for the length of a block.
+        """Create a group for the duration of a block.
 
         Args:
-            most: Bytes that its processes may have.
+            most: Memory limit in bytes.
 
         Raises:
-            SystemExit: This machine or this user may not make one.
+            SystemExit: This machine or this user may not create one.
         """
         base = Path("/sys/fs/cgroup")
         is_v1 = (base / "memory").is_dir()
@@ -71,9 +71,7 @@ class MemoryGroup:
             made.folder.mkdir()
             made._file("memory.limit_in_bytes", "memory.max").write_text(str(most))
         except OSError as error:
-            raise SystemExit(
-                f"{made.folder}: no control group can be made ({error.strerror}); run it as root"
-            ) from None
+            raise SystemExit(f"{made.folder}: cannot create a control group ({error.strerror}); run as root") from None
         try:
             swap = made._file("memory.memsw.limit_in_bytes", "memory.swap.max")
             if swap.exists():
@@ -83,23 +81,23 @@ class MemoryGroup:
             made._end()
 
     def enter(self) -> None:
-        """Put this process in; what it starts from then on is in, too."""
+        """Move this process into the group; processes it starts later are in it too."""
         (self.folder / "cgroup.procs").write_text(str(os.getpid()))
 
     def processes(self) -> list[int]:
-        """Return the processes in it."""
+        """Return the processes in the group."""
         return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
 
     def bytes_now(self) -> int:
-        """Return how many bytes its processes have that are no file's."""
+        """Return the bytes its processes use, without files."""
         return self._number("memory.stat", "total_rss" if self.is_v1 else "anon")
 
     def peak_with_files(self) -> int:
-        """Return the most that the kernel ever counted, files that were read or written included."""
+        """Return the peak that the kernel counted, files that were read or written included."""
         return int(self._file("memory.max_usage_in_bytes", "memory.peak").read_text())
 
     def killed(self) -> int:
-        """Return how many of its processes the kernel killed because they wanted more."""
+        """Return how many of its processes the kernel killed for exceeding the limit."""
         return self._number("memory.oom_control" if self.is_v1 else "memory.events", "oom_kill")
 
     def _file(self, first: str, second: str) -> Path:
@@ -119,12 +117,12 @@ class MemoryGroup:
 
 
 class Watch:
-    """Follows a run: which step it is at, and the most memory that was seen in each.
+    """Follows a run: its current step, and the peak memory of each step.
 
     Attributes:
-        seconds: Of each step, as the run says.
-        peaks: Most bytes by step and by whose they are: `group`, `run` or `server`.
-        said: What the run said.
+        seconds: Seconds of each step, as the run prints them.
+        peaks: Peak bytes by step and by owner: `group`, `run` or `server`.
+        said: Lines that the run printed.
     """
 
     def __init__(self, group: MemoryGroup, process: "subprocess.Popen[str]") -> None:
@@ -141,7 +139,7 @@ class Watch:
         for line in self._process.stdout:
             self.said.append(line)
             if found := _STEP_ENDS.match(line.rstrip()):
-                # What was seen since the step before belongs to the one that ends here.
+                # Samples since the previous step belong to the step that ends here.
                 self.seconds[found[1]] = float(found[2] or 0)
                 self.peaks[found[1]] = self.peaks.pop("")
                 self.peaks[""] = defaultdict(int)
@@ -174,7 +172,7 @@ def _resident(number: int) -> int:
 
 
 def load(source: Path, group: MemoryGroup, *, folder: Path, epochs: int, overrides: Sequence[str]) -> int:
-    """Run the pipeline on a file in a group, and print what each step took; return its exit status."""
+    """Run the pipeline on a file in a group, print the cost of each step, and return its exit status."""
     chosen = [f"train.epochs={epochs}", "runtime.device=cpu", *overrides]
     process = subprocess.Popen(
         [sys.executable, "-m", "cfmodel", "run", str(source), *(part for each in chosen for part in ("--set", each))],
@@ -189,34 +187,32 @@ def load(source: Path, group: MemoryGroup, *, folder: Path, epochs: int, overrid
     print(f"{'step':10} {'seconds':>10}  {'group':>11}  {'run':>11}  {'server':>11}")
     status = watch.follow()
     print(watch.row(""))
-    print(
-        f"{'whole':10} {time.monotonic() - began:8.1f} s  {group.peak_with_files() / MIB:,.0f} MiB with files, at most"
-    )
+    print(f"{'whole':10} {time.monotonic() - began:8.1f} s  peak with files {group.peak_with_files() / MIB:,.0f} MiB")
     if status:
         print("".join(watch.said[-30:]))
-        print(f"ended with {status}; the kernel killed {group.killed()} for memory, after the steps above")
+        print(f"exit status {status}; the kernel killed {group.killed()} processes for memory after the steps above")
     return status
 
 
 def crown(store: str) -> None:
-    """Make the first run's model the champion, whatever was decided: there is nothing to learn in made-up ratings."""
+    """Make the first run's model the champion, whatever was decided: made-up ratings hold nothing to learn."""
     MlflowClient(store).set_registered_model_alias(PromotionSettings().model_name, CHAMPION, "1")
 
 
 def decision(store: str) -> str:
-    """Return what was decided on the second run's model.
+    """Return the promotion decision on the second run's model.
 
     Raises:
-        SystemExit: It was not held against the champion.
+        SystemExit: It was not compared with the champion.
     """
     tags = MlflowClient(store).get_model_version(PromotionSettings().model_name, "2").tags
     if tags.get("promotion.champion_version") != "1":
-        raise SystemExit(f"the second model was not held against the first: {tags}")
-    return f"held against the champion on {float(tags['promotion.rows']):,.0f} ratings, {tags['promotion.verdict']}"
+        raise SystemExit(f"the second model was not compared with the first: {tags}")
+    return f"compared with the champion on {float(tags['promotion.rows']):,.0f} ratings: {tags['promotion.verdict']}"
 
 
 def main() -> int:
-    """Write the ratings, run without a champion and against one, and print a table of each."""
+    """Write the ratings, run without and with a champion, and print a table for each run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ratings", type=int, default=25_000_000)
     parser.add_argument("--epochs", type=int, default=2)
@@ -228,7 +224,7 @@ def main() -> int:
     print(describe_machine())
     print(f"command   python benchmarks/load.py {' '.join(sys.argv[1:])}")
     print(f"limit     {given.limit_gib:g} GiB, {cores} cores; {given.ratings:,} ratings, {given.epochs} epochs\n")
-    # On a disk: what lies in a file system of memory would count against the limit.
+    # On a disk, because files in a tmpfs would count against the limit.
     with tempfile.TemporaryDirectory(prefix="cfmodel-load-", dir="/var/tmp") as name:
         folder = Path(name)
         source, store = folder / "ratings.csv", f"sqlite:///{folder}/mlflow.db"

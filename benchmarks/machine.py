@@ -1,4 +1,4 @@
-"""What every benchmark prints first: where, with what and when it ran."""
+"""The header of every benchmark: machine, versions, commit and date."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ def describe_machine() -> str:
 
 
 def use_cores(number: int) -> int:
-    """Keep this process, what it starts and torch to so many cores, or to those there are; return how many."""
+    """Limit this process, its children and torch to at most this many cores; return the number in use."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
         number = len(os.sched_getaffinity(0))
@@ -34,7 +34,7 @@ def use_cores(number: int) -> int:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held since it began."""
-    # Not `ru_maxrss`: a process inherits that of the one that started it.
+    """Return the peak resident memory of this process."""
+    # Not `ru_maxrss`, which a process inherits from its parent.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) * 1024

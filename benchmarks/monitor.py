@@ -1,13 +1,12 @@
-"""Measure what watching costs: training with and without the monitor, one after the other.
+"""The cost of the monitor: training with and without it, in turn.
 
     python benchmarks/monitor.py [SIZE ...] [--threads N] [--rounds N]
 
-A run is a fit, with a refit where the size says so. One on and two off are measured in turning order
-and compared with each other, so that a machine that is busy for a while slows all of them: `on` is on
-over off, `noise` off over off, how far apart two equal trainings are, as a range of the middle half.
-Both are of the training thread's processor time, which leaves out what other programs took of the
-machine; with more threads than one, where that thread waits for others, of the time on the wall.
-Seconds are on the wall. `own` is what the monitor says of itself, over all phases.
+A run is a fit, for some sizes with a refit. Each round has one run with the monitor and two without, in rotating order,
+so that a busy phase of the machine slows all of them. `on` is with over without. `noise` is without over without: the
+range of the middle half of the differences between two equal trainings. Both compare the processor time of the training
+thread, which excludes other programs. With several threads, where that thread waits for others, they compare wall time.
+Seconds are wall time. `own` is the cost that the monitor itself records, over all phases.
 """
 
 import argparse
@@ -26,12 +25,12 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.gradients.recording.gradient_records import MonitorCost
 from cfmodel.training.epoch_records import Phase
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 
 @dataclass(frozen=True)
 class Size:
-    """Generated ratings and how long to train on them."""
+    """A size of generated ratings, and the number of epochs and rounds."""
 
     ratings: int
     users: int
@@ -48,14 +47,14 @@ SIZES = {
 }
 
 
-#: Ratings of the training before those that are measured.
+#: Ratings in the warm-up training.
 WARM_UP = 100_000
 COLUMNS = ("user_idx", "movie_idx", "rating")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds that one run took, on the wall and to be compared, and what its monitor said of each phase."""
+    """Wall seconds of one run, the seconds to compare, and the monitor's own cost of each phase."""
 
     wall: float
     compared: float
@@ -68,7 +67,7 @@ class Run:
 
 
 def generated(size: Size) -> RatingArrays:
-    """Return ratings whose users and movies are unevenly popular, as real ones are."""
+    """Return ratings with users and movies of uneven popularity, as in real data."""
     rng = np.random.default_rng(0)
     user = (rng.random(size.ratings) ** 2 * size.users).astype(np.int32)
     movie = (rng.random(size.ratings) ** 3 * size.movies).astype(np.int32)
@@ -102,7 +101,7 @@ def run(ratings: RatingArrays, size: Size, *, watched: bool) -> Run:
 
 
 def round_of(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run, Run]:
-    """Measure on, off and off once more, beginning with another one each time."""
+    """Measure one run with the monitor and two without, in an order that rotates with the round."""
     order = [(number + place) % 3 for place in range(3)]
     runs = {which: run(ratings, size, watched=which == 0) for which in order}
     return runs[0], runs[1], runs[2]
@@ -111,7 +110,7 @@ def round_of(ratings: RatingArrays, size: Size, number: int) -> tuple[Run, Run, 
 def measure(name: str, size: Size) -> str:
     """Return one size's line."""
     ratings = generated(size)
-    # The first training of a process pays for its memory; it is not one of those compared.
+    # The first training of a process allocates memory, so it is not compared.
     run(replace(ratings, **{column: getattr(ratings, column)[:WARM_UP] for column in COLUMNS}), size, watched=True)
     on, off, again = zip(*(round_of(ratings, size, number) for number in range(size.rounds)), strict=True)
     ratios = [2 * a.compared / (b.compared + c.compared) - 1 for a, b, c in zip(on, off, again, strict=True)]
@@ -134,9 +133,9 @@ def _few(values: object) -> str:
 def main() -> None:
     """Print a line per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", metavar="SIZE", help=f"any of {', '.join(SIZES)}; none: all")
+    parser.add_argument("sizes", nargs="*", metavar="SIZE", help=f"any of {', '.join(SIZES)}; default: all")
     parser.add_argument("--threads", type=int, default=1, help="threads to train with")
-    parser.add_argument("--rounds", type=int, help="of three trainings each; none: as many as suit the size")
+    parser.add_argument("--rounds", type=int, help="rounds of three trainings; default: by size")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(describe_machine())

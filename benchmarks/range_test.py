@@ -1,10 +1,10 @@
-"""Which rule turns a range test into a learning rate: train with each suggestion and with a grid of rates.
+"""Rules that turn a range test into a learning rate, compared by whole trainings with a grid of rates.
 
     CFMODEL_DATA_DIR=folder/that/holds/ml-100k/and/ml-latest-small python benchmarks/range_test.py
 
-Reads the training file of ML-100K's fold u1, ml-latest-small and generated ratings of three sizes, the
-smallest once more on a scale twenty times as wide. Compared is the RMSE on val after a whole training, as
-a percentage above the best rate of the grid.
+It uses the training file of ML-100K's fold u1, ml-latest-small and generated ratings of several sizes, one of them also
+on a scale twenty times as wide. The figure is the RMSE on val after a whole training, as a percentage above the best
+rate of the grid.
 """
 
 import os
@@ -21,7 +21,7 @@ from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.range_test import RangeTest, range_test, zones_of
 
 GRID = (0.0003, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05)
@@ -37,7 +37,7 @@ SETS = {
 
 
 class Ratings:
-    """One set, split and loaded; trained on as often as asked."""
+    """One set of ratings, split and loaded."""
 
     def __init__(self, source: str, scale: float, folder: Path) -> None:
         made = split(ingest(source, IngestSettings(), folder=folder), SplitSettings(), folder=folder)
@@ -48,7 +48,7 @@ class Ratings:
         )
 
     def rmse(self, learning_rate: float) -> float:
-        """Return the best RMSE on val of a whole training with that rate."""
+        """Return the best RMSE on val of a whole training with this rate."""
         settings = TrainSettings(learning_rate=min(learning_rate, 10.0))
         found = fit(TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes))
         return found.best_val_rmse or 0.0
@@ -71,7 +71,7 @@ def _scaled(ratings: RatingArrays, scale: float) -> RatingArrays:
 
 
 def report(name: str, ratings: Ratings, scale: float) -> None:
-    """Print the row of one set: the best of the grid, and how each rule's rate compares."""
+    """Print the row of one set: the best rate of the grid, and the rates of each rule with their errors."""
     grid = {rate * scale: ratings.rmse(rate * scale) for rate in GRID}
     best = min(grid, key=grid.__getitem__)
     judged = [ratings.judged(seed) for seed in SEEDS]

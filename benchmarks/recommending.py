@@ -1,12 +1,11 @@
-"""Seconds that evaluation and recommendation take at the shape of 25 million ratings.
+"""Seconds and memory of evaluation and recommendation at the size of MovieLens 25M.
 
     python benchmarks/recommending.py
 
-162,541 users, 59,047 movies, dimension 50; the tables and the ratings are made up. It times the
-ranking of 10,000 users over the whole catalogue (the model's lists, popularity's and the measures of
-both), the ten best unseen movies for every user, and the same written, checked and published as
-Parquet. Reading the ratings is not counted. Memory is that of the process, beyond what it holds when
-the tables and ratings are there.
+162,541 users, 59,047 movies, dimension 50; tables and ratings are made up. It times the ranking of 10,000 users over
+the whole catalogue (lists of the model and of popularity, and the measures of both), the ten best unseen movies for
+every user, and the same lists written, checked and published as Parquet. Reading the ratings is excluded. Memory is the
+peak of the process above its size with tables and ratings loaded.
 """
 
 import os
@@ -46,12 +45,12 @@ RANKED_USERS, K = 10_000, 10
 
 @dataclass
 class Cost:
-    """What a block took.
+    """The cost of a block.
 
     Attributes:
         seconds: Wall time.
-        cpu_seconds: Time of all cores that worked for it.
-        megabytes: Most memory beyond what was held before.
+        cpu_seconds: Processor time of all cores.
+        megabytes: Peak memory above the level before the block.
     """
 
     seconds: float = 0.0
@@ -60,7 +59,7 @@ class Cost:
 
 
 def drawn(count: int, rng: np.random.Generator) -> RatingArrays:
-    """Return made-up ratings; how often a row is drawn falls with its number."""
+    """Return made-up ratings; rows with low numbers are drawn more often."""
     skew = rng.random((2, count), dtype=np.float32) ** 2
     return RatingArrays(
         user_idx=np.minimum(skew[0] * USERS, USERS - 1).astype(np.int32),
@@ -70,7 +69,7 @@ def drawn(count: int, rng: np.random.Generator) -> RatingArrays:
 
 
 def made_up(train: RatingArrays, test: RatingArrays) -> Recommender:
-    """Return a recommender whose tables are drawn."""
+    """Return a recommender with random tables."""
     generator = torch.Generator().manual_seed(0)
     model = CollaborativeFiltering(USERS, MOVIES, DIMENSION, global_mean=3.5, init_std=0.2, generator=generator)
     with torch.no_grad():
@@ -80,13 +79,13 @@ def made_up(train: RatingArrays, test: RatingArrays) -> Recommender:
 
 
 def resident_megabytes() -> float:
-    """Return the memory of this process."""
+    """Return the resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager
 def measured() -> Iterator[Cost]:
-    """Take time and memory of a block; memory is looked at every 10 ms."""
+    """Measure time and memory of a block; memory is sampled every 10 ms."""
     cost, done, before = Cost(), threading.Event(), resident_megabytes()
 
     def watch() -> None:
@@ -105,7 +104,7 @@ def measured() -> Iterator[Cost]:
 
 
 def row(name: str, limit: str, work: Callable[[], object]) -> None:
-    """Do some work and print its line."""
+    """Do some work and print its cost."""
     with measured() as cost:
         work()
     print(f"{name:<52}{limit:>8}{cost.seconds:>8.1f} s{cost.cpu_seconds:>8.1f} s{cost.megabytes:>8,.0f} MB", flush=True)
@@ -129,14 +128,14 @@ def main() -> None:
             limit=RANKED_USERS,
             seed=0,
         )
-        ranking_metrics(recommender, task, ks=(K,), counts=counts, cold_users=0, tell=lambda _: None)
+        ranking_metrics(recommender, task, ks=(K,), counts=counts, cold_users=0, on_record=lambda _: None)
 
     def publish() -> None:
         with tempfile.TemporaryDirectory() as folder:
             score(recommender, ScoringSettings(k=K), folder=Path(folder), model_name="made up")
 
     print(describe_machine())
-    print(f"load      {os.getloadavg()[0]:.1f} processes wanted a core in the last minute, this one included")
+    print(f"load      {os.getloadavg()[0]:.1f} runnable processes on average in the last minute, this one included")
     print(f"\n{'':<52}{'limit':>8}{'took':>10}{'cores':>10}{'memory':>11}")
     row(f"ranking of {RANKED_USERS:,} users, model and popularity", "20 s", evaluate)
     row(f"top {K} for {USERS:,} users", "60 s", lambda: suggest(recommender, np.arange(USERS), k=K))

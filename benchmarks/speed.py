@@ -1,9 +1,9 @@
-"""How fast training is: against other systems to their test RMSE, by size, with the monitor, and against the machine.
+"""Training speed: seconds to the test RMSE of other systems, pace by size, cost of the monitor, limits of the machine.
 
     CFMODEL_DATA_DIR=... python benchmarks/speed.py [ROW ...] [--sets SET ...] [--repeats N] [--cores N]
 
-Rows are the other systems by name, `monitor`, `scale` (minutes: 25 M ratings are made first) and `floor`;
-none: all. docs/speed.md says what is on the clock, what is asked, and how the other systems are installed.
+Rows are the other systems by name, `monitor`, `scale` (takes minutes, because it generates 25 M ratings first) and
+`floor`; the default is all. docs/speed.md describes what is timed, the targets, and how to install the other systems.
 """
 
 import os
@@ -30,17 +30,17 @@ from speed_watching import watch
 
 from cfmodel.config import MonitorSettings, TrainSettings
 
-#: The settings that pace, memory, the monitor and the floor are measured with: those of the closest race.
+#: Settings for measuring pace, memory, the monitor and the floor: those of the closest race.
 FASTEST = LINES[ML_1M][LIBMF.name]
 PACE, MEMORY, WATCHED = Goal(0.5, 0.8, at_least=True), Goal(1.5, 1.0), Goal(1.02, 1.01)
-#: Epochs of the trainings on 25 M ratings and on 1 M that are compared.
+#: Epochs of the compared trainings on 25 M and on 1 M ratings.
 SCALE_EPOCHS = 3
-#: Epochs, and more rounds than repeats, of the trainings that show what the monitor costs.
+#: Epochs, and rounds per repeat, of the trainings that measure the cost of the monitor.
 WATCH_EPOCHS, WATCH_ROUNDS = 10, 3
 
 
 def print_races(ratings: RatingSet, peers: list[Peer], *, repeats: int) -> None:
-    """Print a row per system that is installed."""
+    """Print a row for each installed system."""
     entries = {peer: line_for(ratings.name, peer) for peer in peers}
     warm_up(ratings, list(entries.values()))
     print(f"\n{ratings}", flush=True)
@@ -55,7 +55,7 @@ def print_races(ratings: RatingSet, peers: list[Peer], *, repeats: int) -> None:
 
 
 def race_row(ratings: RatingSet, race: Race) -> str:
-    """Return the row of one race; against LIBMF something is asked on ratings shaped as ML-1M alone."""
+    """Return the row of one race; against LIBMF there is a target only on the set shaped like ML-1M."""
     goal = race.peer.goal if race.peer is not LIBMF or ratings.name == ML_1M else Goal()
     ratio = "RMSE not reached" if math.isinf(race.ratio) else f"{race.ratio:.3f}"
     return (
@@ -68,7 +68,7 @@ def _reached(reached: Reached) -> str:
 
 
 def asked(goal: Goal, value: float) -> str:
-    """Return the cells of a goal: must, aim, and what came of them."""
+    """Return the cells of a goal: must, aim, and the verdict."""
     must, aim = (
         "" if bound is None else f"{'>=' if goal.at_least else '<='} {bound:g}" for bound in (goal.must, goal.aim)
     )
@@ -76,7 +76,7 @@ def asked(goal: Goal, value: float) -> str:
 
 
 def said(line: TrainSettings) -> str:
-    """Return settings in words."""
+    """Return a description of settings."""
     return (
         f"{line.epochs} epochs, batch {line.batch_size or 0:,}, rate {line.learning_rate}, "
         f"{line.schedule}, Adam on {line.adam}" + ("" if line.blocks is None else f", {line.blocks} blocks")
@@ -84,7 +84,7 @@ def said(line: TrainSettings) -> str:
 
 
 def print_watching(ratings: RatingSet, *, rounds: int) -> None:
-    """Print what the monitor costs, with the fastest settings and with the defaults."""
+    """Print the cost of the monitor, with the fastest settings and with the defaults."""
     print(f"\n{ratings}\n| settings | seconds off | on / off | off / off | n | must | aim | |", flush=True)
     print("|---|---|---|---|---|---|---|---|")
     for name, line in {"fastest": FASTEST, "default": TrainSettings()}.items():
@@ -99,13 +99,13 @@ def print_watching(ratings: RatingSet, *, rounds: int) -> None:
 
 
 def print_scale(small: str, large: str, *, cores: int, repeats: int) -> None:
-    """Print pace and memory on a large set and the pace on a small one."""
+    """Print pace and memory on a small and on a large set, and their ratio."""
     sizes, lines, found = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for name in (small, large):
             path = Path(folder, "ratings.npz")
             sizes.append(speed_scale.make(name, path))
-            # A batch is the same share of the ratings, so that an epoch has as many steps.
+            # A batch is the same share of the ratings, so an epoch has the same number of steps.
             batch_size = round((FASTEST.batch_size or 1) * sizes[-1] / sizes[0])
             lines.append(FASTEST.model_copy(update={"epochs": SCALE_EPOCHS, "batch_size": batch_size}))
             found.append(speed_scale.measure(path, lines[-1], cores=cores, repeats=repeats))
@@ -125,10 +125,10 @@ def print_scale(small: str, large: str, *, cores: int, repeats: int) -> None:
 
 
 def print_floor(ratings: RatingSet, *, cores: int) -> None:
-    """Print what the machine allows and how far training is from it."""
+    """Print the limits of the machine and how far training is from them."""
     line = FASTEST.model_copy(update={"epochs": WATCH_EPOCHS})
     warm_up(ratings, [line])
-    # Every epoch is looked at: the budget may leave some out, and with them the rows they touched.
+    # The monitor measures every epoch; with the default budget it may leave some out, and the rows they touched.
     _, _, records = train(ratings, line, monitor=MonitorSettings(budget_fraction=1.0))
     _, _, paced = train(ratings, line)
     work = Work.of(records, paced, line, num_rows=ratings.num_users + ratings.num_movies)
@@ -139,24 +139,26 @@ def main() -> None:
     """Print the tables asked for."""
     rows = (*(peer.name for peer in PEERS), "monitor", "scale", "floor")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(rows)}; none: all")
-    parser.add_argument("--sets", nargs="+", choices=RACED, default=RACED, help="what to race on; none: all at hand")
-    parser.add_argument("--repeats", type=int, default=5, help="trainings of each, of which the median is taken")
-    parser.add_argument("--cores", type=int, default=2, help="cores that everything runs on")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(rows)}; default: all")
+    parser.add_argument(
+        "--sets", nargs="+", choices=RACED, default=RACED, help="sets to race on; default: all that are there"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="trainings of each; the table has the median")
+    parser.add_argument("--cores", type=int, default=2, help="number of cores to use")
     given = parser.parse_args()
     if unknown := set(given.rows) - set(rows):
-        parser.error(f"{', '.join(sorted(unknown))}: no such row; there are {', '.join(rows)}")
+        parser.error(f"{', '.join(sorted(unknown))}: no such row; choose from {', '.join(rows)}")
     cores, wanted = use_cores(given.cores), set(given.rows or rows)
     print(describe_machine())
     peers = [peer for peer in PEERS if peer.name in wanted]
     for peer in peers:
-        print(f"{peer.name:<9} {peer.version or 'not installed: skipped; docs/speed.md says how to install it'}")
+        print(f"{peer.name:<9} {peer.version or 'skipped, not installed; docs/speed.md describes how to install it'}")
     peers = [peer for peer in peers if peer.version is not None]
     for name in given.sets if peers else ():
         if is_at_hand(name):
             print_races(load(name), peers, repeats=given.repeats)
         else:
-            print(f"\n{name}: not in the folder that CFMODEL_DATA_DIR names: skipped", flush=True)
+            print(f"\n{name}: skipped, not in the folder named by CFMODEL_DATA_DIR", flush=True)
     if "monitor" in wanted:
         print_watching(load(ML_1M), rounds=WATCH_ROUNDS * given.repeats)
     if "scale" in wanted:

@@ -1,12 +1,12 @@
-"""Ratings a second on a GPU at several batch sizes, each with its test error beside that of the CPU's engine.
+"""Ratings per second on a GPU at several batch sizes, with the test error compared to that of the CPU engine.
 
     python benchmarks/speed_cuda.py
     python benchmarks/speed_cuda.py --source synthetic:users=6040,movies=3706,ratings=1000209 --batch-sizes 8192 32768
 
-The default is the shape of MovieLens 25M. A tenth of the ratings is the test part. The learning rate of each
-batch size is the best of a few on a tenth of the rest; the test part is read once per row of the table. The
-clock runs from arrays in memory to trained weights, recording of the graph, dealing of batches and monitoring
-included; `an epoch` is the median of the epochs after the first. Kernels are loaded beforehand.
+The default has the shape of MovieLens 25M. A tenth of the ratings is the test part. The learning rate of each batch
+size is the best of a few on a tenth of the rest; the test part is used once per row of the table. The time runs from
+arrays in memory to trained weights and includes recording of the graph, making of batches and monitoring. `an epoch` is
+the median of the epochs after the first. Kernels are loaded before the clock starts.
 """
 
 import os
@@ -30,13 +30,13 @@ from cfmodel.training.batching.batches import DeviceRatings, default_batch_size
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 SOURCE = "synthetic:users=162541,movies=59047,ratings=25000000"
 BATCH_SIZES = (32_768, 65_536, 131_072, 262_144, 524_288)
-#: Times the default learning rate; a larger batch bears a larger one.
+#: Factors on the default learning rate; a larger batch can use a larger one.
 FACTORS = (1.0, 2.0, 4.0, 8.0)
-#: Furthest that a row's test RMSE may be above the CPU engine's for its pace to count, in rating units.
+#: Largest difference to the CPU engine's test RMSE at which a row's pace counts, in rating units.
 MARGIN = 0.002
 
 HEADER = (
@@ -46,13 +46,13 @@ HEADER = (
 
 
 class Outcome(NamedTuple):
-    """What one training came to.
+    """The result of one training.
 
     Attributes:
-        rmse: On the ratings held out, in rating units.
-        pace: Ratings a second over the whole training.
-        epoch_pace: Ratings a second of the median epoch after the first.
-        peak_bytes: Most memory of the GPU in use.
+        rmse: RMSE on the held-out ratings, in rating units.
+        pace: Ratings per second over the whole training.
+        epoch_pace: Ratings per second of the median epoch after the first.
+        peak_bytes: Peak memory on the GPU.
     """
 
     rmse: float
@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
 
 
 def run(training: Training, settings: TrainSettings, device: torch.device) -> Outcome:
-    """Train for all epochs, monitoring on, and score on what is held out."""
+    """Train for all epochs with the monitor on, and score on the held-out ratings."""
     records: list[object] = []
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -98,7 +98,7 @@ def repeated(training: Training, settings: TrainSettings, device: torch.device, 
 
 
 def chosen(inner: Training, settings: TrainSettings, device: torch.device) -> tuple[float, TrainSettings]:
-    """Return the lowest val RMSE among a few learning rates, and the settings it came of."""
+    """Return the lowest val RMSE among a few learning rates, and its settings."""
     tried = [
         settings.model_copy(update={"learning_rate": settings.learning_rate * factor})
         for factor in (FACTORS if device.type == "cuda" else FACTORS[:1])
@@ -118,7 +118,7 @@ def row(name: str, settings: TrainSettings, val_rmse: float, found: Outcome, cpu
 def table(
     whole: Training, *, device: torch.device, batch_sizes: list[int], settings: TrainSettings, repeats: int
 ) -> None:
-    """Print a row for the CPU's engine and one for each batch size on the device, then the verdict."""
+    """Print a row for the CPU engine and one for each batch size on the device, then the result."""
     train = whole.train
     inner = of_arrays(train.user_idx, train.movie_idx, train.rating, seed=1)
     cpu = torch.device("cpu")
@@ -139,15 +139,15 @@ def table(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default=SOURCE, help="what to train on")
-    parser.add_argument("--device", default="cuda", help="another than cuda tries the script, not the engine")
+    parser.add_argument("--source", default=SOURCE, help="source to train on")
+    parser.add_argument("--device", default="cuda", help="use cpu to try the script without a GPU")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=list(BATCH_SIZES))
     parser.add_argument("--epochs", type=int, default=TrainSettings().epochs)
-    parser.add_argument("--repeats", type=int, default=3, help="trainings a row on the device")
+    parser.add_argument("--repeats", type=int, default=3, help="trainings per row on the device")
     given = parser.parse_args()
     device = torch.device(given.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        sys.exit("speed_cuda: there is no GPU that torch can reach; this benchmark needs one and a CUDA build of torch")
+        sys.exit("speed_cuda: torch finds no GPU; this benchmark needs one, and a CUDA build of torch")
     print(describe_machine())
     print(f"device    {torch.cuda.get_device_name(device) if device.type == 'cuda' else device}, n = {given.repeats}")
     settings = TrainSettings(epochs=given.epochs)

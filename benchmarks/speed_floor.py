@@ -1,8 +1,7 @@
-"""What the machine allows: bytes a rating must move and operations it must do, over measured rates.
+"""Limits of the machine: bytes and operations per rating, divided by measured rates.
 
-The bytes are those of Adam on the rows that a step touches and of the ratings themselves; the
-operations those of prediction, gradients and Adam. How many rows a step touches is taken from the
-records of a real training, not assumed.
+The bytes are those of the ratings and of Adam on the rows that a step touches; the operations are those of prediction,
+gradients and Adam. The number of rows that a step touches comes from the records of a real training.
 """
 
 import time
@@ -19,13 +18,13 @@ from cfmodel.config import TrainSettings
 from cfmodel.gradients.recording.gradient_records import InitialRecord, StepBlock
 from cfmodel.training.epoch_records import EpochRecord
 
-#: Bytes of a float32, of a rating (two rows and its truth), and tables Adam keeps: weights, two moments.
+#: Bytes of a float32 and of a rating (two row numbers and a value), and tables of Adam: weights, two moments.
 _FLOAT, _RATING, _TABLES = 4, 12, 3
 #: Operations per element: prediction, either gradient with its penalty; both moments, the root and the update.
 _PER_RATING, _PER_ROW = 2 + 4 + 4, 12
-#: Floats in each array of the triad that is beyond any cache, and rounds of either measurement.
+#: Floats in each array of the triad beyond any cache, and rounds of each measurement.
 _BEYOND, _ROUNDS = 2**25, 7
-#: Numbers that are multiplied and added to side by side, and how often each before it is put back.
+#: Numbers in parallel chains of multiply-adds, and the length of a chain between load and store.
 _LANES, _CHAIN = 512, 32
 
 Floats = npt.NDArray[np.float32]
@@ -33,11 +32,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Machine:
-    """What all threads together do in a second.
+    """Rates per second of all threads together.
 
     Attributes:
         memory: Bytes to and from memory.
-        cached: Bytes to and from the caches, for arrays as large as a set's tables.
+        cached: Bytes to and from the caches, for arrays of the size of a set's tables.
         operations: Float32 additions and multiplications.
     """
 
@@ -47,7 +46,7 @@ class Machine:
 
     @classmethod
     def measured(cls, table_bytes: int, *, threads: int) -> "Machine":
-        """Measure this machine, the caches with arrays of so many bytes together."""
+        """Measure this machine; the arrays for the caches have `table_bytes` in total."""
         set_num_threads(threads)
         cached = _triad_rate(max(table_bytes // (3 * _FLOAT), 1024), threads)
         return cls(_triad_rate(_BEYOND, threads), cached, _fma_rate(threads))
@@ -55,7 +54,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Work:
-    """What one rating needs of the machine.
+    """Bytes, operations and time of one rating.
 
     Attributes:
         rows: Rows of either table that a step touches, per rating.
@@ -63,7 +62,7 @@ class Work:
         gathered_bytes: Bytes of the other side's row, read once in either pass, per rating.
         operations: Additions and multiplications per rating.
         table_bytes: Weights and moments of all rows.
-        seconds: What the training took per rating, the median epoch.
+        seconds: Measured seconds per rating, in the median epoch.
     """
 
     rows: float
@@ -75,11 +74,11 @@ class Work:
 
     @classmethod
     def of(cls, records: list[Any], paced: list[Any], line: TrainSettings, *, num_rows: int) -> "Work":
-        """Read the work off the records of a training.
+        """Compute the work from the records of a training.
 
         Args:
-            records: Of a training whose every epoch was looked at: which rows it touched.
-            paced: Of one as it comes: how long it took.
+            records: Records of a training in which the monitor measured every epoch, for the touched rows.
+            paced: Records of an ordinary training, for its time.
             line: The settings of both.
             num_rows: Users and movies together.
         """
@@ -101,7 +100,7 @@ class Work:
         )
 
     def seconds_at_least(self, machine: Machine) -> dict[str, float]:
-        """Return the least seconds per rating, by what bounds them."""
+        """Return the least seconds per rating for each limit."""
         everything = self.row_bytes + self.gathered_bytes
         return {
             "memory": everything / machine.memory,
@@ -111,7 +110,7 @@ class Work:
 
 
 def report(work: Work, machine: Machine) -> str:
-    """Return the floor and how far the training is from it, as lines."""
+    """Return the limits and the distance of the training from them, as text."""
     lines = [
         f"machine   triad {machine.memory / 1e9:.1f} GB/s from memory, {machine.cached / 1e9:.1f} GB/s on "
         f"{work.table_bytes / 2**20:.1f} MiB; {machine.operations / 1e9:.0f} Gflop/s",
@@ -137,14 +136,14 @@ def _best(run: Callable[[], object]) -> float:
 
 
 def _triad_rate(size: int, threads: int) -> float:
-    """Return bytes a second of `a = b + s * c`; short arrays are gone through many times."""
+    """Return bytes per second of `a = b + s * c`; short arrays are processed many times."""
     a, b, c = (np.ones(size, np.float32) for _ in range(3))
     times = max(1, _BEYOND // size)
     return 3 * _FLOAT * size * times / _best(lambda: _triad(a, b, c, np.float32(0.5), times, threads))
 
 
 def _fma_rate(threads: int) -> float:
-    """Return float32 operations a second of multiply-adds that need no memory."""
+    """Return float32 operations per second of multiply-adds that need no memory."""
     values, times = np.ones((threads, _LANES), np.float32), 20_000
     factor, summand = np.float32(0.9999), np.float32(0.0001)
     rate: float = 2 * values.size * _CHAIN * times / _best(lambda: _multiply_add(values, factor, summand, times))
@@ -158,7 +157,7 @@ def _triad(a: Floats, b: Floats, c: Floats, scale: np.float32, times: int, parts
         first, last = part * length, min(len(a), (part + 1) * length)
         to, one, other = a[first:last], b[first:last], c[first:last]
         for _ in range(times):
-            for at in range(len(to)):  # from zero, so that it is vectorised: no index can be negative
+            for at in range(len(to)):  # from zero, so that the loop is vectorised: no index can be negative
                 to[at] = one[at] + scale * other[at]
 
 
@@ -169,6 +168,6 @@ def _multiply_add(values: Floats, factor: np.float32, summand: np.float32, times
         for _ in range(times):
             for lane in range(_LANES):
                 value = own[lane]
-                for _ in range(_CHAIN):  # unrolled: a load and a store for so many multiply-adds
+                for _ in range(_CHAIN):  # unrolled: one load and one store per chain
                     value = value * factor + summand
                 own[lane] = value

@@ -1,11 +1,10 @@
-"""Our settings against each system, and how they were chosen: on the training parts alone.
+"""Our settings against each system, chosen on the training parts alone.
 
     CFMODEL_DATA_DIR=... python benchmarks/speed_lines.py [--sets SET ...] [PEER ...]
 
-The training part of a set is divided once more, both sides train on nine tenths of it, and of the
-settings below the fastest are taken whose RMSE on the other tenth is at least `MARGIN` below theirs; on
-small sets the mean over several such divisions counts. The test parts are not read. It prints what
-belongs into `LINES`.
+The training part of a set is split once more, and both sides train on nine tenths of it. Of the settings below, the
+choice is the fastest whose RMSE on the other tenth is at least `MARGIN` below theirs; on small sets the mean over
+several splits counts. The test parts are not read. The output is the content of `LINES`.
 """
 
 import os
@@ -32,12 +31,12 @@ from cfmodel.config import TrainSettings
 PEERS = (LIBMF, CORNAC, SURPRISE, LENSKIT, TEXTBOOK)
 RACED = (ML_1M, "ml-100k", "ml-latest-small")
 
-#: On other ratings the two RMSEs may come out so much closer: about what chance leaves to a tenth of so many ratings.
+#: Margin for the test part, where the two RMSEs can be closer: about the noise of a tenth of the ratings.
 MARGIN = {ML_1M: 0.0005, "ml-100k": 0.002, "ml-latest-small": 0.002}
-#: Divisions of the training part.
+#: Number of splits of the training part.
 DIVISIONS = {ML_1M: 1, "ml-100k": 5, "ml-latest-small": 5}
-#: What is tried, by set: batches and the blocks they are dealt from, None being the default; and with each of them
-#: every rate, schedule and number of epochs. Blocks so many that a step is four pairs of them, whole, need no dealing.
+#: The grid by set: batch sizes and blocks, None for the default, each with every rate, schedule and number of epochs.
+#: If a step is exactly four whole pairs of blocks, batches need no dealing.
 DEALT: dict[str, tuple[tuple[int, int | None], ...]] = {
     ML_1M: ((32_768, None), (16_384, None), (8_192, None), (4_096, None), (65_536, 8), (16_384, 16), (4_096, 32)),
     "ml-100k": ((8_192, None), (4_096, None), (2_048, None), (1_024, None), (4_096, 8), (1_024, 16)),
@@ -49,7 +48,7 @@ SCHEDULES = ("linear", "cosine")
 
 
 def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> TrainSettings:
-    """Return settings of ours; whatever is not named is the default of the race, not of training."""
+    """Return settings of ours, with `touched_rows` and otherwise the defaults of training."""
     return TrainSettings(
         adam="touched_rows",
         batch_size=batch_size,
@@ -59,7 +58,7 @@ def line(batch_size: int, learning_rate: float, epochs: int, **more: Any) -> Tra
     )
 
 
-#: What `main` found, by set and system.
+#: The result of `main`, by set and system.
 LINES: dict[str, dict[str, TrainSettings]] = {
     ML_1M: {
         "libmf": line(16_384, 0.02, 4, blocks=16),
@@ -91,14 +90,14 @@ def line_for(name: str, peer: Peer) -> TrainSettings:
 
 
 def candidates(name: str) -> Iterator[TrainSettings]:
-    """Yield the settings that are tried on a set."""
+    """Yield the grid of settings for a set."""
     for batch_size, blocks in DEALT[name]:
         for rate, schedule, epochs in product(RATES, SCHEDULES, EPOCHS):
             yield line(batch_size, rate, epochs, blocks=blocks, schedule=schedule)
 
 
 def choose(name: str, divisions: list[RatingSet], peers: list[Peer]) -> None:
-    """Print the fastest settings that come to each system's RMSE, and the system's."""
+    """Print each system's RMSE and seconds, and the fastest settings that reach its RMSE."""
     warm_up(divisions[0], [line(batch_size, RATES[0], 1, blocks=blocks) for batch_size, blocks in DEALT[name]])
     tried = sorted(_tried(divisions, settings) for settings in candidates(name))
     best = min(tried, key=lambda each: each.rmse)
@@ -113,7 +112,7 @@ def choose(name: str, divisions: list[RatingSet], peers: list[Peer]) -> None:
 
 
 class _Tried(NamedTuple):
-    """What settings came to: least seconds, mean RMSE, and the settings as `LINES` has them."""
+    """The result of one setting: least seconds, mean RMSE, and its text for `LINES`."""
 
     seconds: float
     rmse: float

@@ -1,7 +1,7 @@
-"""The other systems, each as one value: what it is called, how it trains, and what is asked of us against it.
+"""The other systems: name, settings, training, and our target against each.
 
-None is needed by cfmodel. LIBMF, Cornac and Surprise are the extra `peers`; docs/speed.md says how LIBMF
-is compiled with the vector instructions its authors build it with, and how LensKit is installed.
+cfmodel needs none of them. LIBMF, Cornac and Surprise are the extra `peers`; docs/speed.md describes how to compile
+LIBMF with the vector instructions its authors use, and how to install LensKit.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ DIM = 50
 
 
 def libmf_data(ratings: RatingSet) -> np.ndarray:
-    """Return rows of user, movie and rating, as LIBMF's Python takes them, shape (N, 3)."""
+    """Return rows of user, movie and rating for LIBMF's Python package, shape (N, 3)."""
     train = ratings.train
     return np.stack([train.user_idx, train.movie_idx, train.rating], axis=1).astype(np.float32)
 
 
 def libmf_train(data: np.ndarray, epochs: int | None) -> Iterator[Point]:
-    """`-l2 0.05 -k 50 -r 0.1 -s 2 -t 10`."""
+    """Train with `-l2 0.05 -k 50 -r 0.1 -s 2 -t 10`."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore", SyntaxWarning)
         from libmf import mf
 
     epochs = epochs or 10
     how = {"lambda_p1": 0.0, "lambda_q1": 0.0, "lambda_p2": 0.05, "lambda_q2": 0.05, "eta": 0.1}
-    # 20 bins are what LIBMF's own command takes; the Python wrapper would take 26.
+    # LIBMF's own command uses 20 bins; the Python wrapper would use 26.
     solver = mf.MF(k=DIM, nr_threads=2, nr_iters=epochs, nr_bins=20, quiet=True, **how)
     started = time.perf_counter()
     solver.fit(data)
@@ -54,7 +54,7 @@ def cornac_data(ratings: RatingSet) -> Any:
 
 
 def cornac_train(data: Any, epochs: int | None) -> Iterator[Point]:
-    """SGD on two threads, without locks."""
+    """Train by SGD on two threads without locks."""
     from cornac.models import MF
 
     epochs = epochs or 20
@@ -68,7 +68,7 @@ def cornac_train(data: Any, epochs: int | None) -> Iterator[Point]:
 
 
 def surprise_data(ratings: RatingSet) -> Any:
-    """Return Surprise's own training set: a list of movies and ratings by user, and the other way round."""
+    """Return Surprise's own training set: lists of movies and ratings by user, and of users and ratings by movie."""
     from surprise import Trainset
 
     train = ratings.train
@@ -82,7 +82,7 @@ def surprise_data(ratings: RatingSet) -> Any:
 
 
 def surprise_train(data: Any, epochs: int | None) -> Iterator[Point]:
-    """One whole training per number of epochs: it cannot be continued."""
+    """Train from the start for each number of epochs, because a training cannot be continued."""
     from surprise import SVD
 
     for number in (10, 20, 30, 45, 60, 90) if epochs is None else (epochs,):
@@ -94,7 +94,7 @@ def surprise_train(data: Any, epochs: int | None) -> Iterator[Point]:
 
 
 def lenskit_data(ratings: RatingSet) -> Any:
-    """Return LensKit's own data set; its rows are ours, as ids are whole numbers and sorted."""
+    """Return LensKit's own data set; its rows equal ours, because ids are sorted whole numbers."""
     import pandas as pd
     from lenskit.data import from_interactions_df
 
@@ -105,7 +105,7 @@ def lenskit_data(ratings: RatingSet) -> Any:
 
 
 def lenskit_train(data: Any, epochs: int | None) -> Iterator[Point]:
-    """Its defaults but for the dimension, on as many threads as torch has; compiling is not on the clock."""
+    """Train with the defaults except the dimension, on as many threads as torch has; compiling is not timed."""
     from lenskit.flexmf import FlexMFExplicitScorer
     from lenskit.training import TrainingOptions
 
@@ -115,9 +115,9 @@ def lenskit_train(data: Any, epochs: int | None) -> Iterator[Point]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = scorer.create_trainer(data, TrainingOptions(rng=0, device="cpu"))
-        torch.set_num_threads(threads)  # it leaves one
+        torch.set_num_threads(threads)  # LensKit sets it to one
         made, taken, epoch = time.perf_counter() - started, [], 0
-        # The first epoch compiles, the second may do so again: two more give the pace of all.
+        # The first epoch compiles, and the second may; the median epoch gives the pace.
         while epochs is None or epoch < epochs:
             started, epoch = time.perf_counter(), epoch + 1
             trainer.train_epoch()

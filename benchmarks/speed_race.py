@@ -1,4 +1,4 @@
-"""Seconds of training to another system's test RMSE: theirs and ours in turn, in one process."""
+"""Races: seconds of training to another system's test RMSE, theirs and ours in turn in one process."""
 
 import gc
 import time
@@ -14,22 +14,22 @@ from speed_system import Peer, Point
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
-#: A system that takes longer than this many seconds is timed once.
+#: Seconds above which a system is timed once.
 LONG = 8.0
-#: Longest that a system's best number of epochs is looked for, in seconds of its training.
+#: Limit on the search for a system's best number of epochs, in seconds of its training.
 LONGEST = 600.0
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         epochs: Passes over the training ratings.
-        seconds: Time taken, the median of `times`.
-        rmse: Test RMSE, of the median training where they differ.
+        seconds: Seconds, the median of `times` trainings.
+        rmse: Test RMSE, the median if trainings differ.
         times: Number of trainings.
     """
 
@@ -44,9 +44,9 @@ class Race:
     """Their training and ours to the same test RMSE.
 
     Attributes:
-        peer: Who it is against.
-        theirs: What they reached.
-        ours: What we reached with `line`.
+        peer: The other system.
+        theirs: Their result.
+        ours: Our result with `line`.
         line: Our settings.
     """
 
@@ -64,7 +64,7 @@ class Race:
 def train(
     ratings: RatingSet, line: TrainSettings, *, monitor: MonitorSettings = MonitorSettings()
 ) -> tuple[FitResult, float, list[Any]]:
-    """Train ours from arrays in memory to weights; return also the seconds and every record made."""
+    """Train ours from arrays in memory; return the result, the seconds and every record."""
     records: list[Any] = []
     gc.collect()
     started = time.perf_counter()
@@ -84,18 +84,18 @@ def train(
 
 
 def ours(ratings: RatingSet, line: TrainSettings) -> Reached:
-    """Train ours once, monitoring on."""
+    """Train ours once with the monitor on."""
     result, seconds, _ = train(ratings, line)
     return Reached(result.epochs, seconds, ratings.rmse(predict_of(result)))
 
 
 def predict_of(result: FitResult) -> Predict:
-    """Return what a model of ours predicts."""
+    """Return the predictor of a model of ours."""
     return lambda user, movie: result.model.score(torch.tensor(user), torch.tensor(movie)).numpy()
 
 
 def best_of(peer: Peer, data: Any, ratings: RatingSet) -> Reached:
-    """Train a system until its test RMSE no longer falls, and return the lowest."""
+    """Train a system until its test RMSE stops falling, and return the lowest."""
     best: Reached | None = None
     worse = 0
     for reached in _reached(peer.train(data, None), ratings):
@@ -114,20 +114,20 @@ def races(
     repeats: int,
     tell: Callable[[str], None],
 ) -> list[Race]:
-    """Race against several systems: in each repeat every one of theirs, and after each ours against it.
+    """Race against several systems: each repeat trains every system, and after each of them ours.
 
     Args:
-        ratings: What all train on and are scored on.
+        ratings: Training and test ratings of all.
         entries: The systems, each with our settings against it.
-        repeats: Trainings of each; of those that take long, one.
-        tell: Takes a line now and then.
+        repeats: Trainings of each; slow systems train once.
+        tell: Receives progress lines.
     """
     data = {peer: peer.prepare(ratings) for peer in entries}
     best = {}
     for peer in entries:
         best[peer] = best_of(peer, data[peer], ratings)
         tell(f"{peer.name}: {best[peer].rmse:.4f} after {best[peer].epochs} epochs, {best[peer].seconds:.2f} s")
-    # The first of them only warm up, unless they take long.
+    # The first training is a warm-up, unless it takes long.
     theirs: dict[Peer, list[Reached]] = {peer: [best[peer]] if best[peer].seconds > LONG else [] for peer in entries}
     mine: dict[Peer, list[Reached]] = {peer: [] for peer in entries}
     for _ in range(repeats):
@@ -141,7 +141,7 @@ def races(
 
 
 def warm_up(ratings: RatingSet, lines: list[TrainSettings]) -> None:
-    """Compile what the lines need, on the first few ratings."""
+    """Compile the code for these settings on the first few ratings."""
     few = {name: getattr(ratings.train, name)[:10_000] for name in ("user_idx", "movie_idx", "rating")}
     for line in lines:
         train(replace(ratings, train=replace(ratings.train, **few)), line.model_copy(update={"epochs": 1}))

@@ -1,9 +1,9 @@
-"""The pace and the peak of memory at 25 M ratings, each training in a process of its own.
+"""Pace and peak memory at 25 M ratings, measured in a process of its own.
 
     python benchmarks/speed_scale.py make SET FILE
     python benchmarks/speed_scale.py train FILE --cores N --repeats N
 
-are what `measure` calls; the first leaves a file of ratings, the second prints what it measured as JSON.
+`make` and `measure` call these. The first writes a file of ratings, the second prints its measurements as JSON.
 """
 
 import os
@@ -34,15 +34,15 @@ _PARTS = ("train", "test")
 
 
 class Scale(NamedTuple):
-    """What training on one set came to.
+    """The result of training on one set.
 
     Attributes:
         ratings: Training ratings.
         seconds: Seconds of the whole training, the median of `times`.
-        ratings_per_second: Training ratings times epochs, over those.
+        ratings_per_second: Training ratings times epochs, divided by `seconds`.
         rmse: Test RMSE.
-        peak_bytes: Most memory in use while the first training ran, beyond what the process held
-            once everything was imported and compiled. The ratings it learns from count.
+        peak_bytes: Peak memory during the first training, minus what the process held after importing and
+            compiling everything. The training ratings count.
         times: Number of trainings.
     """
 
@@ -61,7 +61,7 @@ def measure(path: Path, line: TrainSettings, *, cores: int, repeats: int) -> Sca
 
 
 def make(name: str, path: Path) -> int:
-    """Generate or read a set in a process of its own, and leave it in a file; return its training ratings."""
+    """Generate or read a set in a process of its own and write it to a file; return its number of training ratings."""
     return int(_called("make", name, str(path)))
 
 
@@ -75,7 +75,7 @@ def save(ratings: RatingSet, path: Path) -> None:
 
 
 def read(path: Path, parts: Collection[str] = _PARTS) -> RatingSet:
-    """Read what `save` wrote; parts that are not asked for are empty."""
+    """Read a file of `save`; parts that are not in `parts` are empty."""
     with np.load(path) as file:
         train, test = (
             RatingArrays(*(file[f"{part}.{name}"] if part in parts else np.empty(0) for name in _COLUMNS))
@@ -115,7 +115,7 @@ def _called(*arguments: str) -> str:
 
 
 def main() -> None:
-    """Do what the parent asks for."""
+    """Run the subcommand that the parent process asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
     making, training = tasks.add_parser("make"), tasks.add_parser("train")

@@ -1,4 +1,4 @@
-"""The ratings that are raced on, the same training and test part for every system, and how a model is scored."""
+"""The sets of the races, with the same training and test part for every system, and the scoring of a model."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from trainings import ratings_of
 
 from cfmodel.data.splitting.parts import RatingArrays
 
-#: Generated sets, with the settings of the generator written out, and those read from CFMODEL_DATA_DIR.
+#: Generated sets, with all settings of the generator, and sets read from CFMODEL_DATA_DIR.
 ML_1M, ML_25M = "synthetic ML-1M", "synthetic ML-25M"
 SOURCES = {
     ML_1M: "synthetic:users=6040,movies=3706,ratings=1000209,seed=0,noise=0.6,signal=0.5,factors=3",
@@ -23,21 +23,21 @@ SPLIT_SEED = 0
 #: Ratings scored at a time.
 _BLOCK = 65_536
 
-#: Says what a model predicts for user rows and movie rows, in rating units.
+#: Returns predictions for user rows and movie rows, in rating units.
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class RatingSet:
-    """Ratings to train on and ratings to be scored on; every row of either part is in train.
+    """Ratings to train on and to score on; every user and movie of the test part is in train.
 
     Attributes:
-        name: What the tables call it.
+        name: Its name in the tables.
         train: N ratings, in random order.
-        test: Ratings held out.
+        test: Held-out ratings.
         num_users: Users in train, U; their rows are [0, U).
         num_movies: Movies in train, M.
-        left_out: Ratings held out whose user or movie is not in train, which not every system can score.
+        left_out: Held-out ratings whose user or movie is not in train; not every system can score these.
     """
 
     name: str
@@ -49,7 +49,7 @@ class RatingSet:
 
     @classmethod
     def divided(cls, name: str, ratings: RatingArrays, *, seed: int = SPLIT_SEED) -> "RatingSet":
-        """Hold out a tenth of the ratings, drawn by the seed."""
+        """Hold out a random tenth of the ratings."""
         order = np.random.default_rng(seed).permutation(len(ratings))
         held_out, kept = np.split(order, [len(ratings) // 10])
         users, movies = (np.unique(column[kept]) for column in (ratings.user_idx, ratings.movie_idx))
@@ -65,11 +65,11 @@ class RatingSet:
         return cls(name, train, test, len(users), len(movies), len(held_out) - len(warm))
 
     def validation(self, division: int = 1) -> "RatingSet":
-        """Return the training part alone, divided once more, by another seed each: what settings may be chosen on."""
+        """Return a split of the training part alone, with a seed of its own, to choose settings on."""
         return self.divided(f"{self.name}, val", self.train, seed=SPLIT_SEED + division)
 
     def rmse(self, predict: Predict) -> float:
-        """Return the RMSE on the test part, predictions clamped to the ratings of train, in rating units."""
+        """Return the RMSE on the test part, with predictions clamped to the range of train, in rating units."""
         test, low, high = self.test, self.train.rating.min(), self.train.rating.max()
         squares = 0.0
         for start in range(0, len(test), _BLOCK):
@@ -87,11 +87,11 @@ class RatingSet:
 
 
 def is_at_hand(name: str) -> bool:
-    """Return whether a set is generated, or lies in the folder that CFMODEL_DATA_DIR names."""
+    """Return whether a set is generated, or is in the folder named by CFMODEL_DATA_DIR."""
     source = SOURCES[name]
     return source.startswith("synthetic") or Path(os.environ.get("CFMODEL_DATA_DIR", ""), source).is_file()
 
 
 def load(name: str) -> RatingSet:
-    """Read or generate a set and divide it."""
+    """Read or generate a set and split it."""
     return RatingSet.divided(name, RatingArrays(*ratings_of(SOURCES[name])))

@@ -1,4 +1,4 @@
-"""What another system is to the benchmark: how it trains, what it has reached, and what is asked of us against it."""
+"""Another system as the benchmark sees it: its training, its result, and our target against it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Point(NamedTuple):
     """A system at one moment of its training.
 
     Attributes:
-        epochs: Passes over the training ratings by then.
-        seconds: Time taken, from arrays in memory to these weights.
-        predict: What it predicts now; no longer once training goes on.
+        epochs: Passes over the training ratings so far.
+        seconds: Seconds from arrays in memory to these weights.
+        predict: Its predictor at this moment; invalid once training continues.
     """
 
     epochs: int
@@ -26,11 +26,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure must be and what it is aimed at; None: nothing is asked.
+    """The required and the desired bound of a figure; None: no bound.
 
     Attributes:
-        must: Bound that has to hold.
-        aim: Bound that is wished for.
+        must: Required bound.
+        aim: Desired bound.
         at_least: Whether larger is better.
     """
 
@@ -39,7 +39,7 @@ class Goal:
     at_least: bool = False
 
     def verdict(self, value: float) -> str:
-        """Return `aim`, `met` or `missed`; nothing where nothing is asked."""
+        """Return `aim`, `met` or `missed`; an empty string if there is no bound."""
         if self._holds(value, self.aim):
             return "aim"
         if self._holds(value, self.must):
@@ -55,14 +55,14 @@ class Peer:
     """One system.
 
     Attributes:
-        name: What the tables call it, and the option that picks it.
-        settings: What it is trained with, for the table.
-        goal: What our seconds over its seconds are to be.
-        prepare: Turns a set into what the system reads; not on the clock.
-        train: Trains, yielding what it has reached: for so many epochs, or on and on for None.
-        package: Distribution it comes from; None: it is here.
-        module: What is imported of it.
-        patience: Points without a better RMSE after which its best one is taken.
+        name: Its name in the tables and on the command line.
+        settings: Its settings, for the table.
+        goal: Target for our seconds over its seconds.
+        prepare: Converts a set to the input of the system; not timed.
+        train: Trains and yields its results: for this many epochs, or without end for None.
+        package: Its distribution; None for one in this folder.
+        module: Its module to import.
+        patience: Points without a better RMSE after which the best one counts.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Peer:
 
     @property
     def version(self) -> str | None:
-        """Its version, or None where it is not installed."""
+        """Its version, or None if it is not installed."""
         if self.package is None or self.module is None:
             return "here"
         try:
@@ -86,7 +86,7 @@ class Peer:
 
 
 class Factors(NamedTuple):
-    """A factorisation by numbers."""
+    """The tables of a matrix factorisation."""
 
     users: np.ndarray
     movies: np.ndarray
@@ -95,7 +95,7 @@ class Factors(NamedTuple):
     mean: float = 0.0
 
     def predict(self, user: np.ndarray, movie: np.ndarray) -> np.ndarray:
-        """Return mean, biases and the product of both rows."""
+        """Return the mean plus biases plus the dot product of both rows."""
         user_bias, movie_bias = (
             bias[rows] if isinstance(bias, np.ndarray) else bias
             for bias, rows in ((self.user_bias, user), (self.movie_bias, movie))

@@ -1,4 +1,4 @@
-"""The loop as the textbook has it: a DataLoader, autograd over whole tables, clipping, dense Adam."""
+"""The training loop of the textbook: a DataLoader, autograd over whole tables, clipping, dense Adam."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def prepare(ratings: RatingSet) -> tuple[RatingSet, TensorDataset]:
 
 
 def train(data: tuple[RatingSet, TensorDataset], epochs: int | None) -> Iterator[Point]:
-    """Train epoch by epoch, for so many epochs or until nobody asks for more."""
+    """Train epoch by epoch, for this many epochs, or without end for None."""
     ratings, rows = data
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Seconds of training with the monitor over seconds without it."""
+"""The cost of the monitor: seconds of training with it over seconds without it."""
 
 import gc
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from cfmodel.config import MonitorSettings, TrainSettings
 
 @dataclass(frozen=True)
 class Watching:
-    """What watching costs.
+    """The cost of the monitor.
 
     Attributes:
         ratio: Seconds with the monitor over the mean of two trainings without it, median of the rounds.
-        noise: Seconds of one training without it over those of another, middle half of the rounds.
-        seconds: Seconds without it, the median.
-        rounds: How many.
+        noise: Seconds of one training without it over those of another, range of the middle half.
+        seconds: Median seconds without it.
+        rounds: Number of rounds.
     """
 
     ratio: float
@@ -30,7 +30,7 @@ class Watching:
 
 
 def watch(ratings: RatingSet, line: TrainSettings, *, rounds: int) -> Watching:
-    """Train with the monitor, without and once more without, in turning order, and compare within each round."""
+    """Train once with the monitor and twice without, in rotating order, and compare within each round."""
     taken = np.array([list(_round(ratings, line, number)) for number in range(rounds)])
     on, off, again = taken.T
     low, high = np.quantile(again / off, (0.25, 0.75))

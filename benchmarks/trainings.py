@@ -1,7 +1,7 @@
-"""One training as the health benchmark runs it: ratings, settings, and what may go wrong, as a value.
+"""One training of the health benchmark as a value: ratings, settings and faults.
 
-Faults come in through the data, the settings, or thin wrappers around what training calls, so that the
-library itself knows nothing of them.
+Faults come from the data, the settings, or thin wrappers around functions that training calls, so the library itself
+has no code for them.
 """
 
 import os
@@ -24,9 +24,9 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.engines import step
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
-#: Ratings at hand: what development may see, and what is kept for the report.
+#: Sources: those for choosing thresholds, and those for the report.
 DEVELOPMENT = {
     "plain": "synthetic:users=400,movies=250,ratings=25000",
     "wide": "synthetic:users=1500,movies=300,ratings=40000",
@@ -44,20 +44,20 @@ REPORTING = {
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What one run trains on and how, faults included.
+    """Ratings and settings of one run, faults included.
 
     Attributes:
-        train: Ratings to learn from.
-        val: Ratings to watch.
+        train: Training ratings.
+        val: Validation ratings.
         num_users: Rows of the user tables.
         num_movies: Rows of the movie tables.
-        settings: What to learn and how.
-        seed: Seed of whatever a fault draws.
+        settings: Settings of the training.
+        seed: Seed for everything random in a fault.
         prepare: Changes the untrained model.
-        adam: Further arguments of the optimiser, such as `weight_decay`.
-        frozen: Table the optimiser does not move, and from which share of the steps on.
-        loss_scale: What the loss is multiplied by.
-        spike: At half of the steps one batch's ratings are multiplied by this.
+        adam: More arguments of the optimiser, such as `weight_decay`.
+        frozen: Table that the optimiser does not move, and the share of the steps after which it stops.
+        loss_scale: Factor on the loss.
+        spike: Factor on the ratings of one batch, after half of the steps.
     """
 
     train: RatingArrays
@@ -73,24 +73,24 @@ class Training:
     spike: float = 1.0
 
     def with_settings(self, **changes: Any) -> "Training":
-        """Return the same with some settings changed."""
+        """Return a copy with some settings changed."""
         return replace(self, settings=self.settings.model_copy(update=changes))
 
     def with_ratings(self, change: Callable[[RatingArrays, np.random.Generator], RatingArrays]) -> "Training":
-        """Return the same with both parts' ratings changed, each from its own stream."""
+        """Return a copy with the ratings of both parts changed, each with its own random stream."""
         streams = (np.random.default_rng((self.seed, part)) for part in (0, 1))
         train, val = (change(part, rng) for part, rng in zip((self.train, self.val), streams, strict=True))
         return replace(self, train=train, val=val)
 
     @property
     def engine(self) -> str:
-        """What computes the steps: what is wrapped has to be torch's own."""
+        """The engine: autograd if a fault wraps functions of torch."""
         wrapped = self.prepare or self.adam or self.frozen or self.loss_scale != 1 or self.spike != 1
         return "autograd" if wrapped else "auto"
 
     @property
     def steps(self) -> int:
-        """Updates that are planned."""
+        """Number of planned steps."""
         from cfmodel.training.batching.batches import default_batch_size
 
         size = self.settings.batch_size or default_batch_size(len(self.train))
@@ -98,14 +98,14 @@ class Training:
 
 
 def training_on(source: str, *, seed: int, **settings: Any) -> Training:
-    """Return a sound training: a tenth of the ratings, by seed, in val; 4 epochs where nothing else is said."""
+    """Return a sound training with a random tenth of the ratings in val, and 4 epochs by default."""
     user, movie, rating = ratings_of(source if "synthetic" not in source else f"{source},seed={seed}")
     order = np.random.default_rng(seed).permutation(len(rating))
     return of_arrays(user[order], movie[order], rating[order], seed=seed, **settings)
 
 
 def of_arrays(user: np.ndarray, movie: np.ndarray, rating: np.ndarray, *, seed: int, **settings: Any) -> Training:
-    """Return a training on ratings in this order: the first tenth is val."""
+    """Return a training on ratings in the given order; the first tenth is val."""
     held_out = len(rating) // 10
     users, movies = np.unique(user[held_out:]), np.unique(movie[held_out:])
     encoded = _rows(users, user), _rows(movies, movie), rating.astype(np.float32)
@@ -117,9 +117,9 @@ def of_arrays(user: np.ndarray, movie: np.ndarray, rating: np.ndarray, *, seed: 
 
 
 def observe(training: Training) -> GradientHistory:
-    """Train, faults and all, and return what the monitor saw of it."""
+    """Train with the faults and return the records of the monitor."""
     records: list[Any] = []
-    # Where training diverges, what was recorded up to there is what is judged.
+    # If training diverges, the records up to that point are judged.
     with _faulty(training), suppress(DivergedError):
         fit(
             TrainingPlan.of(
@@ -137,12 +137,12 @@ def observe(training: Training) -> GradientHistory:
 
 @contextmanager
 def _faulty(training: Training) -> Iterator[None]:
-    """Put the wrappers in place around what training calls."""
+    """Install the wrappers around functions that training calls."""
     adam, initial, loss_of = torch.optim.Adam, CollaborativeFiltering.__init__, step.loss_of
     calls = iter(range(10**9))
 
     class Adam(adam):  # type: ignore[misc, valid-type]
-        """Adam that forgets to move a table."""
+        """Adam that does not move one table."""
 
         def __init__(self, params: Any, **how: Any) -> None:
             self.tables = list(params)

@@ -1,4 +1,4 @@
-"""`python -m cfmodel` is the `cfmodel` command."""
+"""Run the `cfmodel` command as `python -m cfmodel`."""
 
 from cfmodel.cli import main
 

@@ -1,4 +1,4 @@
-"""The floors every run is held against: global mean, damped biases, popularity."""
+"""Baselines that every run is compared with: global mean, damped biases, popularity."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import ConfigError, DataError
 
 #: Pull of the biases to zero, in ratings. Of 0, 2, 5, 10, 15 for users and 0, 2, 5, 10, 25 for movies, these are
-#: within 0.0001 of the best on validation slices of ML-100K's five training files: RMSE 0.942, where the 10 and 25
-#: of Koren & Bell, chosen for Netflix's far more ratings a movie, reach 0.953.
+#: within 0.0001 of the best on validation slices of ML-100K's five training files: RMSE 0.942. Koren & Bell's 10 and
+#: 25, chosen for Netflix with far more ratings per movie, give 0.953.
 DAMPING_USER = 5.0
 DAMPING_MOVIE = 5.0
 
-#: Ratings looked at at once: of 25 million every array in float64 would be 200 MB.
+#: Ratings per block: for 25 million ratings each float64 array would be 200 MB.
 _BLOCK = 2**20
 
 
@@ -26,10 +26,10 @@ def damped_bias(sums: Tensor, counts: Tensor, *, damping: float) -> Tensor:
         b_r = sum(residual[index == r]) / (n_r + damping)
 
     Args:
-        sums: Sum of each row's ratings less what is already explained, in rating units, shape (R,). In float64:
-            a popular movie has 100,000 ratings, and float32 would lose their last digits.
-        counts: Number of them, int64, shape (R,).
-        damping: Weight of the pull to zero, counted in ratings; 0 is the plain mean.
+        sums: Sum of each row's residuals, in rating units, float64, shape (R,): a popular movie has 100,000
+            ratings, and float32 would lose digits.
+        counts: Number of ratings of each row, int64, shape (R,).
+        damping: Weight of the pull to zero, in ratings; 0 gives the plain mean.
 
     Returns:
         Biases in rating units, shape (R,); exactly 0 for a row without ratings.
@@ -40,13 +40,13 @@ def damped_bias(sums: Tensor, counts: Tensor, *, damping: float) -> Tensor:
     Source: Koren & Bell, "Advances in Collaborative Filtering" (2011), baseline predictors.
     """
     if damping < 0:
-        raise ConfigError(f"damping must be 0 or more, counted in ratings, not {damping}")
+        raise ConfigError(f"damping must be 0 or more ratings, not {damping}")
     return torch.where(counts > 0, sums / (counts + damping).clamp(min=torch.finfo(torch.float64).tiny), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class DampedBiases:
-    """The model without its dot product, in closed form: the floor that taste vectors must beat.
+    """The model without its dot product, in closed form: the baseline that taste vectors must beat.
 
     Attributes:
         global_mean: Mean of the ratings, in rating units.
@@ -59,11 +59,11 @@ class DampedBiases:
     movie_biases: npt.NDArray[np.float64]
 
     def score(self, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-        """Predict `global_mean + user_bias + movie_bias`; a cold side, marked by a negative row, adds nothing.
+        """Predict `global_mean + user_bias + movie_bias`; an unknown user or movie has bias 0.
 
         Args:
-            user_idx: Rows of the users, negative where cold, shape (N,).
-            movie_idx: Rows of the movies, negative where cold, shape (N,).
+            user_idx: Rows of the users, negative if unknown, shape (N,).
+            movie_idx: Rows of the movies, negative if unknown, shape (N,).
 
         Returns:
             Predictions in rating units, not clamped, shape (N,).
@@ -74,25 +74,25 @@ class DampedBiases:
 def fit_damped_biases(
     ratings: RatingArrays, num_users: int, num_movies: int, *, damping_user: float, damping_movie: float
 ) -> DampedBiases:
-    """Fit movie biases to what the mean leaves over, then user biases to what both leave over.
+    """Fit movie biases to the residuals of the mean, then user biases to the residuals of both.
 
-    The order matters: movies first, as their biases are known best, so that a user who watches only
-    acclaimed movies is not taken for a generous one.
+    The order matters. Movies come first, since their biases are known best: a user who watches only
+    acclaimed movies is then not taken for a generous one.
 
     Args:
-        ratings: Training ratings; every row must be known, in [0, num_users) and [0, num_movies).
-        num_users: Users, U.
-        num_movies: Movies, M.
-        damping_user: Pull of a user's bias to zero, counted in ratings.
-        damping_movie: Pull of a movie's bias to zero, counted in ratings.
+        ratings: Training ratings; all rows must be known, in [0, num_users) and [0, num_movies).
+        num_users: Number of users, U.
+        num_movies: Number of movies, M.
+        damping_user: Pull of a user's bias to zero, in ratings.
+        damping_movie: Pull of a movie's bias to zero, in ratings.
 
     Raises:
         ConfigError: A damping is negative.
-        DataError: There are no ratings, or one has a cold side.
+        DataError: There are no ratings, or one has an unknown user or movie.
 
     Source: Koren & Bell, "Advances in Collaborative Filtering" (2011), baseline predictors.
     """
-    _check_fittable(ratings)
+    _check_rows(ratings)
     mean = float(np.mean(ratings.rating, dtype=np.float64))
     sides = (ratings.movie_idx, num_movies, damping_movie), (ratings.user_idx, num_users, damping_user)
     fitted: list[Tensor] = []
@@ -111,7 +111,7 @@ def fit_damped_biases(
 
 
 def popularity(ratings: RatingArrays, num_movies: int) -> npt.NDArray[np.int64]:
-    """Count each movie's ratings, int64, shape (M,); ratings of cold movies count for none."""
+    """Return the number of ratings of each movie, int64, shape (M,); unknown movies are skipped."""
     known = ratings.movie_idx[ratings.movie_idx >= 0]
     return np.bincount(known, minlength=num_movies).astype(np.int64)
 
@@ -124,12 +124,12 @@ def _known(biases: npt.NDArray[np.float64], rows: npt.NDArray[np.int32]) -> npt.
     return np.where(rows >= 0, biases[np.maximum(rows, 0)], 0.0)
 
 
-def _check_fittable(ratings: RatingArrays) -> None:
+def _check_rows(ratings: RatingArrays) -> None:
     if not len(ratings):
         raise DataError("biases cannot be fitted to 0 ratings; give the ratings of the training part")
-    cold = int(((ratings.user_idx < 0) | (ratings.movie_idx < 0)).sum())
-    if cold:
+    unknown = int(((ratings.user_idx < 0) | (ratings.movie_idx < 0)).sum())
+    if unknown:
         raise DataError(
-            f"{cold:,} of {len(ratings):,} training ratings have a user or movie outside the vocabulary; "
-            "fit biases to the part the vocabulary was made of"
+            f"{unknown:,} of {len(ratings):,} training ratings have a user or movie outside the vocabulary; "
+            "fit biases to the part that the vocabulary comes from"
         )

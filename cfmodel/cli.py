@@ -16,11 +16,11 @@ from cfmodel.errors import CFModelError
 if TYPE_CHECKING:
     from cfmodel.config import PipelineSettings
 
-# Whatever is heavy (torch, mlflow, prefect, pandas) is imported by the command that needs it.
+# Each command imports what is heavy (torch, mlflow, prefect, pandas) itself, so that `--help` is quick.
 
 
-class _Command(click.Group):
-    """A group whose commands end a refusal with its message and exit status 1."""
+class _Group(click.Group):
+    """A group that prints a `CFModelError` of a command as one message and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -30,10 +30,16 @@ class _Command(click.Group):
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say its settings, and the settings they make as `settings`."""
+    """Give a command the options --config and --set, and call it with `settings` made from them."""
 
-    @click.option("--config", type=click.Path(path_type=Path), help="TOML file with a table per section of settings.")
-    @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, as train.epochs=5.")
+    @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings, with a table per section.")
+    @click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Change one setting, such as train.epochs=5; repeatable.",
+    )
     @wraps(command)
     def with_settings(config: Path | None, overrides: tuple[str, ...], **arguments: Any) -> None:
         from cfmodel.commands.overrides import read_overrides
@@ -45,29 +51,35 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_settings
 
 
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cfmodel")
 def main() -> None:
     """Turn a table of ratings into a tracked recommender, and see what the gradients did."""
     _prepare_environment()
-    # What is left at the end goes with the process; to look all of torch, Prefect and MLflow through for garbage
-    # first, as Python does, took two seconds.
+    # At exit Python would search all objects of torch, Prefect and MLflow for garbage, which took two seconds.
     atexit.register(gc.freeze)
 
 
 @main.command()
 @click.argument("source", required=False)
-@click.option("--resume", metavar="RUN", help="Id or name of an unfinished run to go on with, as it was begun.")
+@click.option("--resume", metavar="RUN", help="Id or name of an unfinished run to resume, with its own settings.")
 @_with_settings
 def run(source: str | None, resume: str | None, settings: "PipelineSettings") -> None:
-    """Ingest SOURCE, split it, train a model and evaluate it, as one MLflow run.
+    """Run the whole pipeline on SOURCE, as one MLflow run.
 
-    SOURCE is `synthetic` (the default; `synthetic:users=500,movies=200,ratings=20000` for another
-    size), a file, folder or glob of ratings, or a public set by name: ml-100k, ml-latest-small,
-    ml-1m, ml-10m, ml-20m, ml-25m, ml-32m.
+    The pipeline ingests the ratings, splits them, trains a model, evaluates it, and promotes it if it is better than
+    the champion.
 
-    A run whose process was killed is gone on with by the next start with the same ratings, settings
-    and code; one that was stopped by Ctrl+C or cancelled, with --resume.
+    \b
+    SOURCE is one of
+      synthetic      generated ratings, the default; for another size:
+                     synthetic:users=500,movies=200,ratings=20000
+      a path         file, folder or glob of ratings, also in an object store
+      a public set   ml-100k, ml-latest-small, ml-1m, ml-10m, ml-20m, ml-25m
+                     or ml-32m
+
+    After a crash, the next run with the same ratings, settings and code resumes the one that was killed. Resume a run
+    that was stopped by Ctrl+C or cancelled with --resume.
     """
     from rich.console import Console
 
@@ -79,10 +91,10 @@ def run(source: str | None, resume: str | None, settings: "PipelineSettings") ->
 @main.command()
 @_with_settings
 def sync(settings: "PipelineSettings") -> None:
-    """Send to MLflow what runs recorded while it was away.
+    """Send records to MLflow that runs could not deliver.
 
-    Such records wait in the folder `spool` of the folder for data; a run that ends before MLflow is
-    back says so. What was sent already is not there twice.
+    While MLflow cannot be reached, the records of a run wait in the folder `spool` of the data folder. Nothing is
+    recorded twice.
     """
     from rich.console import Console
 
@@ -102,15 +114,15 @@ def ui(port: int, settings: "PipelineSettings") -> None:
 
 
 @main.command()
-@click.option("--version", metavar="VERSION", help="Number or alias of a version; by default the challenger.")
-@click.option("--run", metavar="RUN", help="A finished run whose model is no version yet: it is made one first.")
+@click.option("--version", metavar="VERSION", help="Number or alias of the version; by default the challenger.")
+@click.option("--run", metavar="RUN", help="Finished run whose model is not registered yet; it is registered first.")
 @_with_settings
 def promote(version: str | None, run: str | None, settings: "PipelineSettings") -> None:
     """Make the challenger the champion, if it is better.
 
-    Both predict the same ratings, which neither learned from. The challenger must err less than the
-    champion and than damped biases, by the whole of a bootstrap interval over users, and its
-    training must have no health verdict of severity error.
+    Both models predict the same ratings, which neither was trained on. The challenger must have a lower RMSE than the
+    champion and than damped biases, each by the whole of a bootstrap interval over users, and its training must have
+    no health verdict of severity error.
     """
     from rich.console import Console
 
@@ -120,7 +132,7 @@ def promote(version: str | None, run: str | None, settings: "PipelineSettings") 
 
 
 @main.command()
-@click.option("--to", metavar="VERSION", help="Number or alias; by default the champion before this one.")
+@click.option("--to", metavar="VERSION", help="Number or alias of the version; by default the previous champion.")
 @_with_settings
 def rollback(to: str | None, settings: "PipelineSettings") -> None:
     """Make an earlier version of the model the champion again."""
@@ -132,14 +144,14 @@ def rollback(to: str | None, settings: "PipelineSettings") -> None:
 
 
 @main.command()
-@click.option("--user", "user_id", metavar="ID", help="A user the model was trained on.")
-@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A rating of somebody new; once or more.")
-@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@click.option("--user", "user_id", metavar="ID", help="User the model was trained on.")
+@click.option("--rated", multiple=True, metavar="MOVIE=STARS", help="A new user's rating; repeatable.")
+@click.option("--model", metavar="MODEL", help="Version, alias or run; by default the champion.")
 @_with_settings
 def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, settings: "PipelineSettings") -> None:
-    """Print the movies a user has not seen and would like best.
+    """Print the best movies for a user that they have not seen.
 
-    A user the model was not trained on is told by ratings: --rated 42=5 --rated 17=2.5.
+    For a user the model was not trained on, give some ratings: --rated 42=5 --rated 17=2.5
     """
     from rich.console import Console
 
@@ -149,11 +161,11 @@ def recommend(user_id: str | None, rated: tuple[str, ...], model: str | None, se
 
 
 @main.command()
-@click.option("--movie", "movie_id", required=True, metavar="ID", help="A movie the model was trained on.")
-@click.option("--model", metavar="MODEL", help="Version, alias, or run; by default the champion.")
+@click.option("--movie", "movie_id", required=True, metavar="ID", help="Movie the model was trained on.")
+@click.option("--model", metavar="MODEL", help="Version, alias or run; by default the champion.")
 @_with_settings
 def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> None:
-    """Print the movies most like one, by the taste they appeal to."""
+    """Print the movies most similar to one, by their taste vectors."""
     from rich.console import Console
 
     from cfmodel.commands.recommend import show_similar
@@ -163,22 +175,25 @@ def similar(movie_id: str, model: str | None, settings: "PipelineSettings") -> N
 
 @main.command("settings")
 def list_settings() -> None:
-    """List every setting with its default and what it means, as a TOML file to start from."""
-    from cfmodel.reference import as_toml
+    """Print every setting with its default and meaning, as TOML.
 
-    click.echo(as_toml(), nl=False)
+    The output is a file to start from: change it, and give it to --config.
+    """
+    from cfmodel.reference import settings_toml
+
+    click.echo(settings_toml(), nl=False)
 
 
 @main.command()
-@click.option("--run", "run_id", help="Id or name of a run; by default the newest that finished.")
-@click.option("--user", "user_id", metavar="ID", help="User of the rating to explain; with --movie.")
-@click.option("--movie", "movie_id", metavar="ID", help="Movie of the rating to explain; with --user.")
+@click.option("--run", "run_id", metavar="RUN", help="Id or name of a run; by default the newest finished one.")
+@click.option("--user", "user_id", metavar="ID", help="User of the rating to explain; needs --movie.")
+@click.option("--movie", "movie_id", metavar="ID", help="Movie of the rating to explain; needs --user.")
 @_with_settings
 def explain(run_id: str | None, user_id: str | None, movie_id: str | None, settings: "PipelineSettings") -> None:
-    """Explain gradients with a run's own numbers, for one real rating.
+    """Explain gradients on one real rating, with a run's own numbers.
 
-    Without --user and --movie it is the typical rating of the training part: the one whose absolute
-    error is the median.
+    Without --user and --movie, a typical rating of the training part is explained: the one with the median absolute
+    error.
     """
     from rich.console import Console
 
@@ -191,23 +206,27 @@ def explain(run_id: str | None, user_id: str | None, movie_id: str | None, setti
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN [RUN...]")
 @_with_settings
 def compare(runs: tuple[str, ...], settings: "PipelineSettings") -> None:
-    """Compare runs: settings, metrics, learning curves and gradients, as a page in MLflow.
+    """Compare runs, and record the comparison as a page in MLflow.
 
-    RUN is the id of a run, a start of it that no other shares, or a name; the first is the base
-    that the others are held against.
+    The page shows settings, metrics, learning curves and gradients. RUN is the id of a run, its first characters, or
+    its name. The other runs are compared with the first.
     """
     from rich.console import Console
 
-    from cfmodel.commands.compare import compare as compare_runs
+    from cfmodel.commands.compare import print_comparison
 
-    compare_runs(settings.tracking, runs, console=Console())
+    print_comparison(settings.tracking, runs, console=Console())
 
 
 @main.command()
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many, newest first.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Most runs to list.")
 @_with_settings
 def runs(limit: int, settings: "PipelineSettings") -> None:
-    """List the newest runs: how each ended, its error beside the floor, its health, and which is champion."""
+    """List the newest runs with status, errors and health.
+
+    Columns: RMSE of the model and of damped biases on the test ratings, the health verdict, and whether the model is
+    the champion or the challenger.
+    """
     from rich.console import Console
 
     from cfmodel.commands.runs import list_runs
@@ -216,12 +235,13 @@ def runs(limit: int, settings: "PipelineSettings") -> None:
 
 
 @main.command()
-@click.option("--yes", "remove", is_flag=True, help="Remove what is listed; without it nothing goes.")
+@click.option("--yes", "remove", is_flag=True, help="Remove what is listed. Without it, nothing is removed.")
 @_with_settings
 def clean(remove: bool, settings: "PipelineSettings") -> None:
-    """Remove old data, models, recommendations, runs and versions, by the settings under `keep`.
+    """List or remove old data, models, runs and versions.
 
-    What the champion, the challenger or a run under way needs stays in any case.
+    The settings under `keep` decide what is old. What the champion, the challenger or a running run needs is always
+    kept.
     """
     from rich.console import Console
 
@@ -234,7 +254,10 @@ def clean(remove: bool, settings: "PipelineSettings") -> None:
 @click.argument("source", default="synthetic")
 @_with_settings
 def find_lr(source: str, settings: "PipelineSettings") -> None:
-    """Find a learning rate for SOURCE: let it rise from too low to too high and watch the loss."""
+    """Find a learning rate for SOURCE with a range test.
+
+    The test raises the rate from too low to too high, and records the loss. SOURCE is as for `cfmodel run`.
+    """
     from rich.console import Console
 
     from cfmodel.commands.find_lr import find_learning_rate
@@ -243,12 +266,12 @@ def find_lr(source: str, settings: "PipelineSettings") -> None:
 
 
 def _prepare_environment() -> None:
-    """Turn usage reporting off and let idle threads sleep, unless the environment says otherwise."""
-    # On cores that others use too, threads that wait by spinning made training ten times slower; a
-    # short spin keeps the pace on free ones.
+    """Turn usage reporting off and let idle threads sleep, unless the environment sets otherwise."""
+    # Spinning threads made training ten times slower on cores that other processes use too. A short spin keeps the
+    # speed on free cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    # Prefect takes yes, 1 and true for true; MLflow the word alone.
-    quiet = os.environ["DO_NOT_TRACK"].lower() not in {"false", "0", "no", ""}
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(quiet).lower())
+    # Prefect accepts yes, 1 and true; MLflow only the word true.
+    is_off = os.environ["DO_NOT_TRACK"].lower() not in {"false", "0", "no", ""}
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(is_off).lower())

@@ -1,4 +1,4 @@
-"""What is asked of whole columns of ratings again and again, each in one pass."""
+"""Statistics of whole columns of ratings, compiled, in one pass each."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ Counts = npt.NDArray[np.int64]
 
 
 def occurrences(rows: Rows) -> Counts:
-    """Count how often each row is there, from 0 to the largest; as `numpy.bincount`, in half its time.
+    """Count how often each row occurs, from 0 to the largest; like `numpy.bincount` in half the time.
 
     Args:
-        rows: Row numbers, shape (N,); negative ones are left out.
+        rows: Row numbers, shape (N,); negative ones are skipped.
     """
     counts = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
     _count(rows, counts)
@@ -23,7 +23,7 @@ def occurrences(rows: Rows) -> Counts:
 
 
 def standard_deviation(values: npt.NDArray[np.float32]) -> float:
-    """Return the standard deviation of at least one value, added up in float64."""
+    """Return the standard deviation of at least one value, summed in float64."""
     return float(_standard_deviation(values))
 
 
@@ -36,7 +36,7 @@ def _count(rows: Any, counts: Any) -> None:
 
 @compiled(fastmath=FAST)
 def _standard_deviation(values: Any) -> float:
-    # Less the first, so that what all have in common does not drown how they differ.
+    # The first value is subtracted, so that a large common offset does not cost digits.
     first, total, squares = np.float64(values[0]), 0.0, 0.0
     for at in range(len(values)):
         away = np.float64(values[at]) - first

@@ -1,8 +1,8 @@
-"""Every setting, validated, with its unit and range.
+"""All settings, validated, with unit and range.
 
-One declaration gives the check, the refusal with its dotted name, the form in Prefect's UI, the
-TOML file and the reference in the docs. Three layers, no fourth: the defaults here, a deployment's
-parameters or a TOML file, one run's own overrides.
+One declaration per setting is the source of the check, the error message with the dotted name, the form in Prefect's
+UI, the TOML file and docs/settings.md. There are three layers: the defaults here, a deployment's parameters or a TOML
+file, and the overrides of one run.
 """
 
 import math
@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cfmodel.errors import ConfigError
 from cfmodel.system.addresses import WITHOUT_SECRETS, holds_password, holds_secret, shown
 
-#: Rows of users and movies from which moving all of them takes most of a step.
-MANY_ROWS = 50_000
+#: Most rows of users and movies for which `train.adam = "auto"` updates all rows; with more, that is most of a step.
+_MANY_ROWS = 50_000
 
 
-#: An address, which is stored and shown: its JSON Schema, which Prefect's server asks first, refuses secrets.
+#: An address, which is stored and shown. Its JSON Schema, which Prefect's server checks first, refuses secrets.
 Address = Annotated[str, Field(json_schema_extra={"pattern": WITHOUT_SECRETS})]
 
 
@@ -32,41 +32,48 @@ def _power_of_two(number: int | None) -> int | None:
 
 
 class Settings(BaseModel):
-    """A frozen section that refuses names it does not know."""
+    """A frozen section that refuses unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ColumnNames(Settings):
-    """What the source calls its columns; well-known names map by themselves."""
+    """Names of the source's columns; common names are recognised."""
 
-    user_id: str | None = Field(None, description="Column that says who; null: recognised by name.")
-    movie_id: str | None = Field(None, description="Column that says what; null: recognised by name.")
-    rating: str | None = Field(None, description="Column that says how many stars; null: recognised by name.")
+    user_id: str | None = Field(None, description="Column with user ids; null: recognised by its name.")
+    movie_id: str | None = Field(None, description="Column with movie ids; null: recognised by its name.")
+    rating: str | None = Field(None, description="Column with ratings; null: recognised by its name.")
     timestamp: str | None = Field(
-        None, description="Column that says when; null: recognised by name, if there is one; empty: none."
+        None, description="Column with timestamps; null: recognised by its name, if there is one; empty: none."
     )
     ignored: tuple[str, ...] = Field(
-        (), description="For the wide layout: columns that are neither the user nor a movie, by name or number."
+        (), description="For the wide layout: columns to ignore, by name or number, as neither user nor movie."
     )
 
 
 class DriftSettings(Settings):
-    """How far a source may move from what it was in the previous run; null: it is only recorded."""
+    """How far a source may drift from the previous run; a limit that is null only records the drift."""
 
     max_volume_change: float | None = Field(
-        None, gt=0, description="Largest change of the number of ratings, as a share of the previous number."
+        None,
+        gt=0,
+        description="Largest change in the number of ratings, as a share of the previous number; null: no limit.",
     )
     max_mean_shift: float | None = Field(
-        None, gt=0, description="Largest shift of the mean rating, in standard deviations of the previous ratings."
+        None,
+        gt=0,
+        description="Largest shift of the mean rating, in standard deviations of the previous ratings; null: no limit.",
     )
     max_new_share: float | None = Field(
-        None, gt=0, le=1, description="Largest share of users, or of movies, that the previous run did not have."
+        None,
+        gt=0,
+        le=1,
+        description="Largest share of users, or of movies, that the previous run did not have; null: no limit.",
     )
 
 
-#: What pandas and databases write for a value that is not there, as they spell it.
-MISSING = (
+#: Spellings of a missing value as pandas and databases write them.
+_MISSING = (
     "",
     *("NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NaN", "nan", "NAN", "-NaN", "-nan", "1.#QNAN", "1.#IND"),
     *("NULL", "Null", "null", "(null)", "<null>", "None", "nil", "\\N", "-", "--", "?", "."),
@@ -74,49 +81,50 @@ MISSING = (
 
 
 class IngestSettings(Settings):
-    """How a source of ratings is read, and what becomes of rows that cannot be ratings."""
+    """How a source of ratings is read, and what happens to bad rows."""
 
     separator: str | None = Field(
-        None, min_length=1, description="Text between two fields, such as ';' or '::'; null: recognised."
+        None, min_length=1, description="Separator between two fields, such as ';' or '::'; null: recognised."
     )
     header: bool | None = Field(None, description="Whether the first row names the columns; null: recognised.")
     encoding: (
         Literal["utf-8", "utf-16", "latin-1", "windows-1252", "windows-1251", "shift_jis", "gb18030", "euc-kr", "big5"]
         | None
-    ) = Field(None, description="Encoding of text files; null: UTF-8, UTF-16 or else Latin-1, recognised.")
+    ) = Field(None, description="Encoding of text files; null: recognised as UTF-8, UTF-16 or else Latin-1.")
     decimal: Literal[".", ","] | None = Field(
-        None, description="Mark before the decimals of a number; null: either, recognised number by number."
+        None, description="Decimal mark of numbers; null: recognised for each number."
     )
     timestamp_unit: Literal["s", "ms", "us", "ns"] | None = Field(
-        None, description="Unit of timestamps that are numbers; null: recognised by their size."
+        None, description="Unit of numeric timestamps; null: recognised by their size."
     )
     layout: Literal["long", "wide"] = Field(
-        "long", description="long: a row is a rating; wide: a row is a user, a column a movie, a cell a rating."
+        "long", description="long: a row per rating; wide: a row per user, a column per movie, ratings in the cells."
     )
-    missing: tuple[str, ...] = Field(MISSING, description="Spellings of a value that is not there, in any column.")
+    missing: tuple[str, ...] = Field(_MISSING, description="Spellings of a missing value, in any column.")
     not_rated: float | None = Field(
-        None, description="Number that stands for no rating, such as Jester's 99; null: there is none."
+        None, description="Number that means no rating, such as 99 in Jester; null: there is none."
     )
     rating_range: tuple[float, float] | None = Field(
-        None, description="Lowest and highest rating allowed, in rating units; null: any finite number, and inferred."
+        None,
+        description="Lowest and highest allowed rating; null: any finite number, and the range is inferred.",
     )
     on_bad_row: Literal["stop", "quarantine"] = Field(
         "stop",
-        description="stop: a row that cannot be a rating ends the run; quarantine: it is set aside with its reason.",
+        description="stop: a bad row ends the run; quarantine: bad rows are set aside with a reason.",
     )
     max_bad_fraction: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="Largest share of the rows that may be set aside before the run ends all the same.",
+        description="Largest share of rows that may be set aside; with more, the run ends.",
     )
     on_duplicate: Literal["stop", "last", "mean"] = Field(
         "last",
-        description="Ratings of one movie by one user become: stop: an error; last: the newest of them; mean: their "
-        "mean, at the newest moment.",
+        description="Several ratings of one movie by one user: stop: an error; last: keep the newest; mean: take their "
+        "mean, with the newest timestamp.",
     )
-    columns: ColumnNames = Field(ColumnNames(), description="What the source calls its columns.")
-    drift: DriftSettings = Field(DriftSettings(), description="How far a source may move between two runs.")
+    columns: ColumnNames = Field(ColumnNames(), description="Names of the source's columns.")
+    drift: DriftSettings = Field(DriftSettings(), description="How far a source may drift between two runs.")
 
     @model_validator(mode="after")
     def _range_rises(self) -> Self:
@@ -132,7 +140,7 @@ class IngestSettings(Settings):
 
     @property
     def of_the_data(self) -> str:
-        """JSON of every setting that changes the data; how far they may drift does not."""
+        """Return the settings that change the data as JSON; the limits on drift do not."""
         return self.model_dump_json(exclude={"drift"})
 
 
@@ -141,18 +149,18 @@ class SplitSettings(Settings):
 
     strategy: Literal["random", "per_user_latest", "temporal", "predefined"] = Field(
         "random",
-        description="random: by a seeded hash of user and movie; per_user_latest: each user's newest ratings are "
-        "tested; temporal: everything after one instant is tested; predefined: a test file is given.",
+        description="How test ratings are chosen. random: by a seeded hash of user and movie; per_user_latest: each "
+        "user's newest ratings; temporal: all ratings after one point in time; predefined: those of `test_source`.",
     )
-    test_source: Address | None = Field(None, description="For predefined alone: the file with the test ratings.")
-    test_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings in test; not used by predefined.")
-    val_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the ratings not in test that go to val.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the hash that divides the ratings.")
-    min_ratings_per_user: int = Field(
-        1, ge=1, description="Users with fewer ratings are left out; counted over the whole data set."
+    test_source: Address | None = Field(None, description="For predefined only: the source of the test ratings.")
+    test_fraction: float = Field(
+        0.1, gt=0, lt=1, description="Share of the ratings that go to test; not used by predefined."
     )
+    val_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the remaining ratings that go to val.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the random choice of test and val ratings.")
+    min_ratings_per_user: int = Field(1, ge=1, description="Leave out users with fewer ratings in the whole data set.")
     min_ratings_per_movie: int = Field(
-        1, ge=1, description="Movies with fewer ratings are left out; counted over the whole data set."
+        1, ge=1, description="Leave out movies with fewer ratings in the whole data set."
     )
 
     @field_validator("test_source")
@@ -173,113 +181,125 @@ class SplitSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """What to learn and how."""
+    """The model, and how it is trained."""
 
-    embedding_dim: int = Field(50, ge=1, le=4096, description="Numbers in a taste vector.")
-    learning_rate: float = Field(0.003, gt=0, le=10, description="Adam's step size, in weight units a step.")
+    embedding_dim: int = Field(50, ge=1, le=4096, description="Length of the embedding of a user or a movie.")
+    learning_rate: float = Field(0.003, gt=0, le=10, description="Adam's learning rate, in weight units per step.")
     batch_size: int | None = Field(
-        None, ge=1, description="Ratings in a step; null: a power of two that grows with the number of ratings."
+        None, ge=1, description="Ratings per step; null: a power of two that grows with the number of ratings."
     )
     blocks: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Blocks that users and movies are each divided into, a power of two; a step learns from a few "
-        "pairs of them. More are faster, fewer mix better; null: as many as keep a pair's rows near a core.",
+        description="Number of blocks of users and of movies, a power of two; a step takes ratings from a few pairs of "
+        "blocks. More blocks are faster, fewer mix the ratings better; null: as many as make a pair's rows fit into "
+        "a core's cache.",
     )
-    epochs: int = Field(15, ge=1, description="Most passes over the training ratings.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to it.")
+    epochs: int = Field(15, ge=1, description="Most passes over the training ratings; training may stop earlier.")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to this norm."
+    )
     regularization: float | None = Field(
         None,
         ge=0,
-        description="Weight of the mean squared L2 norm of the batch's embeddings in the loss; null: by how many "
-        "ratings users and movies have.",
+        description="Weight of the mean squared L2 norm of the batch's embeddings in the loss; null: chosen from the "
+        "number of ratings per user and movie.",
     )
     init_std: float = Field(0.01, ge=0, description="Standard deviation of the initial embeddings.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "linear", description="How the learning rate falls over `epochs`: not at all, straight or as a half cosine."
+        "linear",
+        description="How the learning rate falls over `epochs`. constant: not at all; linear: in a straight line; "
+        "cosine: as half a cosine.",
     )
     adam: Literal["auto", "all_rows", "touched_rows"] = Field(
         "auto",
-        description="Rows that Adam moves in a step: all, by what it remembers of them, or those the batch looks up. "
-        "auto: all, up to 50,000 rows of users and movies together, beyond which that takes most of the time.",
+        description="Rows that Adam updates in a step. all_rows: all rows, also by momentum alone; touched_rows: only "
+        "the rows of the batch; auto: all_rows up to 50,000 users and movies together, touched_rows beyond.",
     )
     engine: Literal["auto", "fused", "autograd"] = Field(
-        "auto", description="What computes the steps; all learn the same. auto: the fastest there is for the device."
+        "auto",
+        description="Implementation of the steps; all learn the same. auto: the fastest one for the device; fused: "
+        "compiled for CPU or CUDA; autograd: by PyTorch.",
     )
-    patience: int = Field(3, ge=1, description="Epochs without a better val RMSE before training stops.")
+    patience: int = Field(3, ge=1, description="Stop training after this many epochs without a better val RMSE.")
     on_diverged: Literal["stop", "retry"] = Field(
         "stop",
-        description="What follows when loss, gradient or weights are no longer finite. stop: the run ends; retry: "
-        "once, it goes on from the epoch before with a tenth of the learning rate.",
+        description="What to do when loss, gradient or weights are no longer finite. stop: end the run; retry: resume "
+        "once from the epoch before, with a tenth of the learning rate.",
     )
-    refit: bool = Field(True, description="Train again on train and val together for the best number of epochs.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and the order of batches.")
+    refit: bool = Field(
+        True, description="Whether to train again on train and val together, for the best number of epochs."
+    )
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Seed of the initial embeddings and of the order of the batches."
+    )
 
     _blocks_halve = field_validator("blocks")(_power_of_two)
 
     def for_rows(self, number: int) -> "TrainSettings":
-        """Return the settings for so many rows of users and movies together: with `adam` decided."""
+        """Return the settings with `adam` decided for a number of rows of users and movies together."""
         if self.adam != "auto":
             return self
-        return self.model_copy(update={"adam": "all_rows" if number <= MANY_ROWS else "touched_rows"})
+        return self.model_copy(update={"adam": "all_rows" if number <= _MANY_ROWS else "touched_rows"})
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
-        """Parts of a split that the final model learns from."""
+        """Return the parts of a split that the final model is trained on."""
         return ("train", "val") if self.refit else ("train",)
 
     @property
     def held_out_parts(self) -> tuple[str, ...]:
-        """Parts of a split that the final model does not learn from."""
+        """Return the parts of a split that the final model is not trained on."""
         return ("test",) if self.refit else ("val", "test")
 
 
 class MonitorSettings(Settings):
-    """How closely training is watched; nothing here changes what is learned."""
+    """How closely training is measured; nothing here changes what is learned."""
 
-    enabled: bool = Field(True, description="Whether gradients and tables are recorded while training.")
+    enabled: bool = Field(True, description="Whether to record gradients and embedding tables during training.")
     sample_every: int | None = Field(
         None,
         ge=1,
-        description="Steps between two that are looked at closely, a power of two; null: chosen once, from the budget.",
+        description="Measure one step in this many closely, a power of two; null: chosen once, from the budget.",
     )
     budget_fraction: float = Field(
-        0.02, gt=0, le=1, description="Share of the training time that recording may take, from a million ratings on."
+        0.02, gt=0, le=1, description="Share of the training time for recording, from a million ratings on."
     )
-    budget_seconds: float = Field(
-        0.05, gt=0, description="Seconds a run that recording may take, below a million ratings."
-    )
+    budget_seconds: float = Field(0.05, gt=0, description="Seconds per run for recording, below a million ratings.")
 
     _intervals_nest = field_validator("sample_every")(_power_of_two)
 
 
 class HealthSettings(Settings):
-    """What follows from the verdicts on a training."""
+    """What an unhealthy training leads to."""
 
     on_unhealthy: Literal["warn", "stop"] = Field(
         "warn",
-        description="warn: verdicts are recorded; stop: an error among them also ends the run, early where it shows.",
+        description="warn: record verdicts; stop: a verdict of severity error also ends the run, early if possible.",
     )
 
 
 class EvaluationSettings(Settings):
     """What is measured on the test ratings."""
 
-    k: tuple[int, ...] = Field((10,), min_length=1, description="Lengths of the ranked lists that are measured.")
+    k: tuple[int, ...] = Field((10,), min_length=1, description="Lengths of the ranked lists to measure.")
     relevance_threshold: float | None = Field(
         None,
-        description="Lowest rating that counts as relevant; null: three quarters up the training range (4 stars of 5).",
+        description="Lowest rating of a relevant movie; null: three quarters up the training range (4 stars of 5).",
     )
     ranking_users: int | None = Field(
         10_000,
         ge=1,
-        description="Most users whose lists are measured or who are taken for new, drawn by seed; null: every one.",
+        description="Most users to measure lists for and to treat as new users, drawn by seed; null: all.",
     )
     max_unknown_fraction: float = Field(
-        0.99, gt=0, le=1, description="Share of unknown ids in a test column from which they are the wrong kind of id."
+        0.99,
+        gt=0,
+        le=1,
+        description="Share of unknown ids in a test column from which they count as the wrong kind of id.",
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed that draws the users whose lists are measured.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed that draws these users.")
 
     @model_validator(mode="after")
     def _lengths_are_positive(self) -> Self:
@@ -291,54 +311,57 @@ class EvaluationSettings(Settings):
 class PromotionSettings(Settings):
     """When a newly trained model replaces the champion."""
 
-    model_name: str = Field(
-        "cfmodel", min_length=1, pattern=r"^[^/:]+$", description="Registered model whose versions compete."
-    )
+    model_name: str = Field("cfmodel", min_length=1, pattern=r"^[^/:]+$", description="Name of the registered model.")
     automatic: bool = Field(
-        True, description="Whether a run ends with the decision; false: `cfmodel promote` takes it."
+        True, description="Whether a run decides on promotion at its end; false: `cfmodel promote` decides."
     )
     confidence: float = Field(
-        0.95, gt=0, lt=1, description="Confidence of the interval that must lie wholly on the challenger's side."
+        0.95,
+        gt=0,
+        lt=1,
+        description="Confidence of the bootstrap interval, which must be wholly on the challenger's side.",
     )
-    resamples: int = Field(1000, ge=100, le=100_000, description="Draws of all users that the interval is made of.")
+    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples of the users.")
     min_users: int = Field(
-        50, ge=2, description="Fewest users of rows that neither model learned from; with fewer nothing is decided."
+        50,
+        ge=2,
+        description="Fewest users with ratings that neither model was trained on; with fewer, nothing is decided.",
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of those draws.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the bootstrap.")
 
 
 class ScoringSettings(Settings):
     """How recommendations are made."""
 
-    k: int = Field(10, ge=1, le=1000, description="Movies recommended to each user.")
+    k: int = Field(10, ge=1, le=1000, description="Movies to recommend to each user.")
     memory_megabytes: int = Field(
-        256, ge=1, description="Most memory that the scores of a block of users take, on the CPU or the GPU."
+        256, ge=1, description="Most memory for the scores of a block of users, on CPU or GPU."
     )
-    users_per_file: int = Field(50_000, ge=1, description="Users in one Parquet file of the recommendations.")
+    users_per_file: int = Field(50_000, ge=1, description="Users per Parquet file of the recommendations.")
     min_coverage: float = Field(
         0.001,
         ge=0,
         le=1,
-        description="Share of the catalogue that must be recommended to somebody, where every user is scored.",
+        description="Smallest share of the catalogue in the lists; checked when every user is scored.",
     )
     titles: Path | None = Field(
-        None, description="CSV file with movie ids and titles; null: the one that lies beside the ratings, if any."
+        None, description="CSV file with movie ids and titles; null: the file beside the ratings, if there is one."
     )
 
 
 class TrackingSettings(Settings):
-    """Where the run is recorded."""
+    """Where a run is recorded."""
 
-    # Whatever is wrong with an address, a message about it does not repeat it: it may hold a password.
+    # An error message must not repeat an address: it may hold a password.
     model_config = ConfigDict(hide_input_in_errors=True)
 
     uri: Address | None = Field(
         None, description="Address of the MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
     )
-    experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment the run belongs to.")
-    run_name: str | None = Field(None, description="Name of the run; null: MLflow makes one up.")
+    experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment of the run.")
+    run_name: str | None = Field(None, description="Name of the run; null: MLflow chooses one.")
     wait_seconds: float = Field(
-        60.0, ge=0, description="Seconds that a run waits at its end for a store that is away, before it fails."
+        60.0, ge=0, description="Seconds a run waits at its end for a store that cannot be reached, before it fails."
     )
 
     @field_validator("uri")
@@ -353,48 +376,50 @@ class TrackingSettings(Settings):
 
 
 class RuntimeSettings(Settings):
-    """Where to run; nothing here changes what is learned."""
+    """Where a run happens; nothing here changes what is learned."""
 
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto: CUDA where there is one; cuda: CUDA or an error.",
+        description="auto: CUDA if available, else the CPU; cpu; cuda: CUDA or an error; cuda:1: the second GPU.",
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads torch may use; null: torch's own choice.")
+    threads: int | None = Field(None, ge=1, description="CPU threads for torch; null: torch's own choice.")
     checkpoint_seconds: float = Field(
         30.0,
         ge=0,
-        description="Shortest time between two checkpoints, within epochs and at their ends; they take at most a "
-        "hundredth of the time.",
+        description="Shortest time between two checkpoints, in seconds; writing them takes at most a hundredth of the "
+        "training time.",
     )
-    data_dir: Path = Field(Path("data"), description="Folder for ingested ratings, splits, downloads and models.")
+    data_dir: Path = Field(
+        Path("data"), description="Data folder: ingested ratings, splits, downloads, models, checkpoints."
+    )
 
 
 class KeepSettings(Settings):
-    """What `cfmodel clean` leaves: whatever is needed, used lately, or among the newest of its kind."""
+    """What `cfmodel clean` keeps: what is needed, was used lately, or is among the newest of its kind."""
 
-    days: float = Field(30.0, ge=0, description="Days since its last use within which nothing goes.")
-    datasets: int | None = Field(3, ge=0, description="Ingested data sets that stay whatever their age; null: all.")
-    splits: int | None = Field(3, ge=0, description="Splits that stay whatever their age; null: all.")
-    models: int | None = Field(10, ge=0, description="Models on this disk that stay whatever their age; null: all.")
+    days: float = Field(30.0, ge=0, description="Keep everything used within this many days.")
+    datasets: int | None = Field(3, ge=0, description="Newest ingested data sets to keep at any age; null: all.")
+    splits: int | None = Field(3, ge=0, description="Newest splits to keep at any age; null: all.")
+    models: int | None = Field(10, ge=0, description="Newest models on this disk to keep at any age; null: all.")
     gradients: int | None = Field(
-        10, ge=0, description="Archives of gradients on this disk that stay whatever their age; null: all."
+        10, ge=0, description="Newest gradient archives on this disk to keep at any age; null: all."
     )
     checkpoints: int | None = Field(
-        3, ge=0, description="Unfinished runs whose checkpoints stay whatever their age; null: all."
+        3, ge=0, description="Newest unfinished runs to keep the checkpoints of at any age; null: all."
     )
     spools: int | None = Field(
-        10, ge=0, description="Journals of runs, all of it recorded, that stay whatever their age; null: all."
+        10, ge=0, description="Newest journals of fully recorded runs to keep at any age; null: all."
     )
     recommendations: int | None = Field(
-        3, ge=0, description="Sets of recommendations that stay whatever their age; null: all."
+        3, ge=0, description="Newest sets of recommendations to keep at any age; null: all."
     )
-    runs: int | None = Field(100, ge=0, description="Ended MLflow runs that stay whatever their age; null: all.")
-    versions: int | None = Field(10, ge=0, description="Model versions that stay whatever their age; null: all.")
+    runs: int | None = Field(100, ge=0, description="Newest ended MLflow runs to keep at any age; null: all.")
+    versions: int | None = Field(10, ge=0, description="Newest model versions to keep at any age; null: all.")
 
 
 class PipelineSettings(Settings):
-    """All sections of one pipeline run."""
+    """All settings of a pipeline run, by section."""
 
     ingest: IngestSettings = IngestSettings()
     split: SplitSettings = SplitSettings()
@@ -419,8 +444,7 @@ class PipelineSettings(Settings):
             overrides: Dotted name to value, such as `{"train.epochs": 5}`; they win.
 
         Raises:
-            ConfigError: A name is unknown or a value outside what it may be; the message carries
-                the full dotted name.
+            ConfigError: A name is unknown or a value out of range; the message has the full dotted name.
         """
         tree = {name: _as_tree(section) for name, section in (sections or {}).items()}
         for name, value in (overrides or {}).items():
@@ -432,10 +456,10 @@ class PipelineSettings(Settings):
 
     @classmethod
     def read(cls, path: Path | None, *, overrides: Mapping[str, Any] | None = None) -> "PipelineSettings":
-        """Read settings from a TOML file with a table per section; None reads the defaults.
+        """Read settings from a TOML file with a table per section; None: the defaults.
 
         Raises:
-            ConfigError: The file is missing, is not TOML, or holds a setting that is refused.
+            ConfigError: The file is missing, is not TOML, or holds a bad setting.
         """
         if path is None:
             return cls.of(overrides=overrides)
@@ -443,16 +467,16 @@ class PipelineSettings(Settings):
             sections = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such settings file") from None
-        except (ValueError, RecursionError) as error:  # malformed, no UTF-8, a number of thousands of digits, too deep
+        except (ValueError, RecursionError) as error:  # malformed, not UTF-8, a number of thousands of digits, too deep
             raise ConfigError(f"{path}: not a TOML file: {error}") from None
         return cls.of(sections, overrides=overrides)
 
     def at(self, tracking_uri: str) -> "PipelineSettings":
-        """Return the same settings with the store named by its full address."""
+        """Return the same settings with another `tracking.uri`."""
         return self.model_copy(update={"tracking": self.tracking.model_copy(update={"uri": tracking_uri})})
 
     def flat(self) -> dict[str, Any]:
-        """Return every resolved setting under its dotted name, in the order of declaration."""
+        """Return every setting by dotted name, in the order of declaration."""
         return dict(_leaves(self.model_dump(mode="json")))
 
 
@@ -478,7 +502,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set one leaf of a tree of plain dicts, copying the branches on the way."""
+    """Set one leaf of a tree of dicts, and copy the branches on the way."""
     *branches, leaf = dotted.split(".")
     for branch in branches:
         below = tree.get(branch, {})
@@ -490,7 +514,7 @@ def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _refusal(error: ValidationError) -> str:
-    """Say in one line per problem which setting is refused and why."""
+    """Return which settings are refused and why."""
     lines: list[str] = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])

@@ -1,78 +1,78 @@
-"""Every error cfmodel raises on purpose.
+"""Every error that cfmodel raises on purpose.
 
 CFModelError
-├── ConfigError      a setting is outside what it may be
-├── DataError        the ratings themselves: schema, range, duplicates, empty
-├── VocabularyError  an id the model was not trained on, where one was asked for by name
-├── DigestError      a file is not the one its ref names
-├── DiskFullError    there is no room for what is to be written
-├── DeviceError      the device asked for is not there
-├── TrackingError    the tracking store refused or is away
-│   └── StoreAwayError   it is away: what it was told now, it may take later
-├── CheckpointError  a training cannot be kept for later, or gone on with
-├── LeaseError       another process is at work on the run
-├── PublishError     recommendations are not fit to be published
-├── DivergedError    loss or gradient is no longer finite
-└── UnhealthyError   training is finite, and its gradients say that it will come to nothing
+├── ConfigError      a setting is unknown or out of range
+├── DataError        the ratings cannot be used: schema, range, duplicates, empty
+├── VocabularyError  an id was asked for that the model was not trained on
+├── DigestError      a file is missing, damaged, or not the one its ref names
+├── DiskFullError    the disk is full
+├── DeviceError      the device is not available
+├── TrackingError    the tracking store refused, or cannot be reached
+│   └── StoreAwayError   it cannot be reached or written to now; a later try may succeed
+├── CheckpointError  a checkpoint cannot be written, or a training cannot be resumed
+├── LeaseError       another process is working on the run
+├── PublishError     recommendations failed their checks, or cannot be published
+├── DivergedError    loss, gradient or weights are no longer finite
+└── UnhealthyError   training is finite, but its gradients show that it will not work
 
-A message says where, what, what was expected and what to do. Commands print it and exit
-with status 1; a traceback reaches a user only for a bug.
+A message says where, what, what was expected and what to do. Commands print it and exit with status 1; users see a
+traceback only for a bug.
 """
 
 
 class CFModelError(Exception):
-    """Base of every error a user can act on."""
+    """Base class of every error that a user can act on."""
 
 
 class ConfigError(CFModelError):
-    """A setting is unknown or outside what it may be."""
+    """A setting is unknown or out of range."""
 
 
 class DataError(CFModelError):
-    """The ratings cannot be used as they are: schema, range, empty, unreadable."""
+    """The ratings cannot be used: schema, range, duplicates, empty, unreadable."""
 
 
 class VocabularyError(CFModelError):
-    """An id was asked for by name that the model was not trained on."""
+    """An id was asked for that the model was not trained on."""
 
 
 class DigestError(CFModelError):
-    """A file is not the one its ref names: changed, damaged or missing."""
+    """A file is missing, damaged, or not the one its ref names."""
 
 
 class DiskFullError(CFModelError):
-    """There is no room for what is to be written; what was there before is whole."""
+    """The disk is full; earlier files are unchanged."""
 
 
 class DeviceError(CFModelError):
-    """The device asked for is not there."""
+    """The device is not available."""
 
 
 class TrackingError(CFModelError):
-    """The tracking store refused or is away."""
+    """The tracking store refused, or cannot be reached."""
 
 
 class StoreAwayError(TrackingError):
-    """The tracking store does not answer, or cannot write; the same may go well later."""
+    """The tracking store cannot be reached or written to; a later try may succeed."""
 
 
 class CheckpointError(CFModelError):
-    """A training cannot be kept for later, or cannot be gone on with."""
+    """A checkpoint cannot be written, or a training cannot be resumed."""
 
 
 class LeaseError(CFModelError):
-    """Another process is at work on the run."""
+    """Another process is working on the run."""
 
 
 class PublishError(CFModelError):
-    """Recommendations are not fit to be published, or cannot be."""
+    """Recommendations failed their checks, or cannot be published."""
 
 
 class DivergedError(CFModelError):
     """Loss, gradient or weights are no longer finite.
 
     Attributes:
-        step: First update of which that was seen, from 1 since the phase began; None where it is not known.
+        step: First update where this was seen, counted from 1 in its phase; None if unknown.
     """
 
     def __init__(self, message: str, *, step: int | None = None) -> None:
@@ -81,4 +81,4 @@ class DivergedError(CFModelError):
 
 
 class UnhealthyError(CFModelError):
-    """Training is finite, but its gradients say that it will come to nothing, and it was to stop then."""
+    """Training is finite, but its gradients show that it will not work, and the settings say to stop then."""

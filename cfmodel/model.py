@@ -129,7 +129,8 @@ class CollaborativeFiltering(nn.Module):
             rows: Rows by table, shape (B, width); None: all rows of the model, without gradients.
         """
         if rows is None:
-            rows = {name: weight.detach() for name, weight in self.weights().items()}
+            names = (table.name for table in self.TABLES if table.side == side)
+            rows = {name: self.get_parameter(f"{name}.weight").detach() for name in names}
         products, own = self._tables_of(side)
         vectors, offsets = [rows[name] for name in products], [rows[name][:, 0] for name in own]
         some = next(rows[table.name] for table in self.TABLES if table.side == side)

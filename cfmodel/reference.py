@@ -1,4 +1,4 @@
-"""The reference of all settings, written from their declarations."""
+"""The reference of all settings, generated from their declarations."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from cfmodel.config import PipelineSettings, setting_fields
 _SIGNS = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
 
 
-def as_toml() -> str:
-    """Return a TOML file with every setting at its default; one that is null is commented out."""
+def settings_toml() -> str:
+    """Return a TOML file with every setting at its default; a setting that is null is commented out."""
     defaults = PipelineSettings().flat()
     lines = ["# Every setting of cfmodel at its default: cfmodel run SOURCE --config FILE"]
     for section, names in groupby(setting_fields(), key=lambda named: named[0].rpartition(".")[0]):
@@ -25,7 +25,7 @@ def as_toml() -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_markdown() -> str:
+def settings_table() -> str:
     """Return a Markdown table of every setting: dotted name, default, meaning and range."""
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *_rows()]) + "\n"
 
@@ -44,7 +44,12 @@ def _range(field: Any) -> str:
         for sign, words in _SIGNS.items()
         if isinstance(limit, sign)
     ]
-    choices = [repr(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
-    told = all(choice.strip("'") in field.description for choice in choices)
-    said = bounds if told else [*bounds, "one of " + ", ".join(choices)]
-    return f" ({', '.join(said)})" if said else ""
+    annotations = (field.annotation, *get_args(field.annotation))  # Literal, or Literal | None
+    choices = [repr(choice) for each in annotations for choice in get_args(each) if isinstance(choice, str)]
+    described = all(choice.strip("'") in field.description for choice in choices)
+    limits = bounds if described else [*bounds, "one of " + ", ".join(choices)]
+    return f" ({', '.join(limits)})" if limits else ""
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")

@@ -1,29 +1,29 @@
-"""References: a path or an id, and the digest of what it names. They are what tasks hand on."""
+"""References to results: a path or an id, with a digest. Tasks pass them on instead of the data."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Ref(BaseModel):
-    """A small frozen value that survives JSON, so that it can be cached and passed between processes."""
+    """A small frozen value that can be written to JSON, and so be kept and passed between processes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Accounts(Ref):
-    """What became of the rows of a source; cells, where a row holds the ratings of many movies.
+    """Counts of a source's rows; of cells, if the table is wide.
 
         rows_in = kept + quarantined + merged + unrated
 
     Attributes:
-        rows_in: Rows read, as counted in the source's bytes before any was looked at; comments and
-            lines of nothing but blanks are none.
+        rows_in: Rows read, counted in the source's bytes before parsing, without comments and blank lines.
         kept: Ratings of the data set.
-        quarantined: Rows that cannot be ratings and were set aside.
-        merged: Ratings that gave way to another of the same user and movie.
-        unrated: Rows or cells that say that there is no rating.
-        ignored: Comments and lines of nothing but blanks.
+        quarantined: Bad rows.
+        merged: Ratings that were merged into another one of the same user and movie.
+        unrated: Rows or cells that hold no rating.
+        ignored: Comments and blank lines.
     """
 
     rows_in: int = 0
@@ -34,24 +34,24 @@ class Accounts(Ref):
     ignored: int = 0
 
     def require_balance(self) -> None:
-        """Hold what came in against what became of it.
+        """Check that the counts add up.
 
         Raises:
-            AssertionError: A row was lost or made up: a fault of cfmodel's own.
+            AssertionError: They do not: cfmodel lost or duplicated a row.
         """
         if self.rows_in != self.kept + self.quarantined + self.merged + self.unrated:
             raise AssertionError(f"rows do not add up: {self!r}")
 
 
 class Drift(Ref):
-    """How far a data set is from that of the previous run of the same source.
+    """The change of a data set since the previous run of the same source.
 
     Attributes:
         previous_digest: The previous data set's digest.
-        volume_change: Change of the number of ratings, as a share of the previous number; -0.5 is half.
+        volume_change: Relative change of the number of ratings; -0.5 is half.
         mean_shift: Shift of the mean rating, in standard deviations of the previous ratings.
-        new_user_share: Share of the users that the previous data set did not have.
-        new_movie_share: Share of the movies that the previous data set did not have.
+        new_user_share: Share of users that are not in the previous data set.
+        new_movie_share: Share of movies that are not in the previous data set.
     """
 
     previous_digest: str
@@ -61,26 +61,44 @@ class Drift(Ref):
     new_movie_share: float
 
 
-class DatasetRef(Ref):
+class _Reusable(Ref):
+    """A ref to a result that a later run may take instead of making it again.
+
+    `reused` describes this call, not the result: it is not written to JSON and does not count when refs are compared.
+    """
+
+    reused: bool = Field(default=False, exclude=True)
+
+    def _contents(self) -> tuple[Any, ...]:
+        return tuple(value for name, value in self if name != "reused")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reusable) and type(self) is type(other) and self._contents() == other._contents()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._contents()))
+
+
+class DatasetRef(_Reusable):
     """Ratings ingested to typed Parquet.
 
     Attributes:
-        path: Folder that holds `ratings.parquet`, `profile.json`, `manifest.json` and, where rows were
-            set aside, `quarantine.parquet`.
+        path: Folder that holds `ratings.parquet`, `profile.json`, `manifest.json` and, if there are bad
+            rows, `quarantine.parquet`.
         digest: SHA-256 of `ratings.parquet`, hexadecimal.
-        source: What the caller asked for, as given.
-        source_digest: SHA-256 over the source's raw bytes, or over the settings of a generated one.
+        source: The source's name, as the caller gave it.
+        source_digest: SHA-256 over the source's raw bytes, or over the settings of a synthetic one.
         rows: Number of ratings.
         users: Number of distinct user ids.
         movies: Number of distinct movie ids.
         rating_min: Lowest rating, in rating units.
         rating_max: Highest rating, in rating units.
         has_timestamps: Whether every rating has a timestamp.
-        noise_floor: Best reachable RMSE, known for generated ratings alone.
-        accounts: What became of the source's rows.
-        drift: How far it is from the previous run's; None where that had the same source bytes, or
-            there was none.
+        noise_floor: Best possible RMSE; known only for synthetic ratings.
+        accounts: Counts of the source's rows.
+        drift: Change since the previous run; None if there is none, or if its bytes were the same.
         seconds: How long the ingest took.
+        reused: Whether an earlier result was taken.
     """
 
     path: Path
@@ -99,7 +117,7 @@ class DatasetRef(Ref):
     seconds: float
 
 
-class SplitRef(Ref):
+class SplitRef(_Reusable):
     """Train, val and test parts of a data set, and the vocabularies of the training part.
 
     Attributes:
@@ -107,20 +125,21 @@ class SplitRef(Ref):
             `movies.parquet` and `manifest.json`.
         digest: SHA-256 over the digests of the parts and vocabularies, hexadecimal.
         data_digest: Digest of the data set that was split.
-        source: What the caller asked for, as given.
-        strategy: Which split made it.
+        source: The source's name, as the caller gave it.
+        strategy: The split strategy.
         train_rows: Ratings in train.
         val_rows: Ratings in val.
         test_rows: Ratings in test.
-        dropped_rows: Ratings left out by the minimum counts.
+        dropped_rows: Ratings dropped by the minimum counts.
         users: Distinct users in train.
         movies: Distinct movies in train.
         global_mean: Mean of the training ratings, in rating units.
         rating_min: Lowest training rating, in rating units.
         rating_max: Highest training rating, in rating units.
-        noise_floor: Best reachable RMSE, known for generated ratings alone.
-        data: The data set that was split; for `predefined` the one for training.
+        noise_floor: Best possible RMSE; known only for synthetic ratings.
+        data: The data set that was split; for `predefined` the one for train and val.
         seconds: How long the split took.
+        reused: Whether an earlier result was taken.
     """
 
     path: Path
@@ -146,10 +165,10 @@ class RunRef(Ref):
     """A tracked run and the model it trained.
 
     Attributes:
-        run_id: The run's id in the tracking store, or the one it goes by until the store has given it one.
+        run_id: The run's id in the tracking store, or its local id until the store has given it one.
         tracking_uri: Address of the tracking store.
         experiment_id: The experiment the run belongs to; empty until the store is reached.
-        spool: Folder of the run's journal: what was recorded, and what of it the store has not taken yet.
+        journal_folder: Folder of the run's journal: what was recorded, and what of it the store has not taken yet.
         model_path: Folder that holds the trained recommender.
         model_digest: Digest of that folder's contents, hexadecimal.
         model_uri: Address of the model in the tracking store; empty until the store is reached.
@@ -158,27 +177,27 @@ class RunRef(Ref):
     run_id: str
     tracking_uri: str
     experiment_id: str
-    spool: Path | None = None
+    journal_folder: Path | None = None
     model_path: Path
     model_digest: str
     model_uri: str
 
     def known_as(self, run_id: str | None, experiment_id: str, model_id: str | None) -> "RunRef":
-        """Return the ref by the ids that the tracking store has given; one that is missing stays as it is."""
+        """Return the ref with the ids that the tracking store has given; a missing one stays as it is."""
         given = {"run_id": run_id, "experiment_id": experiment_id, "model_uri": model_id and f"models:/{model_id}"}
         return self.model_copy(update={name: value for name, value in given.items() if value})
 
 
 class ScoresRef(Ref):
-    """Recommendations that were checked and published.
+    """Recommendations that are checked and published.
 
     Attributes:
         path: Folder that holds `part-*.parquet` and `_manifest.json`.
         model_name: The model that made them.
         users: Users with a list.
-        rows: Movies recommended, over all users.
-        k: Movies recommended to a user, at most.
-        coverage_fraction: Share of the catalogue that is in somebody's list.
+        rows: Number of recommended movies, over all users.
+        k: Maximum number of movies per user.
+        coverage_fraction: Share of the catalogue that is in at least one list.
         seconds: How long scoring and checking took.
     """
 

@@ -1,4 +1,4 @@
-"""Column names and Arrow schemas, once."""
+"""Column names and Arrow schemas of ratings and recommendations."""
 
 import pyarrow as pa
 
@@ -8,13 +8,21 @@ RATING = "rating"
 TIMESTAMP = "timestamp"
 
 #: One rating. Ids are text (an integer is its decimal text, so `007` and `7` differ);
-#: `timestamp` is in seconds since 1970-01-01 UTC and null throughout where the source has none.
+#: `timestamp` is in seconds since 1970-01-01 UTC; it is null in all rows if the source has none.
 RATINGS = pa.schema(
     [
         pa.field(USER_ID, pa.string(), nullable=False),
         pa.field(MOVIE_ID, pa.string(), nullable=False),
         pa.field(RATING, pa.float64(), nullable=False),
         pa.field(TIMESTAMP, pa.int64()),
+    ]
+)
+
+#: `RATINGS` with dictionary-encoded ids.
+ENCODED_RATINGS = pa.schema(
+    [
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in (USER_ID, MOVIE_ID) else field
+        for field in RATINGS
     ]
 )
 

@@ -1,4 +1,4 @@
-"""The loader that models in MLflow name: this module keeps its place and its name as long as any of them is in use."""
+"""The loader of models logged to MLflow. Logged models name this module, so it must never be moved or renamed."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from cfmodel.recommending.recommender import Recommender
 
 
 def _load_pyfunc(path: str) -> RecommenderService:
-    """Load what `Recommender.save` wrote; the name and the argument are MLflow's."""
+    """Load a folder that `Recommender.save` wrote; MLflow calls this function by its name."""
     return RecommenderService(Recommender.load(Path(path)))

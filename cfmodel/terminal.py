@@ -1,4 +1,4 @@
-"""What a person watching a run sees: one line per event, a bar for what takes long, a table at the end."""
+"""The terminal of a run: a line per step and epoch, a progress bar, a table at the end."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,18 +18,18 @@ from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.promotion.decision import Decision
 from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
-from cfmodel.run_summary import accuracy_rows, step_seconds, training_in_words
+from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 
-#: Told at the end of a step: its result, its seconds and whether an earlier result was reused.
-Finish = Callable[[Any, float, bool], None]
+#: Called at the end of a step with its result, its seconds and whether an earlier result was reused.
+_Finish = Callable[[Any, float, bool], None]
 
 #: Narrowest column of a table's gradient norm.
 _NORM_WIDTH = 8
 
 
 def describe(thing: Any) -> str | None:
-    """Return one line of plain text for a record or a ref; None for what is not worth a line."""
+    """Return one line of plain text for a record or a ref; None for those without a line."""
     match thing:
         case DatasetRef():
             return _data_line(thing)
@@ -52,8 +52,8 @@ def _data_line(data: DatasetRef) -> str:
         "merged": data.accounts.merged,
         "not rated": data.accounts.unrated,
     }
-    told = "".join(f", {count:,} {what}" for what, count in left_out.items() if count)
-    return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{told}"
+    lost = "".join(f", {count:,} {what}" for what, count in left_out.items() if count)
+    return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{lost}"
 
 
 def epoch_header(tables: Iterable[str]) -> str:
@@ -75,7 +75,7 @@ def _norm_width(table: str) -> int:
 def _epoch_line(record: EpochRecord) -> str:
     val = "     -" if record.val_rmse is None else f"{record.val_rmse:6.4f}"
     norms = " ".join(f"{norm:{_norm_width(table)}.4f}" for table, norm in record.grad_norms.items())
-    pace = _short(record.ratings_per_second)
+    pace = _in_thousands(record.ratings_per_second)
     epoch = f"{record.epoch}/{record.epochs}"
     return f"{epoch:>7} {record.train_loss:7.4f}  {val} {norms} {pace:>8}{' best' if record.best else ''}"
 
@@ -92,42 +92,42 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _short(count: float) -> str:
+def _in_thousands(count: float) -> str:
     return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
 
 
-class Silent:
-    """Shows nothing: what a worker's process and a library's caller get.
+class SilentScreen:
+    """Prints nothing, for workers and for callers of the library.
 
     Attributes:
-        ended: The run that came to its end while this was the current screen; None so far.
+        completed: The run that completed while this was the current screen; None if none has.
     """
 
-    ended: RunRef | None = None
+    completed: RunRef | None = None
 
-    def end(self, run: RunRef) -> None:
-        """Take note that a run is complete, whatever its orchestrator comes to know of that."""
-        self.ended = run
+    def complete(self, run: RunRef) -> None:
+        """Remember that a run is complete, even if Prefect does not know."""
+        self.completed = run
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print one line."""
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Finish]:  # noqa: ARG002 - a screen's signature
-        """Surround one step of a flow; tell what is yielded how it ended."""
+    def step(self, name: str) -> Iterator[_Finish]:  # noqa: ARG002 - a screen's signature
+        """Surround one step of a flow; call what is yielded when the step has ended."""
         yield lambda *_: None
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:  # noqa: ARG002 - a screen's signature
-        """Surround something that takes a few seconds before the first step."""
+        """Surround a wait of a few seconds before the first step."""
         yield
 
     def show(self, record: Any) -> None:
-        """Show one record of a step under way."""
+        """Show one record of the current step."""
 
 
-class Screen(Silent):
-    """Shows a run on a terminal; without a terminal, the same lines and no bars."""
+class Screen(SilentScreen):
+    """Shows a run on a terminal; where output goes to a file, the same lines without bars."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -142,12 +142,12 @@ class Screen(Silent):
         )
 
     def begin(self, source: str, settings: PipelineSettings) -> None:
-        """Say what is about to run."""
+        """Print what is about to run."""
         train = settings.train
         self._print(f"cfmodel {__version__}: {source}, {settings.split.strategy} split, seed {train.seed}")
 
     def result(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Show what came out, beside what it must beat, and how long each step took."""
+        """Print the test errors beside those of the baselines, the time of each step, and the health."""
         errors = _table("on the test ratings", "RMSE", "MAE")
         for row in accuracy_rows(metrics):
             errors.add_row(row["predictor"], _number(row["test RMSE"]), _number(row["test MAE"]))
@@ -157,24 +157,24 @@ class Screen(Silent):
         for table in (errors, times):
             self._console.print()
             self._console.print(table)
-        self._print(f"\nTrained {training_in_words(metrics)}.")
+        self._print(f"\nTrained {training_summary(metrics)}.")
         if "health.verdict" in tags:
             first = f": {tags['health.first']}" if "health.first" in tags else ""
             self._print(f"Gradients: {tags['health.verdict']}{first}")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Show that something is being waited for."""
+        """Show a spinner while something starts."""
         with self._console.status(what):
             yield
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print one line."""
         self._print(text)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Finish]:
-        """Show a bar while a step is under way, and one line when it is done."""
+    def step(self, name: str) -> Iterator[_Finish]:
+        """Show a bar while a step runs, and print one line when it is done."""
         self._progress, self._phase = self._bars(), None
         self._bar = self._progress.add_task(name, total=None)
         with self._progress:
@@ -184,8 +184,8 @@ class Screen(Silent):
         """Move the bar, and print the line of an epoch."""
         match record:
             case RowsRead() | RowsSplit():
-                doing = "ingest" if isinstance(record, RowsRead) else "split"
-                self._move(f"{doing}  {record.rows:,} ratings", record.fraction)
+                step = "ingest" if isinstance(record, RowsRead) else "split"
+                self._move(f"{step}  {record.rows:,} ratings", record.fraction)
             case StepProgress():
                 done = (record.epoch - 1 + record.fraction) / record.epochs
                 self._move(f"{record.phase} epoch {record.epoch}/{record.epochs}", done)
@@ -202,7 +202,9 @@ class Screen(Silent):
         if record.phase != self._phase:
             self._phase = record.phase
             if record.phase == "refit":
-                self._print(f"train   again on train and val together, for the {record.epochs} epochs found best")
+                self._print(
+                    f"train   again on train and val together, for {record.epochs} epochs, the best number found"
+                )
             self._print(epoch_header(record.grad_norms))
         self._print(_epoch_line(record))
 
@@ -214,16 +216,16 @@ class Screen(Silent):
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-_current: ContextVar[Silent] = ContextVar("screen", default=Silent())  # noqa: B039 - it only notes the last run
+_current: ContextVar[SilentScreen] = ContextVar("screen", default=SilentScreen())  # noqa: B039 - holds only a run
 
 
-def current() -> Silent:
-    """Return the screen of the command under way; one that shows nothing where there is none."""
+def current_screen() -> SilentScreen:
+    """Return the screen of the current command; a silent one if there is no command."""
     return _current.get()
 
 
 @contextmanager
-def showing(screen: Silent) -> Iterator[None]:
+def use_screen(screen: SilentScreen) -> Iterator[None]:
     """Make a screen the current one for the length of a block."""
     token = _current.set(screen)
     try:

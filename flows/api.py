@@ -1,4 +1,4 @@
-"""The Prefect server that a command talks to."""
+"""The address of the Prefect server that a command uses, and whether it answers."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def local_url() -> str:
 
 
 def prefect_home() -> Path:
-    """Return the folder that Prefect keeps its database in on this machine."""
+    """Return the folder of Prefect's database on this machine."""
     from prefect.settings import get_current_settings
 
     return Path(get_current_settings().home)
 
 
-def trouble_with(url: str) -> Exception | None:
+def connection_error(url: str) -> Exception | None:
     """Return why no Prefect server answers at an address; None if one does."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -46,5 +46,5 @@ def require_answer(url: str, *, remedy: str) -> None:
     Raises:
         CFModelError: None answers.
     """
-    if (trouble := trouble_with(url)) is not None:
-        raise CFModelError(f"no Prefect server answers at {url} ({trouble}); {remedy}")
+    if (error := connection_error(url)) is not None:
+        raise CFModelError(f"no Prefect server answers at {url} ({error}); {remedy}")

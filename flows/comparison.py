@@ -1,4 +1,4 @@
-"""Runs held against each other."""
+"""The flow that compares runs."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from cfmodel.gradients.report.comparison import MOST_RUNS
 from flows.guarded import flow
 from tasks.compare import compare_runs, newest_run_ids
 
-NOTHING_TO_COMPARE = "nothing to compare"
+_NOTHING_TO_COMPARE = "nothing to compare"
 
 
 @flow(name="comparison")
@@ -23,15 +23,15 @@ def comparison(
     """Compare two or more MLflow runs: settings, metrics, learning curves, gradients bucket by bucket.
 
     Args:
-        runs: Ids, starts of ids, or names; the first is the base the others are held against. None: the newest.
-        newest: How many of the newest finished runs are compared where `runs` names none; the oldest is the base.
-        tracking: The store they are in, where the comparison is recorded too.
+        runs: Ids, the first characters of ids, or names; the others are compared with the first. None: the newest.
+        newest: How many of the newest finished runs to compare where `runs` is None; the oldest is the first.
+        tracking: The store of the runs, where the comparison is recorded too.
 
     Returns:
-        Id of the MLflow run that holds the comparison; or, where fewer than two runs have finished yet, a
-        state of that name.
+        Id of the MLflow run that holds the comparison; a state named "nothing to compare" if fewer than two runs
+        have finished.
     """
     chosen = runs or newest_run_ids(newest, tracking)
     if runs is None and len(chosen) < 2:
-        return Completed(name=NOTHING_TO_COMPARE, message=f"{len(chosen)} finished runs so far")
+        return Completed(name=_NOTHING_TO_COMPARE, message=f"{len(chosen)} finished runs so far")
     return compare_runs(chosen, tracking)

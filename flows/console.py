@@ -1,4 +1,4 @@
-"""What Prefect may say on the terminal of `cfmodel run`."""
+"""A filter for what Prefect prints on the terminal of `cfmodel run`."""
 
 import logging
 
@@ -7,21 +7,21 @@ from prefect.logging.handlers import PrefectConsoleHandler
 
 from cfmodel.errors import CFModelError
 
-#: Lines that say no more than that a run failed or was interrupted, which is shown anyway.
+#: First words of lines that only repeat that a run failed or was interrupted.
 _KNOWN = (
     "Finished in state Failed",
     "Finished in state Crashed",
     "Crash detected! Execution was aborted by an interrupt signal.",
     "Crash detected! Execution was aborted by a termination signal.",
 )
-#: Loggers that say again and again that the server is away; the command says it once.
+#: Loggers that repeat that the server is away; the command prints it once.
 _ABOUT_THE_SERVER = ("prefect.events",)
 
 
 class OnlyTheUnexpected(PrefectConsoleHandler):
-    """Prefect's own console, less its tracebacks of a refusal of ours and of its server being away.
+    """Prefect's console without tracebacks of our refusals and of a server that is away.
 
-    The command prints a refusal's message, once; Prefect's record of the run keeps the traceback.
+    The command prints the message of a refusal once; Prefect's record of the run keeps the traceback.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""`make deploy`: everything in prefect.yaml on a Prefect server, saying each command it runs."""
+"""`make deploy`: deploy everything in prefect.yaml on a Prefect server, and print each command."""
 
 import os
 import shlex
@@ -16,17 +16,17 @@ from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, ConfigError
 from cfmodel.system.addresses import holds_secret, leaves
-from flows.api import configured_url, local_url, prefect_home, require_answer, trouble_with
+from flows.api import configured_url, connection_error, local_url, prefect_home, require_answer
 from flows.server import start_in_background
 
-PROJECT = Path("prefect.yaml")
-STORE = "MLFLOW_TRACKING_URI"
+_PROJECT = Path("prefect.yaml")
+_STORE = "MLFLOW_TRACKING_URI"
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 def main() -> None:
-    """Deploy, or end with the refusal's message and exit status 1."""
+    """Deploy; end with the message and exit status 1 if that is refused."""
     try:
         deploy()
     except CFModelError as refusal:
@@ -34,15 +34,15 @@ def main() -> None:
 
 
 def deploy() -> None:
-    """Check the environment, start a Prefect server if none is named, make the work pools, deploy everything.
+    """Check the environment, start a Prefect server if none is configured, create the work pools and deploy.
 
     Raises:
         CFModelError: A variable is not set, a server does not answer, or a command failed.
     """
-    project = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))
-    # Where the shell has no say in it, runs record in the store of `make run`.
+    project = yaml.safe_load(_PROJECT.read_text(encoding="utf-8"))
+    # Without a store in the environment, runs record in the store of `make run`.
     store = tracking.resolve_uri(TrackingSettings())
-    environment = dict(os.environ) | {"PWD": str(Path.cwd()), STORE: store}
+    environment = dict(os.environ) | {"PWD": str(Path.cwd()), _STORE: store}
     require_variables(project, environment)
     require_no_password(store)
     require_no_secrets(project, environment)
@@ -50,21 +50,17 @@ def deploy() -> None:
     url = configured_url() or _local_server(environment)
     require_answer(url, remedy="start it, or unset PREFECT_API_URL and `make deploy` starts one")
     environment |= {"PREFECT_API_URL": url}
-    for pool in pools(project):
+    names = _work_pools(project)
+    for pool in names:
         _prefect("work-pool", "create", pool, "--type", "process", "--overwrite", environment=environment)
     _prefect("--no-prompt", "deploy", "--all", environment=environment)
-    print(_what_now(url, store, pools(project)))
-
-
-def pools(project: Mapping[str, Any]) -> list[str]:
-    """Return the work pools that a project's deployments name, in order."""
-    return list(dict.fromkeys(deployment["work_pool"]["name"] for deployment in project["deployments"]))
+    print(_next_steps(url, store, names))
 
 
 def require_variables(project: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Refuse a project that relies on environment variables that are not set.
+    """Refuse a project that uses environment variables which are not set.
 
-    Prefect would put an empty string in the place of each, without a word.
+    Prefect would put an empty string in the place of each, without a message.
 
     Raises:
         ConfigError: Some are unset or empty; the message names them all.
@@ -75,26 +71,26 @@ def require_variables(project: Mapping[str, Any], environment: Mapping[str, str]
     named = {each.name.lstrip("$") for each in found if each.type is PlaceholderType.ENV_VAR}
     if missing := sorted(name for name in named if not environment.get(name)):
         raise ConfigError(
-            f"{PROJECT}: not set in this environment: {', '.join(missing)}; export what is missing, "
-            "since Prefect would deploy an empty text in its place"
+            f"{_PROJECT}: not set in this environment: {', '.join(missing)}; export what is missing, "
+            "since Prefect would deploy an empty string in its place"
         )
 
 
 def require_no_password(store: str) -> None:
-    """Refuse the address of a store with a password in it: Prefect shows what is deployed to everybody.
+    """Refuse the address of a store with a password in it: Prefect's pages show what is deployed.
 
     Raises:
-        ConfigError: It has one.
+        ConfigError: The address has one.
     """
     if urlsplit(store).password is not None:
         raise ConfigError(
-            f"{STORE} holds a password, which Prefect's pages would show; take it out of the address and "
+            f"{_STORE} holds a password, which Prefect's pages would show; take it out of the address and "
             "export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the workers start"
         )
 
 
 def require_no_secrets(project: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Refuse parameters of a deployment that are addresses with a password or key, as Prefect shows them to everybody.
+    """Refuse parameters of a deployment that are addresses with a password or key: Prefect's pages show them.
 
     Raises:
         ConfigError: There is one.
@@ -108,46 +104,51 @@ def require_no_secrets(project: Mapping[str, Any], environment: Mapping[str, str
                 address = address.replace(placeholder.full_match, environment.get(placeholder.name.lstrip("$"), ""))
             if holds_secret(address):
                 raise ConfigError(
-                    f"{PROJECT}: deployment {deployment['name']!r}: {name} holds a password or key, which Prefect's "
+                    f"{_PROJECT}: deployment {deployment['name']!r}: {name} holds a password or key, which Prefect's "
                     "pages would show; leave it to the store's own configuration where the workers start, or put it "
                     "into a Prefect Secret block that the deployment's environment names (docs/operating.md)"
                 )
 
 
 def _local_server(environment: dict[str, str]) -> str:
-    """Return the address of the server on this machine, started where none answers yet."""
+    """Return the address of the server on this machine; start one if none answers."""
     url = local_url()
-    if trouble_with(url) is None:
+    if connection_error(url) is None:
         return url
-    # Not `--background`: that server answers 500 once it has something to say, because nobody reads
-    # the pipe it writes to. Its pages would look for the API on the default port, whichever it has.
+    # Not `--background`: that server answers 500 once it logs something, because nobody reads the pipe it
+    # writes to. The two settings tell its pages the API's address; they assume the default port otherwise.
     settings = {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_UI_URL": url.removesuffix("/api")}
     home = prefect_home()
-    _say(f"prefect server start >{home}/server.log 2>&1 &")
-    start_in_background(home, environment=environment | settings)
+    _print_command(f"prefect server start >{home}/server.log 2>&1 &")
+    server = start_in_background(home, environment=environment | settings)
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and trouble_with(url) is not None:
+    while time.monotonic() < deadline and server.poll() is None and connection_error(url) is not None:
         time.sleep(0.5)
     require_answer(url, remedy=f"its log is {home}/server.log")
     return url
 
 
 def _prefect(*arguments: str, environment: Mapping[str, str]) -> None:
-    _say(f"prefect {shlex.join(arguments)}")
+    _print_command(f"prefect {shlex.join(arguments)}")
     done = subprocess.run([sys.executable, "-m", "prefect", *arguments], env=environment)  # noqa: S603 - ours
     if done.returncode:
-        raise CFModelError(f"`prefect {shlex.join(arguments)}` failed; what it said is above")
+        raise CFModelError(f"`prefect {shlex.join(arguments)}` failed; see its output above")
 
 
-def _say(command: str) -> None:
+def _work_pools(project: Mapping[str, Any]) -> list[str]:
+    """Return the work pools of a project's deployments, in order."""
+    return list(dict.fromkeys(deployment["work_pool"]["name"] for deployment in project["deployments"]))
+
+
+def _print_command(command: str) -> None:
     print(f"\n$ {command}", flush=True)
 
 
-def _what_now(url: str, store: str, names: list[str]) -> str:
+def _next_steps(url: str, store: str, names: list[str]) -> str:
     pages = url.removesuffix("/api")
     workers = "\n".join(f"  make worker POOL={name}{' CARD=0' if name == 'gpu' else ''}" for name in names)
     return (
-        f"\nDeployed to {pages}, recording in {store}.\nServe it, each in a terminal of its own:\n{workers}\n"
+        f"\nDeployed to {pages}, recording in {store}.\nStart each worker in a terminal of its own:\n{workers}\n"
         "Stop a server that was started here with: .venv/bin/prefect server stop"
     )
 

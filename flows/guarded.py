@@ -1,28 +1,33 @@
-"""Flows that refuse a secret among their parameters: Prefect itself stores parameters before it looks at them."""
+"""Flows that refuse a password or key among their parameters."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
 from cfmodel.errors import ConfigError
-from cfmodel.system.addresses import secret_among
+from cfmodel.system.addresses import find_secret
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class GuardedFlow(Flow[P, R]):
-    """A flow none of whose parameters may be an address with a password or key."""
+    """A flow none of whose parameters may be an address with a password or key.
+
+    Prefect stores the parameters of a run before it validates them, and has no hook in between. It serializes them
+    first, on every way to a flow run: that is the one place to refuse a secret before it is in Prefect's database.
+    """
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters as Prefect stores them; every way to a flow run leads through here.
+        """Return parameters as Prefect stores them.
 
         Raises:
             ConfigError: One holds a password or key.
         """
         stored = super().serialize_parameters(parameters)
-        if (name := secret_among(stored)) is not None:
+        if (name := find_secret(stored)) is not None:
             raise ConfigError(
                 f"{name} holds a password or key, and Prefect stores and shows the parameters of a run; leave it to "
                 "the store's own configuration where the flow runs"
@@ -30,13 +35,12 @@ class GuardedFlow(Flow[P, R]):
         return stored
 
     def with_options(self, **changed: Any) -> "GuardedFlow[P, R]":
-        """Return the same flow with some options changed, as guarded as this one."""
-        flow = super().with_options(**changed)
-        flow.__class__ = type(self)  # Prefect makes a plain one
-        assert isinstance(flow, GuardedFlow)
-        return flow
+        """Return the same flow with some options changed; Prefect's own method would make a plain `Flow`."""
+        guarded = copy(self)
+        vars(guarded).update(vars(super().with_options(**changed)))
+        return guarded
 
 
 def flow(*, name: str) -> Callable[[Callable[P, R]], GuardedFlow[P, R]]:
-    """Make a function a guarded flow; in place of Prefect's decorator, by whose name it finds flows in a file."""
+    """Make a function a guarded flow; named as Prefect's decorator, by which Prefect finds the flows in a file."""
     return lambda function: GuardedFlow(function, name=name)

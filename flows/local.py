@@ -1,4 +1,4 @@
-"""Run the pipeline from a terminal: with your Prefect server if there is one, else with one of our own."""
+"""Run the pipeline from a terminal, with your Prefect server or a temporary one."""
 
 import inspect
 import os
@@ -12,52 +12,52 @@ from cfmodel import terminal
 from cfmodel.config import PipelineSettings
 from cfmodel.refs import RunRef
 from flows.api import require_answer
-from flows.outage import outlasting
-from flows.server import handing_over, prefect_server
+from flows.outage import tolerate_outage
+from flows.server import prefect_server, send_records_at_end
 
 if TYPE_CHECKING:
     from prefect.client.schemas import State
 
-_RECORD_SECONDS = 30.0
+_RECORD_SECONDS = 120.0
 _FAILED_RECORD_SECONDS = 1.0
 
 
 def run_pipeline(source: str, settings: PipelineSettings, *, resume: str | None = None) -> RunRef:
-    """Run the pipeline here and now, recorded by Prefect; every task run is in its database afterwards.
+    """Run the pipeline in this process; every task run is in Prefect's database afterwards.
 
-    A server named by PREFECT_API_URL (or the active Prefect profile) is used; else one is started
-    over Prefect's own database and stopped at the end.
+    The server is the one of PREFECT_API_URL or of the active Prefect profile. Without one, a server is started over
+    Prefect's own database and stopped at the end.
 
     Raises:
-        CFModelError: A refusal of ours from any step.
+        CFModelError: A step refused something.
     """
-    # Prefect reads its environment when first imported: only what matters goes to the terminal.
+    # Prefect reads its environment when first imported. Only warnings go to the terminal.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", "flows.console.OnlyTheUnexpected")
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
-    # What this package has to say of a store that is away belongs to the run's log, too.
+    # Warnings of this package, as of a store that is away, belong in the run's log too.
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "cfmodel")
-    # A server that is away is tried for a quarter of a minute each time, not for two minutes.
+    # Try a server that is away for a quarter of a minute each time, not for two minutes.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.pipeline import pipeline
 
-    taken = inspect.signature(pipeline.fn).parameters
+    parameters = inspect.signature(pipeline.fn).parameters
     sections: dict[str, Any] = {
-        name: getattr(settings, name) for name in PipelineSettings.model_fields if name in taken
+        name: getattr(settings, name) for name in PipelineSettings.model_fields if name in parameters
     }
     here = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with (
         _server() as url,
         temporary_settings(here | {PREFECT_API_URL: url}),
-        outlasting(url) as outage,
-        handing_over(),
+        tolerate_outage(url) as outage,
+        send_records_at_end(),
     ):
         state = pipeline(source, **sections, resume=resume, return_state=True)
         _await_records(state)
         run = state.result()
-        assert isinstance(run, RunRef)  # only a run that a schedule made may end without
+        assert isinstance(run, RunRef)  # only a scheduled run may end without one
         return run
     return outage.result()
 
@@ -68,21 +68,21 @@ def _server() -> Iterator[str]:
 
     current = get_current_settings()
     if current.api.url:
-        remedy = "start it, or unset PREFECT_API_URL and this command starts one of its own"
+        remedy = "start it, or unset PREFECT_API_URL and this command starts a temporary one"
         require_answer(current.api.url, remedy=remedy)
         yield current.api.url
         return
     with ExitStack() as stack:
-        with terminal.current().waiting("starting Prefect"):
+        with terminal.current_screen().waiting("starting Prefect"):
             url = stack.enter_context(prefect_server(Path(current.home)))
         yield url
 
 
 def _await_records(state: "State[Any]") -> None:
-    """Wait until the server has the end of every task run of a flow run.
+    """Wait until the server has recorded the end of every task run of a flow run.
 
-    Task runs reach the server as a stream of events in the order they happened, so that the last
-    task's end means that all others are there.
+    Task runs reach the server as a stream of events in the order they happened: once the last task has ended there,
+    all others have.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId

@@ -1,4 +1,4 @@
-"""`make notify`: have Prefect call a webhook when a run of ours goes wrong or does not start."""
+"""`make notify`: have Prefect call a webhook when a run fails or does not start."""
 
 import sys
 from typing import Any
@@ -9,11 +9,11 @@ import click
 from cfmodel.errors import CFModelError
 from flows.api import configured_url, local_url, require_answer
 
-NAME = "cfmodel-webhook"
-#: Late is a run that no worker took: the one sign of a worker that was gone before the run began.
-STATES = ("Crashed", "Failed", "Late", "TimedOut")
-#: What chat services take; Prefect fills it in.
-PAYLOAD = (
+_NAME = "cfmodel-webhook"
+#: Late: no worker took the run, which is the only sign that the worker was gone before.
+_STATES = ("Crashed", "Failed", "Late", "TimedOut")
+#: JSON as chat services expect it; Prefect fills it in.
+_PAYLOAD = (
     '{"text": "{{ flow.name }}/{{ deployment.name }}: run {{ flow_run.name }} is {{ flow_run.state.name }}. '
     '{{ flow_run|ui_url }}"}'
 )
@@ -22,7 +22,7 @@ PAYLOAD = (
 @click.command()
 @click.argument("webhook")
 def main(webhook: str) -> None:
-    """POST {"text": ...} to WEBHOOK for every run that failed, crashed or is late."""
+    """POST {"text": ...} to the address WEBHOOK for every run that failed, crashed or is late."""
     try:
         notify(webhook)
     except CFModelError as refusal:
@@ -30,7 +30,7 @@ def main(webhook: str) -> None:
 
 
 def notify(webhook: str) -> None:
-    """Keep the webhook's address in a Prefect block, where it is encrypted, and make the automation that calls it.
+    """Store the webhook's address in a Prefect block, which is encrypted, and create the automation that calls it.
 
     Raises:
         CFModelError: No Prefect server answers.
@@ -42,31 +42,31 @@ def notify(webhook: str) -> None:
     require_answer(url, remedy="start it, or run `make deploy`")
     with temporary_settings({PREFECT_API_URL: url}):
         headers = {"Content-Type": "application/json"}
-        block = Webhook.model_validate({"url": webhook, "headers": headers}).save(NAME, overwrite=True)
+        block = Webhook.model_validate({"url": webhook, "headers": headers}).save(_NAME, overwrite=True)
         assert isinstance(block, UUID)  # a coroutine only inside an event loop
-        _replace(automation(block))
-    print(f"Prefect at {url} calls the webhook in its block {NAME} when a run is {', '.join(STATES)}.")
+        _replace_automation(automation(block))
+    print(f"Prefect at {url} calls the webhook in its block {_NAME} when a run is {', '.join(_STATES)}.")
 
 
 def automation(block: UUID) -> dict[str, Any]:
     """Return the automation that calls the webhook in a block."""
     return {
-        "name": NAME,
-        "description": "Tell the webhook about runs that went wrong or did not start.",
+        "name": _NAME,
+        "description": "Call the webhook when a run fails or does not start.",
         "trigger": {
             "type": "event",
             "posture": "Reactive",
             "match": {"prefect.resource.id": "prefect.flow-run.*"},
             "match_related": {"prefect.resource.id": "prefect.tag.cfmodel", "prefect.resource.role": "tag"},
-            "expect": [f"prefect.flow-run.{state}" for state in STATES],
+            "expect": [f"prefect.flow-run.{state}" for state in _STATES],
             "threshold": 1,
         },
-        "actions": [{"type": "call-webhook", "block_document_id": str(block), "payload": PAYLOAD}],
+        "actions": [{"type": "call-webhook", "block_document_id": str(block), "payload": _PAYLOAD}],
     }
 
 
-def _replace(wanted: dict[str, Any]) -> None:
-    """Make an automation in the place of those of its name."""
+def _replace_automation(wanted: dict[str, Any]) -> None:
+    """Create an automation and delete the earlier ones of its name."""
     from prefect.client.orchestration import get_client
     from prefect.events.schemas.automations import AutomationCore
 

@@ -1,4 +1,4 @@
-"""From a source of ratings to a tracked, evaluated model."""
+"""The flow from a source of ratings to a tracked, evaluated and promoted model."""
 
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from flows.guarded import flow
 from tasks.evaluate import evaluate_model
 from tasks.finish import finish_run
 from tasks.ingest import ingest_ratings, ingest_test_ratings
-from tasks.new_data import NO_NEW_DATA, is_scheduled, run_of
+from tasks.new_data import NO_NEW_DATA, completed_run_of, is_scheduled
 from tasks.promote import promote_model
 from tasks.report import report_gradients
 from tasks.split import split_ratings
@@ -34,7 +34,7 @@ from tasks.steps import Steps
 from tasks.tracked_run import tracked_run
 from tasks.train import train_model
 
-#: Settings by dotted name; as for a source, no text among them may be an address with a secret.
+#: Settings by dotted name. As for a source, none may be an address with a secret.
 Overrides = Annotated[dict[str, Any], Field(json_schema_extra={"additionalProperties": {"pattern": WITHOUT_SECRETS}})]
 
 
@@ -56,25 +56,25 @@ def pipeline(
 ) -> RunRef | State:
     """Ingest ratings, split them, train a model, evaluate it and promote it if it is better, as one MLflow run.
 
-    A run that a schedule made ends at once, in the state "no new data", where data, settings and code are
-    those of the last completed run.
+    A scheduled run ends at once in the state "no new data" if data, settings and code are those of the last
+    completed run.
 
     Args:
         source: `synthetic`, a file, folder or glob, or a public set by name such as `ml-1m`.
         ingest: How the source is read.
         split: How ratings are divided into train, val and test.
-        train: What to learn and how.
-        monitor: How closely training is watched.
-        health: What follows from the verdicts on it.
+        train: The model and how it is trained.
+        monitor: How closely training is measured.
+        health: What an unhealthy training leads to.
         evaluation: What is measured on the test ratings.
-        promotion: What a model must show to replace the champion.
+        promotion: When a model replaces the champion.
         tracking: Where the run is recorded.
         runtime: Where to run.
         overrides: Dotted name to value, such as `{"train.epochs": 5}`. A section given on its own
             replaces the deployment's whole section; an override changes one setting of it.
-        resume: Id or name of an unfinished MLflow run to go on with; left out, one whose process was lost
-            is gone on with by itself if it would end in the same weights.
-        force: Whether a scheduled run trains although nothing is new.
+        resume: Id or name of an unfinished MLflow run to resume. Without it, a run whose process was killed is
+            resumed if it would end in the same weights.
+        force: Whether a scheduled run trains even if nothing is new.
     """
     settings = PipelineSettings.of(
         {
@@ -95,14 +95,14 @@ def pipeline(
     test_source = settings.split.test_source
     held_out = steps(ingest_test_ratings, test_source, settings) if test_source else None
     inputs = inputs_digest(settings, ratings, held_out)
-    if is_scheduled() and not force and (same := run_of(inputs, settings.tracking)):
-        return Completed(name=NO_NEW_DATA, message=f"MLflow run {same.run.run_id} learned from the same")
+    if is_scheduled() and not force and (same := completed_run_of(inputs, settings.tracking)):
+        return Completed(name=NO_NEW_DATA, message=f"MLflow run {same.run.run_id} was trained on the same")
     parts = steps(split_ratings, ratings, settings, test=held_out)
     with tracked_run(parts, settings, resume=resume) as opened:
         run = steps(train_model, opened, parts, settings)
         steps(evaluate_model, run, parts, settings)
         steps(report_gradients, run, parts, settings)
         finished = finish_run(run, steps.taken, settings, inputs=inputs)
-    # Last, when all is recorded: a decision that cannot be taken now leaves a finished run, and `cfmodel promote`.
+    # Last: if the decision fails, the run is finished all the same, and `cfmodel promote` can decide later.
     steps(promote_model, finished, settings)
     return finished

@@ -1,4 +1,4 @@
-"""From a promoted model to recommendations for every user."""
+"""The flow from a promoted model to recommendations for every user."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ def scoring(
     runtime: RuntimeSettings = RuntimeSettings(),
     overrides: dict[str, Any] | None = None,
 ) -> ScoresRef:
-    """Recommend movies to every user, check the lists, and let `latest` point at them.
+    """Recommend movies to every user, check the lists and publish them as `latest`.
 
     Args:
         model: A version by number or alias, or a run; null: the champion.
         users: Ids of the users to score; null: every user the model knows.
-        scoring: Length of the lists, memory, what is asked of them before they are published.
-        promotion: Which registered model it is a version of.
-        tracking: The store it is in.
-        runtime: Where to run, and the folder the lists go to.
+        scoring: Length of the lists, memory, and checks before publishing.
+        promotion: Name of the registered model.
+        tracking: The store of the model.
+        runtime: Where to run, and the folder of the lists.
         overrides: Dotted name to value, such as `{"scoring.k": 20}`.
     """
     sections = {"scoring": scoring, "promotion": promotion, "tracking": tracking, "runtime": runtime}

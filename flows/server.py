@@ -1,8 +1,7 @@
-"""Prefect servers that we start: one for the length of a command, and one that stays.
+"""Prefect servers that cfmodel starts: one for the length of a command, and one that stays.
 
-Prefect's built-in temporary server loses short task runs when the process ends soon after them and
-prints tracebacks on its way out. A server process that outlives the flow, is asked whether it has
-recorded every task run and is then stopped by its process id does neither.
+Prefect's built-in temporary server loses short task runs if the process ends soon after them, and prints tracebacks at
+exit. A server process that outlives the flow does neither: `flows.local` waits until it has recorded every task run.
 """
 
 import ctypes
@@ -19,9 +18,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from cfmodel.errors import CFModelError
-from flows.outage import answers, give_up_handing_over
+from flows.outage import drop_unsent_records, server_answers
 
-_START_SECONDS = 90.0
+#: One that cannot start ends by itself, so that this is for one that hangs; a busy machine takes its time.
+_START_SECONDS = 300.0
 _STOP_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
 
@@ -34,40 +34,40 @@ def prefect_server(home: Path, *, scheduling: bool = False) -> Iterator[str]:
     when this process dies.
 
     Args:
-        home: Prefect's home folder, made where it is missing.
-        scheduling: Whether it also starts what deployments schedule; else it only records.
+        home: Prefect's home folder; created if missing.
+        scheduling: Whether it also creates the scheduled runs of deployments; else it only records.
 
     Yields:
         Address of its API.
 
     Raises:
-        CFModelError: The server did not come up; the message names its log.
+        CFModelError: The server did not start; the message names its log.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
-    port = _free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - every argument is ours
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env=os.environ | _server_environment(home, scheduling=scheduling),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl+C is for the command alone: the server must still be there to record it.
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-    try:
-        _await_health(process, f"http://127.0.0.1:{port}/api", log=log)
-        yield f"http://127.0.0.1:{port}/api"
-    finally:
-        _stop(process)
+    with _reserved_port() as port:
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - every argument is ours
+                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+                env=os.environ | _server_environment(home, scheduling=scheduling),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl+C is for the command alone: the server must still be there to record it.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        try:
+            _await_health(process, f"http://127.0.0.1:{port}/api", log=log)
+            yield f"http://127.0.0.1:{port}/api"
+        finally:
+            _stop(process)
 
 
-def start_in_background(home: Path, *, environment: Mapping[str, str]) -> None:
+def start_in_background(home: Path, *, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start Prefect's server so that it outlives this process; its log is `server.log` in Prefect's home.
 
-    Its process id goes where `prefect server stop` looks for it.
+    Its process id is in `server.pid`, where `prefect server stop` looks for it.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "server.log").open("wb") as output:
@@ -80,15 +80,14 @@ def start_in_background(home: Path, *, environment: Mapping[str, str]) -> None:
             start_new_session=True,
         )
     (home / "server.pid").write_text(str(process.pid))
+    return process
 
 
 @contextmanager
-def handing_over() -> Iterator[None]:
-    """At the end of a block of flow runs, send what still waits to be sent, before its server goes.
+def send_records_at_end() -> Iterator[None]:
+    """At the end of a block of flow runs, send queued events and logs; drop them if the server is away.
 
-    Where the server has gone already that is given up: Prefect would try each piece for seconds.
-
-    It belongs inside the settings that name the server: that is where the queues are found by.
+    Use it inside the settings that name the server: Prefect has a queue per server.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler
@@ -96,11 +95,11 @@ def handing_over() -> Iterator[None]:
     try:
         yield
     finally:
-        if answers():
+        if server_answers():
             EventsWorker.instance().wait_until_empty()
             APILogHandler().flush()
         else:
-            give_up_handing_over()
+            drop_unsent_records()
 
 
 def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
@@ -112,14 +111,23 @@ def _server_environment(home: Path, *, scheduling: bool) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """Choose a free port, and on Linux keep others from it until the server has it, which takes seconds.
+
+    Who sets SO_REUSEADDR, as Prefect's server does, may listen at a port that another socket is only bound to.
+    """
+    with socket.socket() as reserving:
+        reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserving.bind(("127.0.0.1", 0))
+        port = int(reserving.getsockname()[1])
+        if sys.platform != "linux":
+            reserving.close()
+        yield port
 
 
 def _die_with_parent() -> None:
-    # Runs in the child before it becomes the server: SIGTERM for it when the command is killed.
+    # Runs in the child before it becomes the server: the kernel sends it SIGTERM when the command is killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -134,7 +142,7 @@ def _await_health(process: subprocess.Popen[bytes], url: str, *, log: Path) -> N
     how = "ended" if process.poll() is not None else f"did not answer within {_START_SECONDS:.0f} s"
     raise CFModelError(
         f"the Prefect server that records this run {how}; its log is {log}. "
-        "Look there, or set PREFECT_API_URL to a server of yours"
+        "Read the log, or set PREFECT_API_URL to a server of yours"
     )
 
 

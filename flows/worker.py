@@ -1,4 +1,4 @@
-"""`make worker`: a worker that serves one pool, once it is sure where its runs will be recorded."""
+"""`make worker`: a worker that serves one work pool, after checks of what its runs need."""
 
 import os
 import shlex
@@ -17,16 +17,16 @@ from flows.api import configured_url, local_url, require_answer
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-CARDS = "CUDA_VISIBLE_DEVICES"
-STORE = "MLFLOW_TRACKING_URI"
+_CARDS = "CUDA_VISIBLE_DEVICES"
+_STORE = "MLFLOW_TRACKING_URI"
 
 
 @click.command()
-@click.option("--pool", default="cpu", show_default=True, help="Work pool to serve.")
-@click.option("--card", help="The one card of this worker, by number or UUID; for a pool of GPU runs.")
-@click.option("--limit", default=1, show_default=True, type=click.IntRange(min=1), help="Runs at a time.")
+@click.option("--pool", default="cpu", show_default=True, help="Name of the work pool to serve.")
+@click.option("--card", help="Number or UUID of this worker's GPU; for a pool of GPU runs.")
+@click.option("--limit", default=1, show_default=True, type=click.IntRange(min=1), help="Most runs at a time.")
 def main(pool: str, card: str | None, limit: int) -> None:
-    """Serve a work pool; does not return."""
+    """Serve a work pool until it is stopped."""
     try:
         serve(pool, card=card, limit=limit)
     except CFModelError as refusal:
@@ -34,23 +34,22 @@ def main(pool: str, card: str | None, limit: int) -> None:
 
 
 def serve(pool: str, *, card: str | None, limit: int) -> None:
-    """Check what runs of a pool need, and become Prefect's worker.
+    """Check what the runs of a pool need, and become Prefect's worker; does not return.
 
     Raises:
         CFModelError: No Prefect server answers.
-        ConfigError: The pool has no deployments, or they do not say where to record, or elsewhere than
-            this environment.
-        DeviceError: Its runs need a card, and not exactly one was given, or it is not there.
-        TrackingError: The store they record in cannot be reached from here.
+        ConfigError: The pool has no deployments, or they name no MLflow store, or another one than this environment.
+        DeviceError: The runs need a GPU, and not exactly one is given, or PyTorch does not find it.
+        TrackingError: The MLflow store cannot be reached from here.
     """
     url = configured_url() or local_url()
     require_answer(url, remedy="start it, or run `make deploy`")
-    deployments = deployments_of(pool, url=url)
-    for store in intended_stores(pool, deployments, environment=os.environ):
+    deployments = _deployments_of(pool, url=url)
+    for store in _stores_of(pool, deployments, environment=os.environ):
         tracking.require_store(store)
-    cards = {CARDS: card} if card else {}
-    if needs_card(deployments):
-        require_one_card(pool, cards.get(CARDS, os.environ.get(CARDS, "")))
+    cards = {_CARDS: card} if card else {}
+    if _need_card(deployments):
+        require_one_card(pool, cards.get(_CARDS, os.environ.get(_CARDS, "")))
     name = "-".join(filter(None, (pool, socket.gethostname(), card)))
     arguments = ["worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)]
     print("$", *(f"{key}={value}" for key, value in cards.items()), "prefect", shlex.join(arguments), flush=True)
@@ -58,7 +57,7 @@ def serve(pool: str, *, card: str | None, limit: int) -> None:
     os.execve(sys.executable, [sys.executable, "-m", "prefect", *arguments], environment)  # noqa: S606 - no shell
 
 
-def deployments_of(pool: str, *, url: str) -> "list[DeploymentResponse]":
+def _deployments_of(pool: str, *, url: str) -> "list[DeploymentResponse]":
     """Return a pool's deployments.
 
     Raises:
@@ -76,53 +75,51 @@ def deployments_of(pool: str, *, url: str) -> "list[DeploymentResponse]":
     return found
 
 
-def intended_stores(
-    pool: str, deployments: "Sequence[DeploymentResponse]", *, environment: Mapping[str, str]
-) -> list[str]:
+def _stores_of(pool: str, deployments: "Sequence[DeploymentResponse]", *, environment: Mapping[str, str]) -> list[str]:
     """Return the addresses of the MLflow stores that a pool's runs record in.
 
     Raises:
-        ConfigError: A deployment does not say where, or the worker's environment says elsewhere.
+        ConfigError: A deployment names no store, or the worker's environment names another one.
     """
     stores: dict[str, str] = {}
     for deployment in deployments:
-        store = _tracking_uri(deployment.parameters) or _job_environment(deployment).get(STORE)
+        store = _tracking_uri(deployment.parameters) or _job_environment(deployment).get(_STORE)
         if not store:
             raise ConfigError(
-                f"deployment {deployment.name!r} of pool {pool!r} does not say in which MLflow store it records; "
+                f"deployment {deployment.name!r} of pool {pool!r} does not name the MLflow store it records in; "
                 "deploy it with `make deploy`, which sets MLFLOW_TRACKING_URI"
             )
         stores[store] = deployment.name
-    here = environment.get(STORE)
+    here = environment.get(_STORE)
     if here and here not in stores:
         raise ConfigError(
-            f"{STORE} is {shown(here)} here, and the runs of pool {pool!r} are deployed to record in "
+            f"{_STORE} is {shown(here)} here, and the runs of pool {pool!r} are deployed to record in "
             f"{', '.join(map(shown, stores))}; unset it here, or deploy with the store you mean"
         )
     return list(stores)
 
 
-def needs_card(deployments: "Sequence[DeploymentResponse]") -> bool:
-    """Tell whether any of some deployments asks for CUDA."""
+def _need_card(deployments: "Sequence[DeploymentResponse]") -> bool:
+    """Return whether any deployment asks for CUDA."""
     devices = [(deployment.parameters.get("runtime") or {}).get("device", "") for deployment in deployments]
     return any(device.startswith("cuda") for device in devices)
 
 
 def require_one_card(pool: str, cards: str) -> None:
-    """Refuse a worker of GPU runs that does not have exactly one card: two runs would share one.
+    """Refuse a worker of GPU runs without exactly one GPU: the runs of two workers would share one.
 
     Raises:
-        DeviceError: None or several are given, or PyTorch does not find the one that is.
+        DeviceError: None or several are given, or PyTorch does not find the one given.
     """
     if not cards or "," in cards:
-        given = f"{CARDS} is {cards!r}" if cards else "none is given"
+        given = f"{_CARDS} is {cards!r}" if cards else "none is given"
         raise DeviceError(
-            f"a worker of pool {pool!r} serves one card, and {given}; start one worker a card: "
+            f"a worker of pool {pool!r} serves one GPU, and {given}; start one worker per GPU: "
             f"make worker POOL={pool} CARD=0"
         )
-    # PyTorch reads it once, when it first looks for cards.
-    os.environ[CARDS] = cards
-    from cfmodel.training.devices import resolve_device
+    # PyTorch reads the variable once, when it first looks for GPUs.
+    os.environ[_CARDS] = cards
+    from cfmodel.training.planning.devices import resolve_device
 
     resolve_device("cuda")
 

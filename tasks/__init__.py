@@ -1,1 +1,1 @@
-"""One file per step: what makes a cfmodel call durable under Prefect (cache, retries, artifacts)."""
+"""One file per step of a flow: a call of cfmodel with retries, and what Prefect's page shows of it."""

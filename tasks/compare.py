@@ -1,4 +1,4 @@
-"""Runs held against each other, recorded as an MLflow run of its own."""
+"""Compare runs, and record the comparison as an MLflow run."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from prefect.logging import get_run_logger
 from cfmodel import tracking
 from cfmodel.config import TrackingSettings
 from cfmodel.gradients.report.comparison import summary_rows
-from tasks.prefect_output import publish
+from tasks.prefect_output import publish_artifact
 
 
 @task(name="compare")
@@ -18,11 +18,12 @@ def compare_runs(runs: Sequence[str], settings: TrackingSettings) -> str:
     comparison, run = tracking.compare_runs(settings, runs)
     header = ["", *(compared.label for compared in comparison.runs)]
     rows = [dict(zip(header, row, strict=True)) for row in summary_rows(comparison)]
-    about = "What differs between these runs, and what came of it"
-    publish(create_table_artifact, key="comparison", table=rows, description=about)
+    publish_artifact(
+        create_table_artifact, key="comparison", table=rows, description="Settings that differ, and results"
+    )
     if (note := comparison.data_note()) is not None:
         get_run_logger().warning(note)
-    publish(
+    publish_artifact(
         create_link_artifact, key="mlflow-comparison", link=tracking.run_url(run), link_text="The comparison in MLflow"
     )
     return run.run_id

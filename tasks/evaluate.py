@@ -1,4 +1,4 @@
-"""A trained model held against the test ratings and the floors."""
+"""Evaluate a trained model on the test ratings, beside the baselines."""
 
 from prefect import task
 
@@ -7,13 +7,13 @@ from cfmodel.config import PipelineSettings
 from cfmodel.evaluation.evaluate import evaluate
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import RunRef, SplitRef
-from cfmodel.training.devices import limit_threads, resolve_device
-from tasks.prefect_output import report
+from cfmodel.training.planning.devices import limit_threads, resolve_device
+from tasks.prefect_output import record_logger
 
 
 @task(name="evaluate")
 def evaluate_model(run: RunRef, split: SplitRef, settings: PipelineSettings) -> dict[str, float]:
-    """Evaluate the saved model on every test row and record what comes out in its MLflow run."""
+    """Evaluate the saved model on every test row, record the results in its MLflow run and return the metrics."""
     limit_threads(settings.runtime.threads)
     device = resolve_device(settings.runtime.device)
     with tracking.ended_on_error(run):
@@ -24,7 +24,7 @@ def evaluate_model(run: RunRef, split: SplitRef, settings: PipelineSettings) -> 
             settings.evaluation,
             trained_parts=settings.train.trained_parts,
             device=device,
-            on_record=report(),
+            on_record=record_logger(),
         )
         tracking.log_evaluation(run, evaluation)
     return evaluation.metrics

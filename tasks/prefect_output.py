@@ -1,4 +1,4 @@
-"""Where the records of a step go: the run's log in Prefect, the terminal, and whoever else asks."""
+"""Send the records of a step to Prefect's log and the terminal, and artifacts to Prefect's page."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from prefect.logging import get_run_logger
 from cfmodel import terminal
 
 
-def report(*listeners: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return an `on_record` that tells the run's log, the terminal and the listeners."""
-    logger, screen = get_run_logger(), terminal.current()
+def record_logger(*listeners: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return an `on_record` that logs each record to the run, shows it on the terminal and calls the listeners."""
+    logger, screen = get_run_logger(), terminal.current_screen()
 
     def on_record(record: Any) -> None:
         if (line := terminal.describe(record)) is not None:
@@ -21,9 +21,14 @@ def report(*listeners: Callable[[Any], None]) -> Callable[[Any], None]:
     return on_record
 
 
-def publish(artifact: Callable[..., Any], **content: Any) -> None:
-    """Show something on the flow run's page; a Prefect server that is away costs the page, not the run."""
+def publish_artifact(create: Callable[..., Any], **content: Any) -> None:
+    """Create an artifact on the flow run's page; log a warning if that fails, since the run does not need it.
+
+    Args:
+        create: One of Prefect's functions, such as `create_table_artifact`.
+        content: Its arguments.
+    """
     try:
-        artifact(**content)
-    except Exception as trouble:  # whatever of Prefect's or the network's
-        get_run_logger().warning("%s is not on Prefect's page: %s", content.get("key"), trouble)
+        create(**content)
+    except Exception as error:  # any of Prefect's or the network's
+        get_run_logger().warning("%s is not on Prefect's page: %s", content.get("key"), error)

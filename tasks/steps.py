@@ -1,15 +1,16 @@
-"""Call tasks one after another, noting how long each took and which were reused."""
+"""Call the tasks of a flow one after another, and time each."""
 
-import os
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from prefect import Task
-from prefect.client.schemas import State
 
 from cfmodel import terminal
-from cfmodel.data.storage import is_whole
+from cfmodel.refs import DatasetRef, SplitRef
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Step:
     Attributes:
         name: The task's name.
         seconds: Wall time from call to result.
-        reused: Whether the result of an earlier run was taken.
+        reused: Whether the result of an earlier run was reused.
     """
 
     name: str
@@ -28,23 +29,18 @@ class Step:
 
 
 class Steps:
-    """Calls tasks and keeps what each step took, in order, in `taken`."""
+    """Calls tasks and lists each call in `taken`, in order."""
 
     def __init__(self) -> None:
         self.taken: list[Step] = []
 
-    def __call__(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run one task and return its result; a reused result that is no longer whole is made again."""
+    def __call__(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run one task, show it on the terminal and return its result."""
         started = time.perf_counter()
-        with terminal.current().step(task.name) as shown:
-            state: State[Any] = task(*args, **kwargs, return_state=True)
-            result = state.result()
-            reused = state.name == "Cached"
-            if reused and not is_whole(result):
-                result, reused = task.with_options(refresh_cache=True)(*args, **kwargs), False
-            if reused:
-                os.utime(result.path)  # what is used stays: `cfmodel clean` goes by it
+        with terminal.current_screen().step(task.name) as finished:
+            result = task(*args, **kwargs)
+            reused = isinstance(result, DatasetRef | SplitRef) and result.reused
             step = Step(name=task.name, seconds=time.perf_counter() - started, reused=reused)
-            shown(result, step.seconds, reused)
+            finished(result, step.seconds, reused)
         self.taken.append(step)
         return result

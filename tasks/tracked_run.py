@@ -1,4 +1,4 @@
-"""The MLflow run of a flow run: a new one, or one that an earlier process left unfinished."""
+"""The MLflow run of a flow run: a new one, or an unfinished one that is resumed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,26 +8,32 @@ from prefect.runtime import flow_run
 
 from cfmodel import terminal, tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.provenance import identity_of
+from cfmodel.provenance import training_identity
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import OpenRun
-from cfmodel.training.devices import resolve_device
+from cfmodel.training.planning.devices import resolve_device
 
 
 @contextmanager
 def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | None = None) -> Iterator[OpenRun]:
-    """Hold the MLflow run of a block of tasks, described; see `opened_run` for how it ends.
+    """Open the MLflow run for a block of tasks, and record settings and data in it; see `opened_run` for how it ends.
+
+    Args:
+        split: The split to train on.
+        settings: All settings of the run.
+        resume: Id or name of an unfinished run; None: a new run, or one whose process was killed.
 
     Raises:
-        LeaseError, CheckpointError: The run to resume is being worked on, or cannot be gone on with.
+        LeaseError: Another process is working on the run to resume.
+        CheckpointError: The run cannot be resumed.
     """
-    identity = identity_of(split, settings, device=str(resolve_device(settings.runtime.device)))
+    identity = training_identity(split, settings, device=str(resolve_device(settings.runtime.device)))
     this = flow_run.get_id()
     with tracking.opened_run(
         split.source, settings, identity=identity, flow_run=this and str(this), resume=resume
     ) as opened:
-        _tell(f"goes on with run {opened.run.run_id}" if opened.resumed else f"MLflow run {opened.run.run_id}")
-        with _can_be_resumed(opened):
+        _log(f"resuming run {opened.run.run_id}" if opened.resumed else f"MLflow run {opened.run.run_id}")
+        with _log_how_to_resume(opened):
             tracking.sync_earlier(settings.tracking, opened.run)
             if not opened.described:
                 tracking.log_settings(opened.run, settings, source=split.source)
@@ -38,17 +44,17 @@ def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | No
 
 
 @contextmanager
-def _can_be_resumed(opened: OpenRun) -> Iterator[None]:
-    """Say how to go on where the block is told to stop."""
+def _log_how_to_resume(opened: OpenRun) -> Iterator[None]:
+    """Log the command that resumes the run if the block is interrupted."""
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        _tell(f"stopped; go on with: cfmodel run --resume {opened.run.run_id}")
+        _log(f"stopped; resume with: cfmodel run --resume {opened.run.run_id}")
         raise
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     get_run_logger().info(line)
-    terminal.current().say(line)
+    terminal.current_screen().print_line(line)

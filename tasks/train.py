@@ -1,4 +1,4 @@
-"""A split to a trained, recorded model."""
+"""Train a model on a split, and record it."""
 
 from prefect import task
 from prefect.logging import get_run_logger
@@ -9,19 +9,19 @@ from cfmodel.gradients.health.early_stop import HealthWatch
 from cfmodel.gradients.recording.archive import archived
 from cfmodel.refs import RunRef, SplitRef
 from cfmodel.tracking import OpenRun
-from cfmodel.training.devices import limit_threads, resolve_device
 from cfmodel.training.engines.choose import choose
+from cfmodel.training.planning.devices import limit_threads, resolve_device
 from cfmodel.training.resuming.adam_state import adam_state_path
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import train
-from tasks.prefect_output import report
-from tasks.retries import is_worth_a_retry
+from tasks.prefect_output import record_logger
+from tasks.retries import RETRIES
 
 
-@task(name="train", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_a_retry)
+@task(name="train", **RETRIES)
 def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) -> RunRef:
-    """Train on the split, from the newest checkpoint on, and record all of it and the model in the MLflow run."""
+    """Train on the split, from the newest checkpoint if any, and record metrics and model in the MLflow run."""
     limit_threads(settings.runtime.threads)
     run, folder = opened.run, settings.runtime.data_dir / "models" / opened.run.run_id
     archive = tracking.archive_folder(settings.runtime.data_dir, run)
@@ -43,11 +43,11 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
             split,
             settings.train,
             device=device,
-            on_record=report(record, keep, HealthWatch(settings.health)),
+            on_record=record_logger(record, keep, HealthWatch(settings.health)),
             monitor=settings.monitor,
             checkpoints=checkpoints,
         )
-        # Saved before the last metrics are sent: a store that is away costs the record, not the model.
+        # Save before the last metrics are sent: if the store is away, the model is safe all the same.
         digest = trained.recommender.save(folder)
         trained.adam.save(adam_state_path(folder))
     tracking.log_metrics(run, trained.summary())
@@ -56,7 +56,7 @@ def train_model(opened: OpenRun, split: SplitRef, settings: PipelineSettings) ->
         run_id=run.run_id,
         tracking_uri=run.tracking_uri,
         experiment_id=run.experiment_id,
-        spool=run.spool,
+        journal_folder=run.journal_folder,
         model_path=folder,
         model_digest=digest,
         model_uri=model_uri,

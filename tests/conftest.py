@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ os.environ |= {
     # Where tests give a command a home of its own, it still finds what is compiled, instead of half a minute's work.
     "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(Path.home() / ".cache"),
 }
+# A server that other work slows down is not one that is away.
+os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "120"
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
     os.environ.pop(name, None)
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 #: Tests of a clone that is deployed once for the session.
@@ -39,9 +46,9 @@ DEPLOYED = ROOT / "tests" / "flows" / "deployed"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, lest one process is left with it at the end."""
-    slow = (DEPLOYED, DEPLOYED.parent)
-    items.sort(key=lambda item: next((place for place, folder in enumerate(slow) if folder in item.path.parents), 2))
+    """Start with the longest tests, so that no process is left alone with them at the end."""
+    slow = (DEPLOYED, ROOT / "tests" / "end_to_end", DEPLOYED.parent)
+    items.sort(key=lambda item: next((n for n, folder in enumerate(slow) if folder in item.path.parents), len(slow)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
@@ -76,12 +83,12 @@ def prefect_api() -> Iterator[str]:
     """Address of a Prefect server that this process' flows use, for the whole session."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.server import handing_over, prefect_server
+    from flows.server import prefect_server, send_records_at_end
 
     with (
         prefect_server(Path(os.environ["PREFECT_HOME"])) as url,
         temporary_settings({PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-        handing_over(),
+        send_records_at_end(),
     ):
         yield url
 

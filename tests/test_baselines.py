@@ -1,3 +1,5 @@
+"""Baselines: damped biases and popularity."""
+
 import numpy as np
 import pytest
 import torch
@@ -33,14 +35,14 @@ def test_negative_damping_is_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(-3, 3)), max_size=40), st.floats(0, 30))
-def test_damping_only_ever_shrinks(pairs: list[tuple[int, float]], damping: float) -> None:
+def test_damping_only_shrinks(pairs: list[tuple[int, float]], damping: float) -> None:
     index, residual = [row for row, _ in pairs], [value for _, value in pairs]
     plain, damped = (bias_of(residual, index, 5, damping=weight) for weight in (0.0, damping))
     assert (damped.abs() <= plain.abs() + 1e-12).all()
     assert (damped * plain >= 0).all()
 
 
-def test_movie_biases_come_first_and_user_biases_explain_what_is_left() -> None:
+def test_user_biases_are_fitted_to_the_residuals_of_movie_biases() -> None:
     # Mean 3. Movie 0: (2 + 1) / (2 + 1) = 1; movie 1: -3 / (1 + 1) = -1.5.
     # User 0: residuals 5 - 3 - 1 = 1 and 0 - 3 + 1.5 = -1.5, so -0.5 / (2 + 2); user 1: 0.
     fitted = fit_damped_biases(ratings([0, 1, 0], [0, 0, 1], [5, 4, 0]), 2, 2, damping_user=2.0, damping_movie=1.0)
@@ -49,7 +51,7 @@ def test_movie_biases_come_first_and_user_biases_explain_what_is_left() -> None:
     assert fitted.user_biases.tolist() == [-0.125, 0.0]
 
 
-def test_how_many_ratings_are_looked_at_at_once_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_block_does_not_change_the_biases(monkeypatch: pytest.MonkeyPatch) -> None:
     some = ratings([0, 1, 0, 2, 2], [0, 0, 1, 1, 2], [5, 4, 0, 2, 3])
     whole = fit_damped_biases(some, 4, 3, damping_user=2.0, damping_movie=1.0)
     monkeypatch.setattr("cfmodel.baselines._BLOCK", 2)
@@ -58,13 +60,13 @@ def test_how_many_ratings_are_looked_at_at_once_makes_no_difference(monkeypatch:
     assert pieces.user_biases == pytest.approx(whole.user_biases)
 
 
-def test_a_cold_side_adds_nothing() -> None:
+def test_an_unknown_user_or_movie_has_no_bias() -> None:
     fitted = fit_damped_biases(ratings([0, 1, 0], [0, 0, 1], [5, 4, 0]), 2, 2, damping_user=2.0, damping_movie=1.0)
     scores = fitted.score(np.array([0, -1, 0, -1], np.int32), np.array([0, 0, -1, -1], np.int32))
     assert scores.tolist() == [3.875, 4.0, 2.875, 3.0]
 
 
-def test_ratings_of_cold_rows_cannot_be_fitted() -> None:
+def test_ratings_of_unknown_rows_cannot_be_fitted() -> None:
     with pytest.raises(DataError, match="1 of 2 training ratings"):
         fit_damped_biases(ratings([0, -1], [0, 0], [3, 4]), 1, 1, damping_user=1.0, damping_movie=1.0)
 

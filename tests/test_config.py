@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cfmodel.config import PipelineSettings, TrainSettings, setting_fields
+from cfmodel.config import PipelineSettings, TrackingSettings, TrainSettings, setting_fields
 from cfmodel.errors import ConfigError
 
 
@@ -87,13 +87,27 @@ def test_the_flat_settings_name_every_setting_once() -> None:
     assert list(PipelineSettings().flat()) == [name for name, _ in setting_fields()]
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in setting_fields() if not field.description] == []
 
 
 @pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "a = 1\nb", "\x00"])
-def test_a_file_that_is_no_toml_is_refused_in_words(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_refused_with_the_reason(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"x.toml: not a TOML file: "):
         PipelineSettings.read(path)
+
+
+def test_a_password_in_a_setting_is_refused_since_settings_are_stored() -> None:
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_PASSWORD") as refusal:
+        PipelineSettings.of(overrides={"tracking.uri": "http://me:secret-word@host:5000"})
+    assert "secret-word" not in str(refusal.value)
+    predefined = {"split.strategy": "predefined", "split.test_source": "s3://key:secret-word@bucket/x.csv"}
+    with pytest.raises(ConfigError, match=r"split\.test_source: holds a password or key") as refusal:
+        PipelineSettings.of(overrides=predefined)
+    assert "secret-word" not in str(refusal.value)
+    with pytest.raises(ValueError, match="holds a password") as invalid:
+        TrackingSettings(uri="postgresql://me:secret-word@host/mlflow")
+    assert "secret-word" not in str(invalid.value)
+    assert TrackingSettings(uri="http://me@host:5000").uri == "http://me@host:5000"

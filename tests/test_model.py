@@ -1,5 +1,3 @@
-"""The model: worked by hand, cold sides, the textbook's names."""
-
 import inspect
 
 import pytest
@@ -30,7 +28,7 @@ def test_a_cold_side_falls_back_to_the_mean_and_the_known_bias() -> None:
     torch.testing.assert_close(scores, torch.tensor([3.8, 4.0, 3.5, 4.43]))
 
 
-def test_the_names_and_the_signature_are_the_textbooks() -> None:
+def test_the_names_and_the_signature_are_those_of_the_textbook() -> None:
     assert set(dict(CollaborativeFiltering(2, 3).named_parameters())) == {
         f"{table}.weight" for table in ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
     }
@@ -54,19 +52,19 @@ def test_biases_start_at_zero_and_embeddings_small() -> None:
     assert model.user_embeddings.weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
-def test_the_same_stream_gives_the_same_embeddings() -> None:
+def test_the_same_seed_gives_the_same_embeddings() -> None:
     first, second = (CollaborativeFiltering(5, 5, generator=torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first.user_embeddings.weight, second.user_embeddings.weight)
     assert not torch.equal(first.user_embeddings.weight, first.movie_embeddings.weight)
 
 
-def test_building_a_model_leaves_torchs_own_stream_untouched() -> None:
+def test_building_a_model_does_not_advance_torchs_global_generator() -> None:
     before = torch.get_rng_state()
     CollaborativeFiltering(5, 5, generator=torch.Generator().manual_seed(3))
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_an_empty_model_is_refused() -> None:
+def test_a_model_without_users_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one user"):
         CollaborativeFiltering(0, 3)
 

@@ -1,4 +1,4 @@
-"""What is said of a data set on one line."""
+"""The lines of a run on the terminal."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from cfmodel.terminal import describe
         ),
     ],
 )
-def test_a_data_set_is_told_with_its_scale_and_what_was_left_out(accounts: Accounts, expected: str) -> None:
+def test_the_line_of_a_data_set_has_its_scale_and_the_rows_left_out(accounts: Accounts, expected: str) -> None:
     data = DatasetRef(
         path=Path("x"),
         digest="d",

@@ -1,1 +1,1 @@
-"""What the commands do once their options are read; imported when a command is called."""
+"""The `cfmodel` commands after their options are read; imported when a command is called."""

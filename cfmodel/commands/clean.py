@@ -1,78 +1,82 @@
-"""`cfmodel clean`: what is old, not among the newest and needed by nothing goes, once you have seen it."""
+"""`cfmodel clean`: list or remove what is old, not among the newest, and not needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from cfmodel import tracking
+from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.housekeeping.folders import KINDS, items_of, last_used
-from cfmodel.housekeeping.policy import Item, leaving
+from cfmodel.housekeeping.policy import Item, removable
 from cfmodel.system import atomic
 from cfmodel.system.addresses import shown
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Everything of one kind, and what of it goes."""
+class Inventory:
+    """Everything of one kind, such as models, and which of it is to be removed."""
 
     kind: str
     items: Sequence[Item]
-    going: Sequence[Item]
+    removable: Sequence[Item]
 
 
-def clean(settings: PipelineSettings, *, remove: bool, console: Console, now: datetime | None = None) -> list[Shelf]:
-    """Show what would go, and remove it if that is wanted.
+def clean(
+    settings: PipelineSettings, *, remove: bool, console: Console, now: datetime | None = None
+) -> list[Inventory]:
+    """List what can be removed, and remove it if `remove` is set.
 
     Args:
-        settings: Which store, which folder for data, and what to keep.
-        remove: Whether to remove it.
-        console: Where to show it.
-        now: The time to count ages from; None: the time it is.
+        settings: The store, the data folder, and what to keep.
+        remove: Whether to remove what is listed.
+        console: Where to print the list.
+        now: Time to count ages from; None: the current time.
 
     Raises:
-        TrackingError: The store is away: then nobody knows what is needed, and nothing goes.
+        TrackingError: The store cannot be reached, so that nothing shows what is needed; nothing is removed.
     """
     uri = tracking.resolve_uri(settings.tracking)
-    shelves = survey(settings, now=now or datetime.now(UTC))
-    console.print(_table(shelves))
-    going = [item for shelf in shelves for item in shelf.going]
-    for item in going:
+    inventories = _take_inventory(settings, now=now or datetime.now(UTC))
+    console.print(_table(inventories))
+    removable = [item for inventory in inventories for item in inventory.removable]
+    for item in removable:
         where = "" if item.path is None else f"  {item.path}"
-        _say(console, f"{item.kind} {item.name}  last used {item.used.astimezone():%Y-%m-%d %H:%M}{where}")
-    if not going:
-        _say(console, "Nothing goes: all of it is needed, used lately, or among the newest of its kind (keep.*).")
+        print_line(console, f"{item.kind} {item.name}  last used {item.used.astimezone():%Y-%m-%d %H:%M}{where}")
+    if not removable:
+        print_line(
+            console, "Nothing to remove: everything is needed, was used lately, or is among the newest (keep.*)."
+        )
     elif not remove:
-        _say(console, "\nNothing was removed. To remove what is listed: cfmodel clean --yes")
+        print_line(console, "\nNothing was removed. To remove what is listed: cfmodel clean --yes")
     else:
-        _remove(going, uri)
-        for kind in KINDS:  # what processes that died left half-written
+        _remove(removable, uri)
+        for kind in KINDS:  # half-written folders of processes that were killed
             atomic.sweep(settings.runtime.data_dir / kind.folder)
-        _say(console, f"\nRemoved {len(going):,} of them.")
-        if any(item.kind == "runs" for item in going):
-            _say(console, f"Removed runs lie in MLflow's bin until: mlflow gc --backend-store-uri {shown(uri)}")
-    return shelves
+        print_line(console, f"\nRemoved {len(removable):,} of them.")
+        if any(item.kind == "runs" for item in removable):
+            print_line(console, f"MLflow keeps removed runs until: mlflow gc --backend-store-uri {shown(uri)}")
+    return inventories
 
 
-def survey(settings: PipelineSettings, *, now: datetime) -> list[Shelf]:
-    """Return what there is, kind by kind, and what of it may go now."""
+def _take_inventory(settings: PipelineSettings, *, now: datetime) -> list[Inventory]:
+    """Return everything there is, kind by kind, and which of it can be removed now."""
     needs = tracking.needs_of(settings.tracking)
     uri = tracking.resolve_uri(settings.tracking)
     found = {kind.name: items_of(kind, settings.runtime.data_dir, needs) for kind in KINDS}
     found["versions"] = tracking.versions_in(uri)
-    versions = _shelf("versions", found["versions"], settings, now)
-    staying = [item for item in versions.items if item not in versions.going]
-    found["runs"] = tracking.runs_in(settings.tracking, needs, staying)
-    return [_shelf(kind, items, settings, now) for kind, items in found.items()]
+    versions = _inventory("versions", found["versions"], settings, now)
+    kept = [item for item in versions.items if item not in versions.removable]
+    found["runs"] = tracking.runs_in(settings.tracking, needs, kept)
+    return [_inventory(kind, items, settings, now) for kind, items in found.items()]
 
 
-def _shelf(kind: str, items: Sequence[Item], settings: PipelineSettings, now: datetime) -> Shelf:
+def _inventory(kind: str, items: Sequence[Item], settings: PipelineSettings, now: datetime) -> Inventory:
     count = getattr(settings.keep, kind)
-    return Shelf(kind, items, leaving(items, count=count, days=settings.keep.days, now=now))
+    return Inventory(kind, items, removable(items, count=count, days=settings.keep.days, now=now))
 
 
 def _remove(items: Sequence[Item], uri: str) -> None:
@@ -81,24 +85,20 @@ def _remove(items: Sequence[Item], uri: str) -> None:
             tracking.remove_version(uri, item)
         elif item.path is None:
             tracking.remove_run(uri, item)
-        elif item.path.is_dir() and last_used(item.path) == item.used:  # else somebody uses it since it was looked at
+        elif item.path.is_dir() and last_used(item.path) == item.used:  # else somebody has used it since it was listed
             atomic.remove(item.path)
             for file in item.beside:
                 file.unlink(missing_ok=True)
 
 
-def _table(shelves: Sequence[Shelf]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(inventories: Sequence[Inventory]) -> Table:
+    table = new_table()
     table.add_column("kind")
-    for name in ("there", "needed", "goes", "frees"):
+    for name in ("there", "needed", "to remove", "frees"):
         table.add_column(name, justify="right")
-    for shelf in shelves:
-        needed = sum(item.needed_by is not None for item in shelf.items)
-        freed = sum(item.size for item in shelf.going)
-        counts = (len(shelf.items), needed, len(shelf.going))
-        table.add_row(shelf.kind, *(f"{count:,}" for count in counts), f"{freed / 1e6:,.1f} MB" if freed else "")
+    for inventory in inventories:
+        needed = sum(item.needed_by is not None for item in inventory.items)
+        freed = sum(item.size for item in inventory.removable)
+        counts = (len(inventory.items), needed, len(inventory.removable))
+        table.add_row(inventory.kind, *(f"{count:,}" for count in counts), f"{freed / 1e6:,.1f} MB" if freed else "")
     return table
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""`cfmodel explain`: a gradient told with a run's own numbers."""
+"""`cfmodel explain`: explain the gradient of one rating with a run's own numbers."""
 
 from rich.console import Console
 from rich.text import Text
@@ -19,11 +19,11 @@ _STYLES = (("●", "bold red"), ("○", "green"), ("▾", "bold"), ("Error decre
 def explain_run(
     settings: PipelineSettings, *, run: str | None, user_id: str | None, movie_id: str | None, console: Console
 ) -> Lesson:
-    """Show the lesson of a run, by default of the newest finished one, and return it.
+    """Print the lesson of a run, by default of the newest finished one, and return it.
 
     Raises:
-        TrackingError: There is no such run.
-        DigestError: What the run left on disk is gone or changed.
+        TrackingError: The run does not exist.
+        DigestError: The run's data or model on disk is missing or changed.
         VocabularyError: An id is unknown to the model.
         DataError: The user has not rated the movie.
     """
@@ -37,25 +37,25 @@ def explain_run(
         user_id=user_id,
         movie_id=movie_id,
     )
-    show(lesson, found, chosen=user_id is None, console=console)
+    _print_lesson(lesson, found, chosen=user_id is None, console=console)
     return lesson
 
 
-def show(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> None:
+def _print_lesson(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Console) -> None:
     """Print a lesson, section by section."""
     source = run.params.get("source", "")
-    _print(console, f"Run {run.run.name} ({run.run.run_id}) on {source}", style="bold")
-    picked = ", picked as typical: its absolute error is the median" if chosen else ""
-    _print(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{picked}")
+    _print_line(console, f"Run {run.run.name} ({run.run.run_id}) on {source}", style="bold")
+    why = ", picked as typical: its absolute error is the median" if chosen else ""
+    _print_line(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{why}")
     for title, lines in lesson_sections(lesson):
         console.print()
-        _print(console, title, style="bold cyan")
+        _print_line(console, title, style="bold cyan")
         for line in lines:
-            _print(console, line)
+            _print_line(console, line)
 
 
-def _print(console: Console, line: str, *, style: str = "") -> None:
-    """Print one line: prose wrapped at words, what is laid out in columns as it is."""
+def _print_line(console: Console, line: str, *, style: str = "") -> None:
+    """Print one line; prose is wrapped at words, columns are left as they are."""
     text = Text(line, style=style)
     for words, look in _STYLES:
         text.highlight_words([words], look)

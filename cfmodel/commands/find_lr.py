@@ -1,4 +1,4 @@
-"""`cfmodel find-lr`: a learning-rate range test, drawn."""
+"""`cfmodel find-lr`: run a learning-rate range test, and draw it."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from cfmodel.commands.printing import print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import load_part, load_vocabularies
@@ -14,34 +15,34 @@ from cfmodel.data.splitting.split import split
 from cfmodel.gradients.lesson.braille_chart import Mark, axis_labels, draw_curve
 from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
-from cfmodel.training.devices import limit_threads, resolve_device
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.devices import limit_threads, resolve_device
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.range_test import STEPS, RangeTest, range_test, zones_of
 
 _WIDTH = 60
 
 
 def find_learning_rate(source: str, settings: PipelineSettings, *, console: Console) -> RangeTest:
-    """Test rates on a source's training part, draw what came out, and return it.
+    """Run a range test on the training part of a source, draw it, and return it.
 
-    The source is ingested and split as `cfmodel run` does it, or taken from there. The picture goes
-    to `find-lr/` in the folder for data.
+    The source is ingested and split as in `cfmodel run`; earlier results are reused. The picture is written to
+    `find-lr/` in the data folder.
 
     Raises:
         CFModelError: The source, a setting or the device is refused.
     """
-    made = _split(source, settings)
-    found = _test(made, settings, console=console)
-    picture = settings.runtime.data_dir / "find-lr" / f"{made.digest[:12]}-seed{settings.train.seed}.png"
+    parts = _split(source, settings)
+    found = _test(parts, settings, console=console)
+    picture = settings.runtime.data_dir / "find-lr" / f"{parts.digest[:12]}-seed{settings.train.seed}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     drawn = plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")
     picture.write_bytes(plots.png(drawn))
-    show(found, source, settings.train.learning_rate, picture, console=console)
+    _print_result(found, source, settings.train.learning_rate, picture, console=console)
     return found
 
 
-def show(found: RangeTest, source: str, learning_rate: float, picture: Path, *, console: Console) -> None:
-    """Print the curve, the three zones below it and the suggestion."""
+def _print_result(found: RangeTest, source: str, learning_rate: float, picture: Path, *, console: Console) -> None:
+    """Print the curve, its three zones and the suggested rate."""
     console.print(Text(f"Learning-rate range test of {source}: {len(found.steps):,} steps", "bold"), soft_wrap=True)
     console.print()
     for line in chart(found):
@@ -63,14 +64,14 @@ def show(found: RangeTest, source: str, learning_rate: float, picture: Path, *, 
         soft_wrap=True,
     )
     use = f"cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}"
-    console.print(f"Use it with: {use}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"Picture: {picture}", highlight=False, soft_wrap=True, markup=False)
+    print_line(console, f"Use it with: {use}")
+    print_line(console, f"Picture: {picture}")
 
 
 def chart(found: RangeTest) -> list[str]:
-    """Draw the smoothed loss over the logarithm of the rate, and the zones below."""
+    """Draw the smoothed loss over the logarithm of the learning rate, and the zones below it."""
     rates = [math.log10(step.learning_rate) for step in found.steps]
-    # Drawn up to the four times at which the test ends, everything below would be one flat line.
+    # The test ends at four times the first loss; drawn up to there, the rest would be a flat line.
     ceiling = 1.3 * found.steps[0].smoothed_loss
     losses = [min(step.smoothed_loss, ceiling) for step in found.steps]
     suggested = min(found.steps, key=lambda step: abs(step.learning_rate - found.suggestion))
@@ -98,10 +99,10 @@ def _split(source: str, settings: PipelineSettings) -> SplitRef:
     return split(ratings, settings.split, folder=folder, test=held_out)
 
 
-def _test(made: SplitRef, settings: PipelineSettings, *, console: Console) -> RangeTest:
+def _test(parts: SplitRef, settings: PipelineSettings, *, console: Console) -> RangeTest:
     limit_threads(settings.runtime.threads)
-    users, movies = load_vocabularies(made)
-    train, val = (load_part(made, part, users=users, movies=movies) for part in ("train", "val"))
+    users, movies = load_vocabularies(parts)
+    train, val = (load_part(parts, part, users=users, movies=movies) for part in ("train", "val"))
     device = resolve_device(settings.runtime.device)
     plan = TrainingPlan.of(
         train, val, num_users=len(users), num_movies=len(movies), settings=settings.train, device=device

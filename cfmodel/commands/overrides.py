@@ -1,4 +1,4 @@
-"""One run's own settings, as they are typed on a command line."""
+"""Settings of one run, as typed after `--set` on a command line."""
 
 import tomllib
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from cfmodel.errors import ConfigError
 def read_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """Read `name=value` pairs.
 
-    A value is text where the setting is text; else TOML, so that numbers, `true` and lists are what
-    they look like. `null` is no value, and `\\t` in text is a tab.
+    The value of a text setting is taken as it is, with `\\t` for a tab. Any other value is TOML, so numbers, `true`
+    and lists are what they look like. `null` is null.
 
     Raises:
         ConfigError: A pair has no name or no equals sign.

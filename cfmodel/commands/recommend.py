@@ -1,18 +1,24 @@
-"""`cfmodel recommend` and `cfmodel similar`: a recorded model asked by a person."""
+"""`cfmodel recommend` and `cfmodel similar`: print lists of movies by a recorded model."""
 
 from collections.abc import Iterable
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from cfmodel import tracking
+from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.sources.titles import find_titles, read_titles
 from cfmodel.errors import ConfigError
-from cfmodel.recommending.suggest import Suggestion, named, ratings_by_id, similar, suggest, suggest_to_new
+from cfmodel.recommending.suggest import (
+    Suggestion,
+    list_suggestions,
+    ratings_by_id,
+    similar_movies,
+    suggest,
+    suggest_to_new,
+)
 from cfmodel.recommending.top_k import Lists
 from cfmodel.tracking import LoadedModel
 
@@ -25,48 +31,48 @@ def recommend(
     model: str | None,
     console: Console,
 ) -> None:
-    """Print the movies a user has not seen and would like best.
+    """Print the best movies for a user that they have not seen.
 
     Args:
-        settings: Where models are, how long the list is.
+        settings: The store of the models, and the length of the list.
         user_id: A user the model was trained on.
-        rated: A new user's ratings instead, each as `MOVIE=STARS`.
-        model: A version or a run; None: the champion.
+        rated: The ratings of a new user instead, each as `MOVIE=STARS`.
+        model: A version, an alias or a run; None: the champion.
         console: Where to print.
 
     Raises:
-        ConfigError: Neither or both of user and ratings are given, or a rating is no rating.
+        ConfigError: Neither or both of user and ratings are given, or a rating is not `MOVIE=STARS`.
         VocabularyError: The model was not trained on the user.
     """
     given = _ratings(rated)
     if (user_id is None) == (not given):
-        raise ConfigError("say who: --user ID, or --rated MOVIE=STARS once or more for somebody new")
+        raise ConfigError("give either --user ID, or --rated MOVIE=STARS once or more for a new user")
     loaded = tracking.load_model(settings, model)
     recommender, k = loaded.recommender, settings.scoring.k
     if user_id is None:
         lists = suggest_to_new(recommender, ratings_by_id(recommender, given), 1, k=k)
-        title = f"somebody new with {len(given)} rating{'s' * (len(given) > 1)}"
+        title = f"a new user with {len(given)} rating{'s' * (len(given) > 1)}"
     else:
         row = np.array([recommender.users.row_of(user_id)])
         lists = suggest(recommender, row, k=k)
         title = f"user {user_id}{_seen(loaded, row)}"
-    # Shown within the range of the ratings; the order is that of the scores as they are.
+    # Clip what is printed to the range of the ratings; the order is that of the raw scores.
     clipped = Lists(lists.movie_idx, lists.score.clip(recommender.rating_min, recommender.rating_max))
-    _print(named(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
+    _print_list(list_suggestions(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
 
 
 def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None, console: Console) -> None:
-    """Print the movies most like one.
+    """Print the movies most similar to one.
 
     Raises:
         VocabularyError: The model was not trained on the movie.
     """
     loaded = tracking.load_model(settings, model)
     recommender = loaded.recommender
-    lists = similar(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
+    lists = similar_movies(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
     titles = _titles(loaded, settings)
     title = f"Like {_named(movie_id, titles)}"
-    _print(named(lists, recommender), loaded, settings, title, "likeness", console)
+    _print_list(list_suggestions(lists, recommender), loaded, settings, title, "likeness", console)
 
 
 def _ratings(rated: Iterable[str]) -> dict[str, float]:
@@ -84,7 +90,7 @@ def _ratings(rated: Iterable[str]) -> dict[str, float]:
 
 def _seen(loaded: LoadedModel, row: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> str:
     history = loaded.recommender.history
-    return "" if history is None else f", less {int(history.seen.counts(row)[0]):,} movies seen"
+    return "" if history is None else f", without {int(history.seen.counts(row)[0]):,} movies seen"
 
 
 def _titles(loaded: LoadedModel, settings: PipelineSettings) -> dict[str, str]:
@@ -98,7 +104,7 @@ def _named(movie_id: str, titles: dict[str, str]) -> str:
     return f"{titles[movie_id]} ({movie_id})" if movie_id in titles else f"movie {movie_id}"
 
 
-def _print(
+def _print_list(
     suggestions: list[Suggestion],
     loaded: LoadedModel,
     settings: PipelineSettings,
@@ -107,15 +113,15 @@ def _print(
     console: Console,
 ) -> None:
     titles = _titles(loaded, settings)
-    console.print(f"{title}, by {loaded.name}:", highlight=False, soft_wrap=True, markup=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    print_line(console, f"{title}, by {loaded.name}:")
+    table = new_table()
     table.add_column("", justify="right")
     table.add_column("movie")
     if titles:
         table.add_column("title")
     table.add_column(measure, justify="right")
     for each in suggestions:
-        # Text: an id or title in brackets is no markup.
+        # As Text, an id or title in brackets is not markup.
         cells = [Text(each.movie_id), *([Text(titles.get(each.movie_id, ""))] if titles else [])]
         table.add_row(str(each.rank), *cells, f"{each.score:.2f}")
     console.print(table)

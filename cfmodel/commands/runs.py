@@ -1,19 +1,19 @@
-"""`cfmodel runs`: the newest runs, one a line."""
+"""`cfmodel runs`: list the newest runs, one per line."""
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cfmodel import tracking
+from cfmodel.commands.printing import new_table
 from cfmodel.config import TrackingSettings
 from cfmodel.system.addresses import shown
 from cfmodel.tracking import ListedRun
 
 _STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "error": "red", "warning": "yellow"}
-#: What all columns but the source need.
+#: Width of all columns but the source.
 _OTHERS_WIDTH = 70
 
 
@@ -21,7 +21,7 @@ def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> li
     """Print an experiment's newest runs of the pipeline, newest first, and return them.
 
     Raises:
-        TrackingError: The store is away.
+        TrackingError: The store cannot be reached.
     """
     uri = tracking.resolve_uri(settings)
     runs = tracking.newest_runs(settings, limit=limit)
@@ -34,18 +34,18 @@ def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> li
     aliases: dict[str, list[str]] = {}
     for version in tracking.aliased_versions(uri):
         aliases.setdefault(version.run_id, []).append(version.alias)
-    console.print(runs_table(runs, aliases, source_width=max(10, console.width - _OTHERS_WIDTH)))
-    if any(_is_of_other_ratings(run, runs) for run in runs):
-        console.print("* on other ratings than the newest run's: the two are not comparable", soft_wrap=True)
+    console.print(_runs_table(runs, aliases, source_width=max(10, console.width - _OTHERS_WIDTH)))
+    if any(_has_other_ratings(run, runs) for run in runs):
+        console.print("* on other ratings than the newest run, so not comparable with it", soft_wrap=True)
     return runs
 
 
-def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, source_width: int) -> Table:
-    """Return the table: when, which, how it ended, its error beside its floor, its health, what it is by alias.
+def _runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, source_width: int) -> Table:
+    """Return a table with a row per run: start, id, status, test RMSE beside that of damped biases, health, aliases.
 
     An error on other ratings than the newest run's has a star.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = new_table(padding=(0, 1, 0, 0))
     for name in ("started", "id", "status"):
         table.add_column(name, no_wrap=True)
     for name in ("RMSE", "biases"):
@@ -54,7 +54,7 @@ def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, sour
         table.add_column(name, no_wrap=True)
     table.add_column("source", overflow="fold")
     for run in runs:
-        health, star = run.tags.get("health.verdict", ""), "*" if _is_of_other_ratings(run, runs) else ""
+        health, star = run.tags.get("health.verdict", ""), "*" if _has_other_ratings(run, runs) else ""
         table.add_row(
             run.started.astimezone().strftime("%m-%d %H:%M"),
             run.run.run_id[:8],
@@ -69,13 +69,13 @@ def runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, sour
 
 
 def _shortened(text: str, width: int) -> Text:
-    shown = Text(text)
-    shown.truncate(width, overflow="ellipsis")
-    return shown
+    short = Text(text)
+    short.truncate(width, overflow="ellipsis")
+    return short
 
 
-def _is_of_other_ratings(run: ListedRun, runs: Sequence[ListedRun]) -> bool:
-    """Tell whether a run's errors are on other rows than those of the newest run that has any."""
+def _has_other_ratings(run: ListedRun, runs: Sequence[ListedRun]) -> bool:
+    """Return whether a run's errors are on other ratings than those of the newest run with errors."""
     measured = (each for each in runs if "test/rmse" in each.metrics)
     newest = next(measured, run)
     return "test/rmse" in run.metrics and run.tags.get("split_digest") != newest.tags.get("split_digest")

@@ -1,35 +1,32 @@
-"""`cfmodel sync`: records that wait on this disk brought to the tracking store."""
+"""`cfmodel sync`: send records that wait on this disk to the tracking store."""
 
 from rich.console import Console
 
 from cfmodel import tracking
+from cfmodel.commands.printing import print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 
 
 def sync(settings: PipelineSettings, *, console: Console) -> None:
-    """Send what waits, run by run, and say what came of each.
+    """Send the waiting records, run by run, and print the result of each.
 
     Raises:
-        TrackingError: Something still waits.
+        TrackingError: Records of a run could not be sent.
     """
-    spool = tracking.spool_folder(settings.runtime.data_dir)
-    troubles = 0
+    spool = tracking.journals_folder(settings.runtime.data_dir)
+    failed = 0
     found = None
     for found in tracking.sync(settings.tracking, spool):
-        _say(_line(found), console)
-        troubles += found.trouble is not None
+        print_line(console, _line(found))
+        failed += found.trouble is not None
     if found is None:
-        _say(f"Nothing waits in {spool}.", console)
-    if troubles:
-        raise TrackingError(f"the records of {troubles:,} {'run' if troubles == 1 else 'runs'} still wait in {spool}")
+        print_line(console, f"No records wait in {spool}.")
+    if failed:
+        raise TrackingError(f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}")
 
 
 def _line(found: tracking.Synced) -> str:
     if found.trouble is None:
         return f"run {found.run_id}: {found.entries:,} entries recorded"
     return f"run {found.run_id or found.folder.name}: {found.trouble}"
-
-
-def _say(text: str, console: Console) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)

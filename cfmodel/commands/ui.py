@@ -1,4 +1,4 @@
-"""`cfmodel ui`: MLflow's pages on the store of the runs."""
+"""`cfmodel ui`: open MLflow on the store of the runs."""
 
 import os
 import sys
@@ -11,10 +11,12 @@ from cfmodel.config import TrackingSettings
 
 
 def serve(settings: TrackingSettings, *, port: int) -> None:
-    """Say where the training view is, and serve it unless the store is a server itself; does not return then.
+    """Print the address of MLflow's training view, and serve it unless the store is a server itself.
+
+    Does not return if it serves.
 
     Raises:
-        TrackingError: The store is away.
+        TrackingError: The store cannot be reached.
     """
     uri = tracking.resolve_uri(settings)
     view = tracking.training_view(settings, port=port)
@@ -22,8 +24,8 @@ def serve(settings: TrackingSettings, *, port: int) -> None:
         click.echo(f"MLflow: {view}")
         return
     click.echo(f"MLflow: {view}  (Ctrl+C stops it)")
-    # One server process and no job runner: up in seconds, a quarter of the memory. Its log of every
-    # request, and the warnings of the libraries inside it, are not for whoever opens a page.
+    # One server process and no job runner: it starts in seconds with a quarter of the memory. Users do not need its
+    # log of every request, nor the warnings of its libraries.
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     environment = os.environ | quiet | {"PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
@@ -32,7 +34,7 @@ def serve(settings: TrackingSettings, *, port: int) -> None:
 
 
 def opening_command(uri: str) -> str | None:
-    """Return the command that opens MLflow on a store, from this folder; None for a store that is a server."""
+    """Return the command that opens MLflow on a store from this folder; None if the store is a server."""
     if uri.startswith(("http://", "https://")):
         return None
     if uri != tracking.resolve_uri(TrackingSettings()):

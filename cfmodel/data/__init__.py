@@ -1,1 +1,1 @@
-"""Ratings from a source to typed parts: read, ingest, split and read back."""
+"""Ratings, from the source to the parts of a split: read, ingest, split and load."""

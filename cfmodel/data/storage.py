@@ -1,8 +1,10 @@
-"""How ratings lie on disk: Parquet with dictionary ids, zstd and page checksums."""
+"""Ratings on disk: Parquet with dictionary-encoded ids, and results that are found and checked by digest."""
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,95 +17,121 @@ from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 from cfmodel.system.digests import sha256_of_file, sha256_of_text
 
+_Stored = TypeVar("_Stored", DatasetRef, SplitRef)
+
 _IDS = [USER_ID, MOVIE_ID]
-#: Ratings that are looked at to see whether they recur, and most levels that do.
-_LOOKED_AT, _MOST_LEVELS = 20_000, 1_000
+#: Ratings are written as a dictionary if the first 20,000 have at most 1,000 distinct values.
+_FIRST_ROWS, _MOST_LEVELS = 20_000, 1_000
 
 
-def ratings_writer(path: Path, schema: pa.Schema, *, first: pa.ChunkedArray | pa.Array) -> pq.ParquetWriter:
-    """Open a Parquet file for ratings; it is read back as `RATINGS` whether ids come as text or dictionaries.
+def open_ratings_writer(path: Path, schema: pa.Schema, *, first: pa.ChunkedArray | pa.Array) -> pq.ParquetWriter:
+    """Open a Parquet file for writing ratings; it is read back in the schema `RATINGS`.
 
     Args:
         path: The file.
-        schema: `RATINGS`, or its like with dictionaries for the ids.
-        first: The first ratings: where only a few different ones occur they are written as a dictionary.
+        schema: `RATINGS` or `ENCODED_RATINGS`.
+        first: The first ratings. If they have few distinct values, ratings are written as a dictionary.
     """
-    recurring = pc.count_distinct(first.slice(0, _LOOKED_AT)).as_py() <= _MOST_LEVELS
+    recurring = pc.count_distinct(first.slice(0, _FIRST_ROWS)).as_py() <= _MOST_LEVELS
     return pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         write_page_checksum=True,
         use_dictionary=[*_IDS, RATING] if recurring else _IDS,
-        # Moments of one user lie close together; of ids in a dictionary nobody asks the extremes, and
-        # to find them would take a third of the writing.
+        # A user's timestamps are close together, so deltas are small. Statistics of ids are never used,
+        # and would take a third of the time.
         column_encoding={TIMESTAMP: "DELTA_BINARY_PACKED"},
         write_statistics=[RATING, TIMESTAMP],
-        # The usual 1 MiB is full at some 100,000 ids; from there on ids would be written out in full.
+        # The default, 1 MiB, is full at about 100,000 ids; after that ids would be written in full.
         dictionary_pagesize_limit=64 * 1024 * 1024,
         store_schema=False,
     )
 
 
-def read_ratings(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read ratings with ids as dictionaries, one for the whole column, so that each distinct id is held once."""
+def read_ratings_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read ratings with dictionary-encoded ids; each column has one dictionary, so each id is in memory once."""
     wanted = None if columns is None else list(columns)
-    # Not `pq.read_table`: it cuts row groups into small chunks, each with the whole group's dictionary.
+    # Not `pq.read_table`, which splits row groups into small chunks, each with the group's whole dictionary.
     with pq.ParquetFile(path, read_dictionary=_IDS, page_checksum_verification=True) as file:
-        # Threads read columns side by side: for one alone they only cost.
+        # Threads read columns in parallel; for a single column they only add cost.
         return file.read(wanted, use_threads=wanted is None or len(wanted) > 1).unify_dictionaries()
 
 
 def compact(table: pa.Table) -> pa.Table:
-    """Return a table in one chunk, each of its dictionaries holding every id that occurs, once."""
+    """Return a table as one chunk whose dictionaries hold only the ids that occur, each once."""
     table = table.unify_dictionaries().combine_chunks()
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             column = table.column(place)
-            table = table.set_column(place, field, compacted(column.chunk(0)) if column.num_chunks else column)
+            table = table.set_column(place, field, compact_column(column.chunk(0)) if column.num_chunks else column)
     return table
 
 
-def compacted(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Return a column with those ids in its dictionary that occur."""
+def compact_column(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return a column whose dictionary holds only the ids that occur."""
     rows = column.indices.to_numpy()
     occurs = np.bincount(rows, minlength=len(column.dictionary)) > 0
     if occurs.all():
         return column
     places = (np.cumsum(occurs) - 1).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(taken(places, rows), column.dictionary.filter(pa.array(occurs)))
+    return pa.DictionaryArray.from_arrays(take_rows(places, rows), column.dictionary.filter(pa.array(occurs)))
 
 
 def dictionary_of(column: pa.ChunkedArray) -> pa.StringArray:
-    """Return the distinct ids of a column that `read_ratings` read."""
+    """Return the distinct ids of a column from `read_ratings_file`."""
     return column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
 
 
-def encoded(column: pa.ChunkedArray, vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
-    """Return each id's row in a vocabulary, -1 where it is not in it, looking each distinct id up once."""
+def encode_column(column: pa.ChunkedArray, vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
+    """Return each id's row in a vocabulary, -1 if it is unknown; each distinct id is looked up once."""
     rows, found, first = vocabulary.encode(dictionary_of(column)), np.empty(len(column), np.int32), 0
     for chunk in column.chunks:
         last = first + len(chunk)
-        taken(rows, chunk.indices.to_numpy(), out=found[first:last])
+        take_rows(rows, chunk.indices.to_numpy(), out=found[first:last])
         first = last
     return found
 
 
-def taken(
+def take_rows(
     values: npt.NDArray[Any], places: npt.NDArray[Any], *, out: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """Return the values at places that are all known to exist; several times as fast as `values[places]`.
+    """Return `values[places]` several times as fast, without bounds checks.
 
     Args:
         values: Shape (R,).
-        places: In [0, R), shape (N,); others are not refused.
-        out: Where to put them, shape (N,); None: into a new array.
+        places: Indices in [0, R), shape (N,); others are clipped, not refused.
+        out: Array for the result, shape (N,); None: a new array.
     """
     return np.take(values, places, out=out, mode="clip")
 
 
+def find_earlier(kind: type[_Stored], folder: Path, key: str, **changes: Any) -> _Stored | None:
+    """Return the ref to an earlier result, and touch its folder: `cfmodel clean` goes by when it was last used.
+
+    Args:
+        kind: `DatasetRef` or `SplitRef`.
+        folder: Folder of the result.
+        key: The ref's name in the folder's `manifest.json`.
+        changes: Fields that differ from the earlier call, such as the source's name.
+
+    Returns:
+        The ref with `reused` set; None if there is no result or its files are damaged.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        ref = kind.model_validate(manifest[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    ref = ref.model_copy(update={"path": folder, "reused": True, **changes})
+    if not is_whole(ref):
+        return None
+    os.utime(folder)
+    return ref
+
+
 def is_whole(ref: DatasetRef | SplitRef) -> bool:
-    """Tell whether the files a ref names are there and are the ones it names."""
+    """Return whether a ref's files exist and have its digest."""
     try:
         if isinstance(ref, DatasetRef):
             return sha256_of_file(ref.path / "ratings.parquet") == ref.digest
@@ -118,6 +146,6 @@ def digest_of_parts(folder: Path) -> str:
 
 
 def digests_of_parts(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each of a split's parts and vocabularies, hexadecimal, by the file's name."""
+    """Return file name to SHA-256, hexadecimal, for a split's parts and vocabularies."""
     names = (f"{name}.parquet" for name in ("train", "val", "test", "users", "movies"))
     return {name: sha256_of_file(folder / name) for name in names}

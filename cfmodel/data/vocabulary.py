@@ -1,4 +1,4 @@
-"""Ids as text on the outside, contiguous rows on the inside."""
+"""Vocabularies: the mapping between ids, which are text, and contiguous row numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from cfmodel.errors import DataError, VocabularyError
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The known ids, sorted bytewise and unique; an id's row is its position.
+    """The known ids, sorted bytewise and distinct; an id's row is its index.
 
     Attributes:
-        ids: The ids, text, shape (R,).
+        ids: The ids as text, shape (R,).
     """
 
     ids: pa.StringArray
 
     @classmethod
     def of(cls, ids: Any) -> Self:
-        """Collect the distinct ids of an Arrow array, a sequence, a NumPy array or a pandas Series."""
+        """Return the vocabulary of an Arrow array, a sequence, a NumPy array or a pandas Series."""
         distinct = pc.unique(_as_text(ids)).drop_null()
-        # Cast to binary: bytewise order is the same everywhere, whatever the locale.
+        # Cast to binary: bytewise order does not depend on the locale.
         order = pc.array_sort_indices(distinct.cast(pa.binary()))
         return cls(distinct.take(order))
 
@@ -37,10 +37,10 @@ class Vocabulary:
         return len(self.ids)
 
     def encode(self, ids: Any) -> npt.NDArray[np.int32]:
-        """Return the row of each id, -1 where it is unknown, shape (N,).
+        """Return the row of each id, -1 if it is unknown, shape (N,).
 
-        An integer means its decimal text: 7 is `7`, never `007`. So does a whole float, which is what
-        pandas makes of integers beside a missing one; a missing id (None, NaN, NA) is unknown.
+        An integer is its decimal text: 7 is `7`, never `007`. So is a whole float, since pandas turns
+        integers into floats if one is missing. A missing id (None, NaN, NA) is unknown.
         """
         rows = pc.index_in(_as_text(ids), value_set=self.ids).fill_null(-1)
         return np.asarray(rows, dtype=np.int32)
@@ -77,22 +77,22 @@ class Vocabulary:
         """Read ids written by `write`.
 
         Raises:
-            DataError: The file holds no sorted, distinct ids.
+            DataError: The ids are not sorted and distinct.
         """
         ids = pq.read_table(path, columns=["id"], page_checksum_verification=True)["id"].combine_chunks()
         vocabulary = cls.of(ids)
         if not vocabulary.ids.equals(ids):
-            raise DataError(f"{path.name}: the ids are not sorted and distinct; write it anew with Vocabulary.write")
+            raise DataError(f"{path.name}: the ids are not sorted and distinct; write it again with Vocabulary.write")
         return vocabulary
 
     def _unknown(self, id: str) -> str:
         near = get_close_matches(id, _neighbours(self.ids, id), n=3) or _neighbours(self.ids, id)[:3]
-        hint = f"; near it: {', '.join(repr(other) for other in near)}" if near else ""
-        return f"id {id!r} is not among the {len(self):,} known ids{hint}; ask for one the model was trained on"
+        hint = f"; similar ids: {', '.join(repr(other) for other in near)}" if near else ""
+        return f"id {id!r} is not among the {len(self):,} known ids{hint}; give one that the model was trained on"
 
 
 def _as_text(ids: Any) -> pa.StringArray:
-    """Return ids as one Arrow array of text; whole numbers become their decimal text, missing ids null."""
+    """Return ids as one Arrow array of text; whole numbers become decimal text, missing ids null."""
     if isinstance(ids, pa.ChunkedArray):
         array = ids.combine_chunks()
     elif isinstance(ids, pa.Array):
@@ -104,7 +104,7 @@ def _as_text(ids: Any) -> pa.StringArray:
     if pa.types.is_floating(array.type):
         return _text_of_floats(array.cast(pa.float64()))
     if not _is_text_or_integer(array.type):
-        raise VocabularyError(f"ids must be text or integers, not {array.type}; turn them into text first")
+        raise VocabularyError(f"ids must be text or integers, not {array.type}; convert them to text first")
     return array.cast(pa.string())
 
 
@@ -113,24 +113,24 @@ def _from_python(ids: Any) -> pa.Array:
         return pa.array(ids)
     values = [_plain(id) for id in ids]
     try:
-        # As pandas has it: NaN and NA are missing.
+        # As in pandas, NaN and NA are missing.
         return pa.array(values, from_pandas=True) if values else pa.array(values, pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise VocabularyError(f"ids must be text or integers: {error}") from None
 
 
 def _plain(id: Any) -> Any:
-    """Return the decimal text of a whole number, the text of any other; what is no number as it is."""
+    """Return a number as text, a whole one as decimal text; anything else unchanged."""
     if isinstance(id, float | np.floating):
         return str(int(id)) if float(id).is_integer() else None if np.isnan(id) else str(id)
     return str(id) if isinstance(id, int | np.integer) and not isinstance(id, bool) else id
 
 
 def _text_of_floats(ids: pa.Array) -> pa.StringArray:
-    """Return the decimal text of whole numbers, the text of others, null for NaN."""
+    """Return floats as text, whole ones as decimal text, NaN as null."""
     ids = pc.if_else(pc.is_nan(ids), None, ids)
     whole = pc.and_(pc.equal(pc.floor(ids), ids), pc.less(pc.abs(ids), 2.0**63))
-    # Arrow writes 123456789012.0 as 1.23456789012e+11, so whole ones go by way of integers.
+    # Arrow writes 123456789012.0 as 1.23456789012e+11, so whole numbers are cast to integers first.
     return pc.if_else(whole, pc.if_else(whole, ids, 0.0).cast(pa.int64()).cast(pa.string()), ids.cast(pa.string()))
 
 
@@ -140,7 +140,7 @@ def _is_text_or_integer(type: pa.DataType) -> bool:
 
 
 def _neighbours(ids: pa.StringArray, id: str) -> list[str]:
-    """Return the ids that sort next to one, to be named in a refusal."""
+    """Return the ids that sort next to a given one, for the error message."""
     smaller = int(pc.sum(pc.less(ids.cast(pa.binary()), id.encode())).as_py() or 0)
     near: list[str] = ids.slice(max(0, smaller - 50), 100).to_pylist()
     return near

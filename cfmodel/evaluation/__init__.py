@@ -1,4 +1,4 @@
-"""What a recommender is worth on ratings it has not seen."""
+"""Evaluation of a recommender on test ratings, next to baselines."""
 
 from cfmodel.evaluation.evaluate import Evaluation
 

@@ -1,4 +1,4 @@
-"""How far predictions are from ratings, over rows."""
+"""RMSE and MAE of predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ Floats = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Errors of some predictions.
+    """Errors of a set of predictions.
 
     Attributes:
         rows: Number of predictions, N.
-        rmse: sqrt(mean((prediction - rating)^2)), in rating units; None where N is 0.
-        mae: mean(|prediction - rating|), in rating units; None where N is 0.
+        rmse: sqrt(mean((prediction - rating)^2)), in rating units; None if N is 0.
+        mae: mean(|prediction - rating|), in rating units; None if N is 0.
     """
 
     rows: int
@@ -25,19 +25,19 @@ class Accuracy:
 
     @classmethod
     def of(cls, predictions: Floats, ratings: Floats) -> "Accuracy":
-        """Measure predictions against ratings, both of shape (N,); summed in float64."""
+        """Return the errors of predictions, both arrays of shape (N,); they are summed in float64."""
         if not len(ratings):
             return cls(0, None, None)
         error = predictions.astype(np.float64) - ratings
         return cls(len(ratings), float(np.sqrt(np.mean(np.square(error)))), float(np.mean(np.abs(error))))
 
     def errors(self) -> dict[str, float]:
-        """Return RMSE and MAE by name; nothing where there are no rows."""
+        """Return RMSE and MAE by name; nothing if there are no rows."""
         named = {"rmse": self.rmse, "mae": self.mae}
         return {name: value for name, value in named.items() if value is not None}
 
     def metrics(self, slice: str = "") -> dict[str, float]:
-        """Return `test/rows_SLICE`, `test/rmse_SLICE` and `test/mae_SLICE`; the rows alone where there are none."""
+        """Return `test/rows_SLICE`, `test/rmse_SLICE` and `test/mae_SLICE`; only the first if there are no rows."""
         suffix = f"_{slice}" if slice else ""
         measures = {"rows": float(self.rows), **self.errors()}
         return {f"test/{measure}{suffix}": value for measure, value in measures.items()}

@@ -1,4 +1,4 @@
-"""What simpler predictors reach on the same rows, and by how much the model beats them."""
+"""Errors of the baselines on the test rows, and the model's lift over them."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.evaluation.accuracy import Accuracy, Floats
 
 
-def floor_predictions(
+def baseline_predictions(
     trained: RatingArrays, test: RatingArrays, *, num_users: int, num_movies: int, rating_min: float, rating_max: float
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Predict the test ratings by the global mean and by damped biases, clamped like the model's.
 
     Args:
-        trained: Ratings to fit on; those with a side the model does not know are left out.
-        test: Ratings to predict, N of them, either side possibly cold.
+        trained: Ratings to fit on; those whose user or movie the model does not know are ignored.
+        test: Ratings to predict, N of them; users and movies may be cold.
         num_users: Users, U.
         num_movies: Movies, M.
         rating_min: Lowest prediction, in rating units.
@@ -39,37 +39,37 @@ def floor_predictions(
     }
 
 
-def floor_metrics(rmse: float, floors: Mapping[str, Floats], ratings: Floats) -> dict[str, float]:
-    """Return `test/FLOOR_rmse`, `test/FLOOR_mae` and `test/lift_over_FLOOR_fraction` for each floor.
+def baseline_metrics(rmse: float, baselines: Mapping[str, Floats], ratings: Floats) -> dict[str, float]:
+    """Return `test/NAME_rmse`, `test/NAME_mae` and `test/lift_over_NAME_fraction` for each baseline.
 
     Args:
-        rmse: The model's, on the same rows.
-        floors: Predictions by name, each of shape (N,).
+        rmse: The model's RMSE on the same rows.
+        baselines: Predictions by name, each of shape (N,).
         ratings: True ratings, in rating units, shape (N,), N at least 1.
     """
     metrics: dict[str, float] = {}
-    for name, predictions in floors.items():
-        floor = Accuracy.of(predictions, ratings)
-        metrics |= {f"test/{name}_{key}": value for key, value in floor.errors().items()}
-    for name in floors:
+    for name, predictions in baselines.items():
+        errors = Accuracy.of(predictions, ratings).errors()
+        metrics |= {f"test/{name}_{key}": value for key, value in errors.items()}
+    for name in baselines:
         share = lift(rmse, metrics[f"test/{name}_rmse"], lower_is_better=True)
         if share is not None:
             metrics[f"test/lift_over_{name}_fraction"] = share
     return metrics
 
 
-def lift(metric: float, floor: float, *, lower_is_better: bool) -> float | None:
-    """Return the share by which a metric beats a floor, positive where it does; None where the floor is 0.
+def lift(metric: float, baseline: float, *, lower_is_better: bool) -> float | None:
+    """Return by which fraction a metric is better than a baseline's; None if the baseline's is 0.
 
-    1 - metric / floor where lower is better (RMSE), metric / floor - 1 where higher is (nDCG).
+    1 - metric / baseline if lower is better (RMSE), metric / baseline - 1 if higher is better (nDCG).
     """
-    if floor == 0:
+    if baseline == 0:
         return None
-    return 1 - metric / floor if lower_is_better else metric / floor - 1
+    return 1 - metric / baseline if lower_is_better else metric / baseline - 1
 
 
 def _warm(ratings: RatingArrays) -> RatingArrays:
-    """Leave out what an older model does not know of newer training ratings."""
+    """Return the ratings whose user and movie the model knows: newer training ratings may have others."""
     warm = (ratings.user_idx >= 0) & (ratings.movie_idx >= 0)
     if warm.all():
         return ratings

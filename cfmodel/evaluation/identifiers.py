@@ -1,4 +1,4 @@
-"""The test ratings' own ids: who is cold, and whether they are the model's kind of id at all."""
+"""Ids of the test ratings: which of them are cold, and whether they are of the model's kind."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from cfmodel.errors import DataError
 from cfmodel.refs import SplitRef
 from cfmodel.schema import MOVIE_ID, USER_ID
 
-#: Ids of each side that a refusal shows.
-EXAMPLES = 3
+#: Number of example ids in an error message.
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +22,9 @@ class ColumnIds:
 
     Attributes:
         column: Name of the column.
-        distinct: Its distinct ids, text, shape (D,).
-        codes: Position in `distinct` of each test row's id, int32, shape (N,).
-        rows: Row of each distinct id in the model's vocabulary, -1 where unknown, int32, shape (D,).
+        distinct: Its distinct ids as text, shape (D,).
+        codes: Index in `distinct` of each test row's id, int32, shape (N,).
+        rows: Row of each distinct id in the model's vocabulary, -1 if unknown, int32, shape (D,).
     """
 
     column: str
@@ -34,33 +34,33 @@ class ColumnIds:
 
     @property
     def unknown(self) -> int:
-        """Distinct ids that the model does not know."""
+        """Number of distinct ids that the model does not know."""
         return int((self.rows < 0).sum())
 
     def keys(self, num_rows: int) -> npt.NDArray[np.int64]:
-        """Number each test row's id: its row where known, `num_rows` and up where not, shape (N,)."""
+        """Return a number for each test row's id, shape (N,): its row if known, from `num_rows` on if not."""
         distinct_keys = np.where(self.rows >= 0, self.rows, num_rows + np.arange(len(self.rows)))
         return distinct_keys[self.codes]
 
 
 def read_ids(split: SplitRef, *, users: Vocabulary, movies: Vocabulary) -> tuple[ColumnIds, ColumnIds]:
-    """Read the user and movie ids of the test part, which the caller has held against its digest."""
+    """Read the user and movie ids of the test part, whose digest the caller has verified."""
     columns = [USER_ID, MOVIE_ID]
-    # As dictionaries: 2,500,000 rows are then as many integers and each distinct id once.
+    # As dictionaries, 2,500,000 rows are that many integers, and each distinct id is stored once.
     table = pq.read_table(split.path / "test.parquet", columns=columns, read_dictionary=columns)
     return _column_ids(table, USER_ID, users), _column_ids(table, MOVIE_ID, movies)
 
 
 def user_codes(split: SplitRef) -> npt.NDArray[np.int32]:
-    """Number the test rows' users by their own ids, whether or not a model knows them, shape (N,)."""
+    """Return a number for the user of each test row, known to a model or not, shape (N,)."""
     table = pq.read_table(split.path / "test.parquet", columns=[USER_ID], read_dictionary=[USER_ID])
     return _column_ids(table, USER_ID, Vocabulary.of([])).codes
 
 
 def check_kind(ids: ColumnIds, vocabulary: Vocabulary, *, max_unknown_fraction: float, split: SplitRef) -> None:
-    """Refuse a column of ids of which nearly none is known: they are of another kind, not cold.
+    """Raise if nearly all ids of a column are unknown: they are then of another kind, rather than cold.
 
-    Distinct ids are counted, not rows: a few new users with many ratings say nothing about kind.
+    Distinct ids are counted, not rows, since a few new users may have many ratings.
 
     Raises:
         DataError: The share of unknown ids is `max_unknown_fraction` or more.
@@ -80,11 +80,11 @@ def check_kind(ids: ColumnIds, vocabulary: Vocabulary, *, max_unknown_fraction: 
 
 def _column_ids(table: pa.Table, column: str, vocabulary: Vocabulary) -> ColumnIds:
     encoded = table[column].unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # what pyarrow makes of a column without chunks
+    if isinstance(encoded, pa.ChunkedArray):  # pyarrow's result for a column without chunks
         encoded = pa.array([], pa.string()).dictionary_encode()
     codes = encoded.indices.to_numpy().astype(np.int32)
     return ColumnIds(column, encoded.dictionary, codes, vocabulary.encode(encoded.dictionary))
 
 
 def _examples(ids: pa.Array) -> str:
-    return ", ".join(repr(id) for id in ids.slice(0, EXAMPLES).to_pylist())
+    return ", ".join(repr(id) for id in ids.slice(0, _EXAMPLES).to_pylist())

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation under the keys they are logged by."""
+"""Metrics of an evaluation, by the keys under which they are logged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.evaluation.accuracy import Accuracy
-from cfmodel.evaluation.baseline_errors import floor_metrics, floor_predictions, lift
-from cfmodel.evaluation.ranking import Task, rank
+from cfmodel.evaluation.baseline_errors import baseline_metrics, baseline_predictions, lift
+from cfmodel.evaluation.ranking import RankingTask, rank_measures
 from cfmodel.evaluation.read_split import EvaluationRatings
 from cfmodel.evaluation.slices import warmth_metrics
 from cfmodel.recommending.recommender import Recommender
@@ -17,11 +17,11 @@ from cfmodel.recommending.top_k import catalogue_scores, popularity_scores
 
 @dataclass(frozen=True)
 class EvaluationProgress:
-    """How far an evaluation has come, for progress bars.
+    """Progress of an evaluation, for progress bars.
 
     Attributes:
-        stage: What is under way: `predict`, `fold in`, `rank model` or `rank popularity`.
-        fraction: Share of that stage done, 0 to 1.
+        stage: The current stage: `predict`, `fold in`, `rank model` or `rank popularity`.
+        fraction: Fraction of that stage that is done, 0 to 1.
     """
 
     stage: str
@@ -35,9 +35,9 @@ OnRecord = Callable[[EvaluationProgress], None]
 def accuracy_metrics(
     recommender: Recommender, ratings: EvaluationRatings, predictions: npt.NDArray[np.float32]
 ) -> dict[str, float]:
-    """Return rows, RMSE and MAE over all rows and by warmth, then the floors' and the lifts over them."""
+    """Return rows, RMSE and MAE over all rows and by warmth, and the baselines' errors and the lifts over them."""
     test = ratings.test
-    floors = floor_predictions(
+    baselines = baseline_predictions(
         ratings.trained,
         test,
         num_users=len(recommender.users),
@@ -46,39 +46,39 @@ def accuracy_metrics(
         rating_max=recommender.rating_max,
     )
     metrics = Accuracy.of(predictions, test.rating).metrics() | warmth_metrics(test, predictions)
-    return metrics | floor_metrics(metrics["test/rmse"], floors, test.rating)
+    return metrics | baseline_metrics(metrics["test/rmse"], baselines, test.rating)
 
 
 def ranking_metrics(
     recommender: Recommender,
-    task: Task,
+    task: RankingTask,
     *,
     ks: Sequence[int],
     counts: npt.NDArray[np.int64],
     cold_users: int,
-    tell: OnRecord,
+    on_record: OnRecord,
 ) -> dict[str, float]:
-    """Return who was measured, the model's measures, popularity's and the lifts over it.
+    """Return the counts of users, the measures of the model and of popularity, and the lifts over it.
 
     Args:
-        recommender: What is measured.
-        task: Whom to make lists for, and what would be right; nobody leaves the counts alone.
+        recommender: The recommender to evaluate.
+        task: The users and their relevant movies; without users there are only the counts.
         ks: Lengths of the lists.
         counts: Training ratings of each movie, shape (M,).
         cold_users: Distinct test users the model does not know.
-        tell: Told after every block of users.
+        on_record: Takes the progress after every block of users.
     """
     device = recommender.model.global_mean.device
     scorers = {"": catalogue_scores(recommender.model), "popularity_": popularity_scores(counts, device=device)}
     metrics = _counts(task, cold_users)
     for prefix, scorer in scorers.items():
-        on_block = _progress(f"rank {prefix.rstrip('_') or 'model'}", len(task.users), tell)
-        measures = rank(scorer, task, ks=ks, device=device, on_block=on_block)
+        on_block = _progress(f"rank {prefix.rstrip('_') or 'model'}", len(task.users), on_record)
+        measures = rank_measures(scorer, task, ks=ks, device=device, on_block=on_block)
         metrics |= {f"test/{prefix}{name}": value for name, value in measures.items()}
     return metrics | _popularity_lifts(metrics, ks)
 
 
-def _counts(task: Task, cold_users: int) -> dict[str, float]:
+def _counts(task: RankingTask, cold_users: int) -> dict[str, float]:
     return {
         "test/ranking_users": float(len(task.users)),
         "test/ranking_users_without_relevant": float(task.users_without_relevant),
@@ -91,12 +91,12 @@ def _counts(task: Task, cold_users: int) -> dict[str, float]:
 def _popularity_lifts(metrics: dict[str, float], ks: Sequence[int]) -> dict[str, float]:
     lifts: dict[str, float] = {}
     for k in sorted(set(ks)):
-        model, floor = (metrics.get(f"test/{prefix}ndcg_at_{k}") for prefix in ("", "popularity_"))
-        share = None if model is None or floor is None else lift(model, floor, lower_is_better=False)
+        model, baseline = (metrics.get(f"test/{prefix}ndcg_at_{k}") for prefix in ("", "popularity_"))
+        share = None if model is None or baseline is None else lift(model, baseline, lower_is_better=False)
         if share is not None:
             lifts[f"test/lift_over_popularity_ndcg_at_{k}_fraction"] = share
     return lifts
 
 
-def _progress(stage: str, total: int, tell: OnRecord) -> Callable[[int], None]:
-    return lambda done: tell(EvaluationProgress(stage, done / total))
+def _progress(stage: str, total: int, on_record: OnRecord) -> Callable[[int], None]:
+    return lambda done: on_record(EvaluationProgress(stage, done / total))

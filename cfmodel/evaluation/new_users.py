@@ -1,4 +1,4 @@
-"""How well users are served whom the model was not trained on, once they have rated something."""
+"""Errors for users who are folded in after training, from some of their ratings."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,27 +10,27 @@ from cfmodel.model import SideRows
 from cfmodel.recommending.fold_in import FoldIn
 from cfmodel.recommending.recommender import Recommender
 
-Indices = npt.NDArray[np.int64]
+_Indices = npt.NDArray[np.int64]
 
 
 def new_user_metrics(
     recommender: Recommender, test: RatingArrays, user_ids: ColumnIds, *, limit: int | None, seed: int
 ) -> dict[str, float]:
-    """Fold the cold users of the test part in from one half of their ratings and predict the other.
+    """Fold in the cold users of the test part from one half of their ratings, and predict the other half.
 
-    The half given is the older one, where there are timestamps, else one drawn by seed; of an odd
-    number the middle one is predicted. A user with one rating has no half to give.
+    The first half is the older one if there are timestamps, or else drawn by seed; of an odd number of
+    ratings, the middle one is predicted. A user with one rating is left out.
 
     Args:
-        recommender: What is measured.
+        recommender: The recommender to evaluate.
         test: The test ratings, N of them.
-        user_ids: Whose they are.
-        limit: Most users measured; None measures all.
-        seed: Draws the users where there are more, and the halves where there is no time.
+        user_ids: The users' ids.
+        limit: Most users to evaluate; None evaluates all.
+        seed: Seed for drawing users if there are more, and halves if there are no timestamps.
 
     Returns:
-        `test/new_users`, `test/rows_new_user`, and with rows `test/rmse_new_user`,
-        `test/mae_new_user` and, of the same rows without folding in, `test/rmse_new_user_unfolded`.
+        `test/new_users` and `test/rows_new_user`, and if there are rows `test/rmse_new_user`,
+        `test/mae_new_user` and, for the same rows without folding in, `test/rmse_new_user_unfolded`.
     """
     rng = np.random.default_rng(seed)
     chosen = _drawn(np.flatnonzero(test.user_idx < 0), user_ids.codes.astype(np.int64), limit, rng)
@@ -48,25 +48,25 @@ def new_user_metrics(
 def folded_in_metrics(
     recommender: Recommender, test: RatingArrays, trained: RatingArrays, *, limit: int | None, seed: int
 ) -> dict[str, float]:
-    """Take warm test users for new: fold them in from their training ratings, and predict their test rows.
+    """Treat warm test users as new: fold them in from their training ratings, and predict their test rows.
 
-    It tells how much a taste folded in is worth beside one learned: the movies' vectors were learned
-    from these users, too, so that truly new ones may do a little worse.
+    This compares folded-in tastes with learned ones. The movies' vectors were learned from these users
+    too, so errors for truly new users may be a little larger.
 
     Args:
-        recommender: What is measured.
+        recommender: The recommender to evaluate.
         test: The test ratings.
-        trained: Ratings the model learned from.
-        limit: Most users measured; None measures all.
-        seed: Draws the users where there are more.
+        trained: Ratings the model was trained on.
+        limit: Most users to evaluate; None evaluates all.
+        seed: Seed for drawing users if there are more.
 
     Returns:
-        `test/rows_folded_in`, and with rows `test/rmse_folded_in`, `test/mae_folded_in` and, of the
-        same rows by the tastes learned, `test/rmse_folded_in_learned`.
+        `test/rows_folded_in`, and if there are rows `test/rmse_folded_in`, `test/mae_folded_in` and, for
+        the same rows with the learned tastes, `test/rmse_folded_in_learned`.
     """
     rng = np.random.default_rng(seed)
     asked = _drawn(np.flatnonzero(test.user_idx >= 0), test.user_idx.astype(np.int64), limit, rng)
-    is_asked = np.zeros(len(recommender.users) + 1, bool)  # the last place is that of the cold users, row -1
+    is_asked = np.zeros(len(recommender.users) + 1, bool)  # the last entry is for cold users, row -1
     is_asked[test.user_idx[asked]] = True
     given = np.flatnonzero(is_asked[trained.user_idx])
     rows = np.concatenate([trained.user_idx[given], test.user_idx[asked]])
@@ -84,30 +84,30 @@ def _folded_in(
     recommender: Recommender,
     given: RatingArrays,
     asked: RatingArrays,
-    number: tuple[Indices, Indices],
+    number: tuple[_Indices, _Indices],
     *,
     users: int,
 ) -> npt.NDArray[np.float32]:
-    """Predict what is asked by tastes from what is given; `number` numbers the users of both."""
+    """Predict the ratings `asked` with tastes from those `given`; `number` has the user's number in both."""
     if not len(asked):
         return np.empty(0, np.float32)
     fold_in = FoldIn.of(recommender)
     known = RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating)
-    tastes = fold_in.tastes(known, users)
+    tastes = fold_in.solve(known, users)
     each = SideRows(tastes.vectors[number[1]], tastes.offset[number[1]])
     return fold_in.predict(each, asked.movie_idx)
 
 
-def _drawn(rows: Indices, user: Indices, limit: int | None, rng: np.random.Generator) -> Indices:
-    """Return the rows of at most so many users, all rows of each."""
+def _drawn(rows: _Indices, user: _Indices, limit: int | None, rng: np.random.Generator) -> _Indices:
+    """Return all rows of at most `limit` users."""
     users = np.unique(user[rows])
     if limit is None or len(users) <= limit:
         return rows
     return rows[np.isin(user[rows], rng.choice(users, limit, replace=False))]
 
 
-def _halves(rows: Indices, user: Indices, when: npt.NDArray[np.generic]) -> tuple[Indices, Indices]:
-    """Cut each user's rows, in the order of `when`, into those given and those asked for."""
+def _halves(rows: _Indices, user: _Indices, when: npt.NDArray[np.generic]) -> tuple[_Indices, _Indices]:
+    """Split each user's rows, in the order of `when`, into those given and those asked."""
     ordered = rows[np.lexsort((when[rows], user[rows]))]
     _, first, count = np.unique(user[ordered], return_index=True, return_counts=True)
     place = np.arange(len(ordered)) - np.repeat(first, count)
@@ -115,12 +115,12 @@ def _halves(rows: Indices, user: Indices, when: npt.NDArray[np.generic]) -> tupl
     return ordered[place < half], ordered[(place >= half) & (half > 0)]
 
 
-def _numbered(given: Indices, asked: Indices, user: Indices) -> tuple[int, tuple[Indices, Indices]]:
+def _numbered(given: _Indices, asked: _Indices, user: _Indices) -> tuple[int, tuple[_Indices, _Indices]]:
     distinct, position = np.unique(user[np.concatenate([given, asked])], return_inverse=True)
     return len(distinct), (position[: len(given)], position[len(given) :])
 
 
-def _taken(ratings: RatingArrays, rows: Indices) -> RatingArrays:
+def _taken(ratings: RatingArrays, rows: _Indices) -> RatingArrays:
     return RatingArrays(ratings.user_idx[rows], ratings.movie_idx[rows], ratings.rating[rows])
 
 

@@ -1,4 +1,4 @@
-"""How good the top of the list is, over the whole catalogue. `card.py` says the rules in prose."""
+"""Measures of ranked lists over the whole catalogue; `card.py` explains their rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.recommending.rated import SeenMovies
 from cfmodel.recommending.top_k import Scorer, top_k
 
-#: Measures that are means over users, in the order they are logged; coverage comes after them.
-MEASURES = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate")
+#: Measures that are means over users, in the order in which they are logged, before coverage.
+_MEASURES = ("ndcg", "recall", "precision", "map", "mrr", "hit_rate")
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """Whom to make lists for, and what would be right.
+class RankingTask:
+    """The users to make lists for, and their relevant movies.
 
     Attributes:
-        users: Rows of the users measured, rising, int64, shape (V,).
-        seen: Movies left out of each user's list.
+        users: Rows of the users to measure, rising, int64, shape (V,).
+        seen: Movies excluded from each user's list.
         relevant: Number of relevant test movies of each user, at least 1, int64, shape (V,).
         keys: `position in users * width + movie` of every relevant pair, rising, int64.
-        width: Numbers of movies, those of cold ones included.
+        width: Range of the movies' numbers, cold movies included.
         num_movies: Movies in the catalogue, M.
         threshold: Lowest rating that is relevant, in rating units.
-        relevant_cold: Relevant pairs whose movie is cold: never found, yet counted in `relevant`.
-        eligible_users: Warm test users with a rating at or above the threshold; `limit` draws among them.
-        users_without_relevant: Warm test users without one, or whose relevant movies are all among the seen.
+        relevant_cold: Relevant pairs whose movie is cold: never found, but counted in `relevant`.
+        eligible_users: Warm test users with a rating at or above the threshold, from whom `limit` users are drawn.
+        users_without_relevant: Warm test users without such a rating, or whose relevant movies are all seen.
     """
 
     users: npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class Task:
     users_without_relevant: int
 
     def hits(self, lists: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell which entries of the users' lists, shape (V, k), are relevant."""
+        """Return which entries of the users' lists are relevant, both of shape (V, k)."""
         keys = np.arange(len(lists))[:, None] * self.width + lists
         return _contains(self.keys, keys) & (lists >= 0)
 
@@ -59,31 +59,31 @@ def ranking_task(
     threshold: float,
     limit: int | None,
     seed: int,
-) -> Task:
-    """Work out whom to measure on what; the order of the rows does not matter.
+) -> RankingTask:
+    """Find the users to measure and their relevant movies; the order of the rows does not matter.
 
     Args:
         test: Test ratings, N of them.
-        seen: Parts whose movies are left out of their user's list.
-        movie_keys: Number of each test row's movie: its row, or M and up where it is cold, shape (N,).
+        seen: Parts whose movies are excluded from their users' lists.
+        movie_keys: Number of each test row's movie: its row, or from M on if it is cold, shape (N,).
         num_users: Users, U.
         num_movies: Movies in the catalogue, M.
         threshold: Lowest rating that is relevant, in rating units.
-        limit: Most users measured; None measures all.
-        seed: Draws the users where there are more.
+        limit: Most users to measure; None measures all.
+        seed: Seed for drawing users if there are more.
     """
     width = max(num_movies, int(movie_keys.max(initial=-1)) + 1)
     warm = test.user_idx >= 0
     asked = warm & (test.rating >= threshold)
     pairs = np.unique(test.user_idx[asked].astype(np.int64) * width + movie_keys[asked])
     eligible = np.unique(pairs // width)
-    # Drawn before the seen movies are gathered: theirs are a few of many million ratings.
+    # Draw users before their seen movies are collected: those are a few of many million ratings.
     drawn = _draw(eligible, limit, seed)
     known = _seen_by(drawn, seen, num_users)
     pairs = pairs[_contains(drawn, pairs // width)]
     pairs = pairs[~np.isin(pairs, _seen_pairs(drawn, known, width))]
     users, position = np.unique(pairs // width, return_inverse=True)
-    return Task(
+    return RankingTask(
         users=users,
         seen=known,
         relevant=np.bincount(position, minlength=len(users)),
@@ -97,15 +97,15 @@ def ranking_task(
     )
 
 
-def rank(
+def rank_measures(
     scores: Scorer,
-    task: Task,
+    task: RankingTask,
     *,
     ks: Sequence[int],
     device: torch.device | str = "cpu",
     on_block: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
-    """Return every measure at every k, under names such as `ndcg_at_10`; nothing where nobody is measured."""
+    """Return every measure at every k, by names such as `ndcg_at_10`; nothing if there are no users."""
     if not len(task.users):
         return {}
     lists = top_k(
@@ -120,7 +120,7 @@ def rank(
 
 
 def mean_measures(hits: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Measure lists of length k, as means over users.
+    """Return the measures of lists of length k, as means over users.
 
         ndcg = sum(hit_i / log2(i + 1)) / sum(1 / log2(i + 1) for i up to min(k, relevant))
         recall = hits / relevant, precision = hits / k
@@ -129,7 +129,7 @@ def mean_measures(hits: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int64]) 
         hit_rate = 1 with a hit, 0 without
 
     Args:
-        hits: Whether the entry at each position is relevant, best first, shape (V, k).
+        hits: Whether the entry at each position is relevant, from the top, shape (V, k).
         relevant: Number of relevant movies of each user, at least 1, shape (V,).
 
     Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), for nDCG
@@ -149,7 +149,7 @@ def mean_measures(hits: npt.NDArray[np.bool_], relevant: npt.NDArray[np.int64]) 
         (found > 0) / (hits.argmax(axis=1) + 1),
         found > 0,
     )
-    return {name: float(np.mean(values)) for name, values in zip(MEASURES, per_user, strict=True)}
+    return {name: float(np.mean(values)) for name, values in zip(_MEASURES, per_user, strict=True)}
 
 
 def coverage(lists: npt.NDArray[np.int64], num_movies: int) -> float:
@@ -158,7 +158,7 @@ def coverage(lists: npt.NDArray[np.int64], num_movies: int) -> float:
 
 
 def _seen_by(users: npt.NDArray[np.int64], parts: Sequence[RatingArrays], num_users: int) -> SeenMovies:
-    is_asked = np.zeros(num_users + 1, bool)  # the last place is that of the cold users, row -1
+    is_asked = np.zeros(num_users + 1, bool)  # the last entry is for cold users, row -1
     is_asked[users] = True
     none = np.empty(0, np.int32)
     user_idx = np.concatenate([none, *(part.user_idx[is_asked[part.user_idx]] for part in parts)])
@@ -178,7 +178,7 @@ def _draw(users: npt.NDArray[np.int64], limit: int | None, seed: int) -> npt.NDA
 
 
 def _contains(rising: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Tell which values are among rising ones, by binary search."""
+    """Return which values are among rising ones, by binary search."""
     if not len(rising):
         return np.zeros(values.shape, bool)
     found: npt.NDArray[np.bool_] = rising[np.minimum(np.searchsorted(rising, values), len(rising) - 1)] == values

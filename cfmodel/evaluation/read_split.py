@@ -1,4 +1,4 @@
-"""Everything an evaluation reads from a split, as rows of the model's vocabularies."""
+"""Ratings and ids that an evaluation reads from a split, as rows of the model's vocabularies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from cfmodel.refs import SplitRef
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRatings:
-    """The ratings of a split by what they are for.
+    """The ratings of a split by their use.
 
     Attributes:
         test: Test ratings, N of them.
-        trained: Ratings the floors are fitted on.
-        seen: Parts whose movies are left out of their user's list.
-        user_ids: The test users' own ids.
-        movie_ids: The test movies' own ids.
+        trained: Ratings on which the baselines are fitted.
+        seen: Parts whose movies are excluded from their users' lists.
+        user_ids: The ids of the test users.
+        movie_ids: The ids of the test movies.
         trained_parts: Names of the parts in `trained`.
         seen_parts: Names of the parts in `seen`.
     """
@@ -35,20 +35,20 @@ class EvaluationRatings:
     seen_parts: Sequence[str]
 
 
-def read_ratings(
+def read_evaluation_ratings(
     recommender: Recommender, split: SplitRef, *, trained_parts: Sequence[str], seen_parts: Sequence[str]
 ) -> EvaluationRatings:
-    """Read the test part, what the model was trained on and what its users have seen.
+    """Read the test part, the parts the model was trained on, and the parts with the users' seen movies.
 
     Raises:
         DataError: The test part is empty.
-        DigestError: A part is not the one the split names.
+        DigestError: A part differs from the split's digest.
     """
     users, movies = recommender.users, recommender.movies
     test = load_part(split, "test", users=users, movies=movies)
     if not len(test):
-        raise DataError(f"{split.path}: the test part has 0 ratings; raise split.test_fraction or give more ratings")
-    # The trained parts first, so that they are one piece as well: of 25 million ratings a copy is 300 MB.
+        raise DataError(f"{split.path}: the test part has 0 ratings; raise split.test_fraction or provide more ratings")
+    # The trained parts come first, so that they are one slice: a copy of 25 million ratings takes 300 MB.
     names = tuple(dict.fromkeys((*trained_parts, *seen_parts)))
     together, parts = load_together(split, names, users=users, movies=movies)
     user_ids, movie_ids = read_ids(split, users=users, movies=movies)
@@ -66,10 +66,10 @@ def read_ratings(
 def check_ids(
     recommender: Recommender, split: SplitRef, ratings: EvaluationRatings, *, max_unknown_fraction: float
 ) -> None:
-    """Refuse test ids of the wrong kind.
+    """Raise if the test ids are of another kind than the model's.
 
-    Where train and test were cut from one column and the model knows train's ids, test's are of the
-    same kind, and may all be new: a temporal split has its right to that.
+    If train and test come from the same column and the model knows the ids of train, those of test are
+    of the same kind; they may all be new, as in a temporal split.
 
     Raises:
         DataError: The share of unknown ids in a column is `max_unknown_fraction` or more.

@@ -1,1 +1,1 @@
-"""What may go: what lies below the folder for data, what is still needed, and what age and number leave over."""
+"""Choose what may be removed: what lies below the folder for data, what is needed, how old and how many."""

@@ -1,4 +1,4 @@
-"""What lies below the folder for data, kind by kind."""
+"""The folders below the folder for data, kind by kind, and why each is needed."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +13,12 @@ from cfmodel.housekeeping.policy import Item
 
 @dataclass(frozen=True)
 class Needs:
-    """What must stay, each with the reason.
+    """The runs, data sets and splits that must stay, with the reasons.
 
     Attributes:
-        runs: By the id of a run, what its folders are kept for.
-        digests: By the digest of a data set or a split, what it is kept for.
-        known_runs: Every run the tracking store knows: folders of others are not for us to judge.
+        runs: Reason by run id.
+        digests: Reason by the digest of a data set or a split.
+        known_runs: Every run of the tracking store; folders of other runs always stay.
     """
 
     runs: Mapping[str, str]
@@ -27,13 +27,13 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Folders of one kind: `folder` below the folder for data holds one each.
+class FolderKind:
+    """A kind of folders, such as models: `folder` below the folder for data holds one for each model.
 
     Attributes:
-        name: What the settings call it: `keep.<name>` says how many stay.
-        folder: Where they lie.
-        needed_by: Says why one of them is needed, or None.
+        name: Its name in the settings: `keep.<name>` says how many stay.
+        folder: Name of the folder that holds them.
+        needed_by: Returns why a folder is needed, or None.
     """
 
     name: str
@@ -41,34 +41,34 @@ class Kind:
     needed_by: Callable[[Path, Needs], str | None]
 
 
-def items_of(kind: Kind, data_dir: Path, needs: Needs) -> list[Item]:
-    """Return everything there is of a kind."""
+def items_of(kind: FolderKind, data_dir: Path, needs: Needs) -> list[Item]:
+    """Return all items of a kind."""
     return [_item(kind, path, needs) for path in _folders(data_dir / kind.folder)]
 
 
-def _item(kind: Kind, path: Path, needs: Needs) -> Item:
-    # Adam's memory of a model, say, lies beside the model's folder, which holds what is served and no more.
+def _item(kind: FolderKind, path: Path, needs: Needs) -> Item:
+    # Adam's state, say, lies beside the model's folder, which holds only what is served.
     beside = tuple(file for file in sorted(path.parent.glob(f"{path.name}-*")) if file.is_file())
     size = _size(path) + sum(file.stat().st_size for file in beside)
     return Item(kind.name, path.name, last_used(path), kind.needed_by(path, needs), size, path, beside)
 
 
 def last_used(folder: Path) -> datetime:
-    """Return when a folder, or anything in it but locks, was last written or touched."""
-    # Looking whether a lock is held touches it.
+    """Return when a folder, or anything in it but locks, was last written."""
+    # To test whether a lock is held touches it.
     within = (path for path in (folder, *folder.rglob("*")) if path.suffix != ".lock")
     return datetime.fromtimestamp(max(path.lstat().st_mtime for path in within), UTC)
 
 
 def _of_manifest(key: str) -> Callable[[Path, Needs], str | None]:
-    """Return what looks the digest up under which a folder's manifest names what is in it."""
+    """Return a function that looks up why the digest in a folder's manifest is needed."""
 
     def needed_by(path: Path, needs: Needs) -> str | None:
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
             return needs.digests.get(manifest[key]["digest"])
         except (OSError, ValueError, KeyError, TypeError):
-            return None  # not whole: the next run makes it again
+            return None  # incomplete: the next run writes it again
 
     return needed_by
 
@@ -77,13 +77,12 @@ def _of_run(path: Path, needs: Needs) -> str | None:
     if _is_locked(path):
         return "a process is at work on it"
     if path.name not in needs.known_runs:
-        return "a run that this store does not know"
+        return "its run is not in this store"
     return needs.runs.get(path.name)
 
 
 def _of_journal(path: Path, needs: Needs) -> str | None:
-    """Journals hold what the store may not have yet."""
-    return "records that the store has not taken; run `cfmodel sync`" if _waits(path) else _of_run(path, needs)
+    return "the store has not taken all its records; run `cfmodel sync`" if _is_unsent(path) else _of_run(path, needs)
 
 
 def _of_pointer(path: Path, needs: Needs) -> str | None:
@@ -92,15 +91,15 @@ def _of_pointer(path: Path, needs: Needs) -> str | None:
     return "latest points at it" if named == path.name else needs.runs.get(path.name)
 
 
-#: Every kind, in the order they are shown.
+#: All kinds, in the order of the table.
 KINDS = (
-    Kind("datasets", "ingested", _of_manifest("dataset")),
-    Kind("splits", "splits", _of_manifest("split")),
-    Kind("models", "models", _of_run),
-    Kind("gradients", "gradients", _of_run),
-    Kind("checkpoints", "checkpoints", _of_run),
-    Kind("spools", "spool", _of_journal),
-    Kind("recommendations", "recommendations", _of_pointer),
+    FolderKind("datasets", "ingested", _of_manifest("dataset")),
+    FolderKind("splits", "splits", _of_manifest("split")),
+    FolderKind("models", "models", _of_run),
+    FolderKind("gradients", "gradients", _of_run),
+    FolderKind("checkpoints", "checkpoints", _of_run),
+    FolderKind("spools", "spool", _of_journal),
+    FolderKind("recommendations", "recommendations", _of_pointer),
 )
 
 
@@ -115,7 +114,7 @@ def _size(folder: Path) -> int:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Tell whether a process holds one of a folder's locks, as one does that is at work on a run."""
+    """Tell whether a process holds a lock in a folder, as a process does that works on a run."""
     return any(_is_held(lock) for lock in folder.glob("*.lock"))
 
 
@@ -127,7 +126,7 @@ def _is_held(lock: Path) -> bool:
         return True
 
 
-def _waits(folder: Path) -> bool:
+def _is_unsent(folder: Path) -> bool:
     journal = folder / "journal.jsonl"
     try:
         sent = json.loads((folder / "sent.json").read_text(encoding="utf-8"))

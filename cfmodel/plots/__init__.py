@@ -1,1 +1,1 @@
-"""Pictures drawn with matplotlib."""
+"""Plots of runs and data sets, drawn with matplotlib."""

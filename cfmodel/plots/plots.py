@@ -1,4 +1,4 @@
-"""Pictures of a run. Knows matplotlib alone: numbers in, figures out, no display and no global state."""
+"""Plots of a run: numbers in, matplotlib figures out, without a display or global state."""
 
 import itertools
 import logging
@@ -21,18 +21,18 @@ Curve = Sequence[tuple[int, float]]
 
 _NORM = "grad_norm/"
 
-BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # told apart by the colour-blind too
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # distinguishable to colour-blind readers
 INK, GREY, PALE = "#222222", "#767676", "#e6e6e6"
 _DPI = 150
 
 
 def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curves") -> "Figure":
-    """Draw RMSE by epoch, and below it each table's gradient norm.
+    """Draw RMSE by epoch, and below it the gradient norm of each table.
 
     Args:
-        curves: Metric key to curve; drawn are `train/rmse`, `val/rmse`, `refit/train/rmse` and
-            `grad_norm/<table>` in their order, those that are there.
-        title: What stands on top.
+        curves: Metric key to curve. Of `train/rmse`, `val/rmse`, `refit/train/rmse` and `grad_norm/<table>`, in this
+            order, those that are there are drawn.
+        title: Title above the plot.
     """
     figure = new_figure(9, 7)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -42,7 +42,7 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
         _draw(top, curves.get(key, ()), label=label, colour=colour, style=style)
     _mark_best(top, curves.get("val/rmse", ()))
     style_axes(bottom, xlabel="epoch", ylabel="gradient norm before clipping\n(mean over steps)")
-    # The user's and the movie's norms often lie on each other: dashes let the line below show.
+    # The norms of users and movies often overlap: dashes let the line below show.
     looks = ((BLUE, "-"), (GREEN, "-"), (ORANGE, "--"), (PINK, "--"), (INK, ":"), (GREY, ":"))
     norms = {key.removeprefix(_NORM): curve for key, curve in curves.items() if key.startswith(_NORM)}
     for (table, curve), (colour, style) in zip(norms.items(), itertools.cycle(looks), strict=False):
@@ -55,12 +55,12 @@ def learning_curves(curves: Mapping[str, Curve], *, title: str = "Learning curve
 
 
 def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicted against true") -> "Figure":
-    """Draw how predictions are spread at each true rating: dark where many fall, with their quantiles."""
+    """Draw the distribution of predictions at each true rating as a heat map, with quantiles."""
     figure = new_figure(8, 6)
     axes = figure.subplots()
     style_axes(axes, title=title, xlabel="true rating, with the number of test ratings", ylabel="predicted rating")
     shares = data.histogram / np.maximum(data.rows, 1)[:, None]
-    darkest = shares[data.rows * 100 >= data.rows.sum()].max()  # not that of a level with a handful of ratings
+    darkest = shares[data.rows * 100 >= data.rows.sum()].max()  # ignore levels with only a few ratings
     edges = _edges(data.levels)
     image = axes.pcolormesh(edges, data.prediction_edges, shares.T, cmap="Blues", vmax=darkest, rasterized=True)
     figure.colorbar(image, ax=axes, label="share of the predictions at a true rating", pad=0.02).outline.set_visible(
@@ -78,8 +78,8 @@ def predicted_against_true(data: PredictedAgainstTrue, *, title: str = "Predicte
 
 
 def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popularity of the movie") -> "Figure":
-    """Draw RMSE and MAE per tenth of the catalogue, rarest first, and how many test ratings each holds."""
-    shown = np.flatnonzero((data.rows > 0) | (data.decile > 0))  # cold movies only where there are some
+    """Draw RMSE and MAE per tenth of the catalogue, rarest movies first, and the number of test ratings in each."""
+    shown = np.flatnonzero((data.rows > 0) | (data.decile > 0))  # cold movies only if there are any
     place = np.arange(len(shown))
     figure = new_figure(9, 6.5)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -100,7 +100,7 @@ def error_by_popularity(data: ErrorByPopularity, *, title: str = "Error by popul
 
 
 def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range test") -> "Figure":
-    """Draw the loss over the learning rate, the zones too low, just right and too high, and the suggestion."""
+    """Draw the loss over the learning rate, the three zones and the suggested rate."""
     rates, losses = (
         np.array([getattr(step, name) for step in test.steps]) for name in ("learning_rate", "smoothed_loss")
     )
@@ -117,7 +117,7 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     zones = (("too low", BLUE), ("just right", GREEN), ("too high", ORANGE))
     for (name, colour), start, end in zip(zones, edges[:-1], edges[1:], strict=True):
         axes.axvspan(start, end, color=colour, alpha=0.12, linewidth=0)
-        # Readable over the line of the suggestion, which may cross it.
+        # Keep the name readable where the line of the suggestion crosses it.
         paper = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.25"}
         across = axes.get_xaxis_transform()
         axes.text(np.sqrt(start * end), 0.04, name, ha="center", color=INK, transform=across, bbox=paper, zorder=3)
@@ -132,7 +132,7 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
 
 
 def png(figure: "Figure") -> bytes:
-    """Return a figure as a PNG file; `savefig` would draw it twice where its layout is found by drawing."""
+    """Return a figure as PNG. Unlike `savefig` this draws it once, although its layout is constrained."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = BytesIO()
@@ -141,8 +141,8 @@ def png(figure: "Figure") -> bytes:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of so many inches in the house style."""
-    # On its first use on a machine matplotlib may log that it builds its font cache.
+    """Return an empty figure in the style of the plots; width and height in inches."""
+    # On first use on a machine, matplotlib logs that it builds its font cache.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.figure import Figure
 
@@ -150,7 +150,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def style_axes(axes: "Axes", *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
-    """Give axes the house style."""
+    """Style axes as in all plots."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=10)
     axes.set_xlabel(xlabel, color=INK)
     axes.set_ylabel(ylabel, color=INK)
@@ -162,7 +162,7 @@ def style_axes(axes: "Axes", *, title: str = "", xlabel: str = "", ylabel: str =
 
 
 def _legend_beside(axes: "Axes") -> None:
-    """Put the legend right of the plot, where it hides no line."""
+    """Put the legend to the right of the plot, where it covers no line."""
     if axes.get_lines():
         axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
 
@@ -171,7 +171,7 @@ def _draw(axes: "Axes", curve: Curve, *, label: str, colour: str, style: str = "
     if not curve:
         return
     epochs, values = zip(*curve, strict=True)
-    marker = "o" if len(curve) == 1 else None  # a single point makes no line
+    marker = "o" if len(curve) == 1 else None  # a single point is not visible as a line
     axes.plot(epochs, values, color=colour, linestyle=style, marker=marker, linewidth=1.8, label=label)
 
 
@@ -192,7 +192,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
 
 
 def _log_scale_if_positive(axes: "Axes") -> None:
-    """Show norms by their order of magnitude, where all of them have one."""
+    """Use a logarithmic scale if all values are positive."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()] or [np.zeros(1)])
     if (values > 0).all():
         axes.set_yscale("log")
@@ -207,7 +207,7 @@ def _whole_epochs(axes: "Axes", curves: Mapping[str, Curve]) -> None:
 
 
 def _quantile_bars(axes: "Axes", data: PredictedAgainstTrue) -> None:
-    """Draw the median and, around it, the middle half and nine tenths of the predictions."""
+    """Draw the median and, around it, the middle 50 % and 90 % of the predictions."""
     lowest, lower, median, upper, highest = data.quantiles.T
     axes.vlines(data.levels, lowest, highest, color=ORANGE, linewidth=1.2, label="5 % to 95 %")
     axes.vlines(data.levels, lower, upper, color=ORANGE, linewidth=5, label="25 % to 75 %")
@@ -224,13 +224,13 @@ def _quantile_bars(axes: "Axes", data: PredictedAgainstTrue) -> None:
 
 
 def _count_ticks(axes: "Axes", data: PredictedAgainstTrue) -> None:
-    every = int(np.ceil(len(data.levels) / 10))  # room for ten labels
+    every = int(np.ceil(len(data.levels) / 10))  # at most ten labels
     labels = [f"{level:.3g}\n{rows:,}" for level, rows in zip(data.levels, data.rows, strict=True)]
     axes.set_xticks(data.levels[::every], labels[::every], fontsize=8)
 
 
 def _edges(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the borders half-way between levels, and as far beyond the outer ones."""
+    """Return the edges half-way between levels, and as far beyond the outer levels."""
     if len(levels) == 1:
         return np.array([levels[0] - 0.5, levels[0] + 0.5])
     middle = (levels[:-1] + levels[1:]) / 2

@@ -1,4 +1,4 @@
-"""The picture of a data set's profile. Knows matplotlib alone: numbers in, a figure out."""
+"""The plot of a data set's profile: numbers in, a matplotlib figure out."""
 
 from datetime import UTC, datetime
 from textwrap import fill
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cfmodel.data.ingest.profile import CountProfile, Histogram, Profile, RatingProfile, TimeProfile
+from cfmodel.data.ingest.profile import CountProfile, Profile, ProfileHistogram, RatingProfile, TimeProfile
 from cfmodel.plots.plots import BLUE, GREEN, GREY, INK, ORANGE, new_figure, style_axes
 from cfmodel.refs import DatasetRef, Drift
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def data_profile(profile: Profile, data: DatasetRef) -> "Figure":
-    """Draw ratings, activity, popularity, time and what became of the rows, on one page."""
+    """Draw ratings, activity, popularity, time and what happened to the rows, on one page."""
     figure = new_figure(13, 8)
     figure.suptitle(_title(data), x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     (ratings, users, movies), (times, rows, words) = figure.subplots(2, 3)
@@ -31,7 +31,7 @@ def data_profile(profile: Profile, data: DatasetRef) -> "Figure":
 
 def _title(data: DatasetRef) -> str:
     source = data.source if len(data.source) <= 60 else f"...{data.source[-57:]}"
-    # Not `$`: matplotlib would take what is between two of them for a formula.
+    # matplotlib would read text between two `$` as a formula.
     return f"{source}: {data.rows:,} ratings".replace("$", r"\$")
 
 
@@ -39,7 +39,7 @@ def _ratings(axes: "Axes", ratings: RatingProfile) -> None:
     style_axes(axes, title="Ratings", xlabel="rating", ylabel="ratings")
     _bars(axes, ratings.histogram, width=ratings.step)
     axes.axvline(ratings.mean, color=ORANGE, linewidth=1.6)
-    axes.margins(y=0.12)  # room for the word at the line
+    axes.margins(y=0.12)  # room for the label of the line
     place = (ratings.mean, 0.98)
     axes.annotate(f" mean {ratings.mean:.2f}", place, xycoords=("data", "axes fraction"), va="top", color=ORANGE)
 
@@ -65,11 +65,11 @@ def _times(axes: "Axes", times: TimeProfile | None) -> None:
         return
     year = 365.2425 * 86_400
     edges = tuple(1970 + edge / year for edge in times.histogram.edges)
-    _bars(axes, Histogram(edges=edges, counts=times.histogram.counts), width=None)
+    _bars(axes, ProfileHistogram(edges=edges, counts=times.histogram.counts), width=None)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
 
 
-def _bars(axes: "Axes", histogram: Histogram, *, width: float | None) -> None:
+def _bars(axes: "Axes", histogram: ProfileHistogram, *, width: float | None) -> None:
     edges, counts = np.array(histogram.edges), np.array(histogram.counts)
     if len(edges) > len(counts):
         axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BLUE, alpha=0.7)
@@ -79,7 +79,7 @@ def _bars(axes: "Axes", histogram: Histogram, *, width: float | None) -> None:
 
 
 def _rows(axes: "Axes", profile: Profile) -> None:
-    """Show every way a row went, on a scale on which one row can still be seen beside millions."""
+    """Show what happened to the rows, on a scale where one row is visible beside millions."""
     accounts = profile.accounts
     ways = {"kept": accounts.kept, "merged": accounts.merged, "not rated": accounts.unrated}
     ways |= {fill(f"set aside: {reason}", 20): count for reason, count in sorted(profile.quarantined_by_reason.items())}
@@ -103,7 +103,7 @@ def _words(axes: "Axes", profile: Profile, drift: Drift | None) -> None:
         f"density {profile.density:.3%}",
         *([] if times is None else [f"from {_day(times.first)} to {_day(times.last)}"]),
         "",
-        "against the previous run:",
+        "compared with the previous run:",
         *(["  nothing to compare with"] if drift is None else _drift(drift)),
     ]
     axes.text(0, 0.95, "\n".join(lines), va="top", fontsize=11, linespacing=1.6, color=INK)

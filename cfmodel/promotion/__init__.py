@@ -1,1 +1,1 @@
-"""Whether a challenger may take the champion's place."""
+"""Compare a challenger with the champion, and decide whether it replaces it."""

@@ -1,4 +1,4 @@
-"""How sure a difference in RMSE is, when another draw of users would have given another difference."""
+"""Confidence interval of a difference in RMSE, by a paired bootstrap over users."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from cfmodel.errors import ConfigError, DataError
 
-Floats = npt.NDArray[np.floating[Any]]
+_Floats = npt.NDArray[np.floating[Any]]
 
-#: Users drawn at once over all resamples of a block: 8 MB of sums.
+#: Users drawn at once, over all resamples of a block: 8 MB of sums.
 _BLOCK_DRAWS = 2**20
 
 
@@ -19,8 +19,8 @@ class Difference:
     """The RMSE of one predictor less that of another, on the same rows.
 
     Attributes:
-        rmse: Of the predictor in question, in rating units.
-        other_rmse: Of the one it is held against, in rating units.
+        rmse: Of the first predictor, in rating units.
+        other_rmse: Of the other predictor, in rating units.
         low: Lower end of the interval of `rmse - other_rmse`, in rating units.
         high: Upper end, likewise.
         confidence: Share of such intervals that hold the true difference.
@@ -34,47 +34,49 @@ class Difference:
 
     @property
     def difference(self) -> float:
-        """`rmse - other_rmse`, in rating units; below 0 where the predictor in question errs less."""
+        """`rmse - other_rmse`, in rating units; below 0 if the first predictor is better."""
         return self.rmse - self.other_rmse
 
     @property
     def is_better(self) -> bool:
-        """Whether the whole interval is below 0: better, and not by the luck of the users drawn."""
+        """Whether the whole interval is below 0: better, and not by chance."""
         return self.high < 0
 
 
 def paired_bootstrap(
     user: npt.NDArray[np.integer[Any]],
-    error: Floats,
-    other_error: Floats,
+    error: _Floats,
+    other_error: _Floats,
     *,
     resamples: int,
     confidence: float,
     seed: int,
 ) -> Difference:
-    """Compare two predictors' errors on the same rows, drawing users with replacement.
+    """Compare two predictors' errors on the same rows by drawing users with replacement.
 
-    A user's ratings are not independent of one another, so whole users are drawn: as many as there
-    are, all their rows with them, for both predictors alike. The interval runs between the
-    percentiles (1 - confidence) / 2 and (1 + confidence) / 2 of the differences so found.
+    A user's ratings are not independent, so whole users are drawn with all their rows: as many users as
+    there are, the same for both predictors. The interval lies between the quantiles
+    (1 - confidence) / 2 and (1 + confidence) / 2 of the differences over all resamples.
 
     Args:
-        user: Whose row it is, any numbers, shape (N,).
-        error: Prediction less rating of the predictor in question, in rating units, shape (N,).
-        other_error: The same of the one it is held against, shape (N,).
-        resamples: Draws of all users.
+        user: Number of each row's user, shape (N,).
+        error: Prediction less rating of the first predictor, in rating units, shape (N,).
+        other_error: The same of the other predictor, shape (N,).
+        resamples: Number of resamples.
         confidence: Share of such intervals that hold the true difference, in (0, 1).
-        seed: Decides the draws.
+        seed: Seed of the draws.
 
     Raises:
-        ConfigError: There are no resamples, or the confidence is no share.
+        ConfigError: There are no resamples, or the confidence is not between 0 and 1.
         DataError: There are no rows.
 
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 8 and 13; users as the
-    units drawn: Field & Welsh, "Bootstrapping clustered data" (2007).
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 8 and 13; users as
+    clusters: Field & Welsh, "Bootstrapping clustered data" (2007).
     """
     if resamples < 1 or not 0 < confidence < 1:
-        raise ConfigError(f"a bootstrap takes 1 resample or more and a confidence between 0 and 1, not {confidence}")
+        raise ConfigError(
+            f"a bootstrap needs 1 resample or more, not {resamples}, and a confidence between 0 and 1, not {confidence}"
+        )
     if not len(user):
         raise DataError("two models cannot be compared on 0 rows")
     sums = _sums_by_user(user, error, other_error)
@@ -84,8 +86,8 @@ def paired_bootstrap(
     return Difference(float(rmse), float(other), float(low), float(high), confidence)
 
 
-def _sums_by_user(user: npt.NDArray[np.integer[Any]], error: Floats, other_error: Floats) -> npt.NDArray[np.float64]:
-    """Return rows and both sums of squared errors of each user, shape (V, 3)."""
+def _sums_by_user(user: npt.NDArray[np.integer[Any]], error: _Floats, other_error: _Floats) -> npt.NDArray[np.float64]:
+    """Return the number of rows and both sums of squared errors of each user, shape (V, 3)."""
     _, position = np.unique(user, return_inverse=True)
     squares = [np.square(errors, dtype=np.float64) for errors in (error, other_error)]
     return np.stack([np.bincount(position), *(np.bincount(position, weights=square) for square in squares)], axis=1)
@@ -99,7 +101,7 @@ def _differences(
     found = []
     for start in range(0, resamples, block):
         drawn = generator.integers(0, users, (min(block, resamples - start), users), dtype=np.int32)
-        # One column at a time: a gather of rows of three would be as slow and three times as large.
+        # One column at a time: gathering rows of three would be as slow and take three times the memory.
         totals = np.stack([np.take(column, drawn).sum(axis=1) for column in sums.T], axis=1)
         rmse, other = _rmse(totals)
         found.append(rmse - other)
@@ -107,5 +109,5 @@ def _differences(
 
 
 def _rmse(totals: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return both RMSEs of totals of rows and squared errors, shape (..., 3)."""
+    """Return both RMSEs from totals of rows and squared errors, shape (..., 3)."""
     return np.sqrt(totals[..., 1] / totals[..., 0]), np.sqrt(totals[..., 2] / totals[..., 0])

@@ -1,4 +1,4 @@
-"""The rows two models are compared on: the very same for both, and learned from by neither."""
+"""The rows that models are compared on: the same for all, and none was trained on them."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from cfmodel.refs import SplitRef
 
 @dataclass(frozen=True, eq=False)
 class CommonRows:
-    """Test ratings that no model of the comparison learned from.
+    """Test ratings that no model of the comparison was trained on.
 
     Attributes:
         user: Number of each row's user, the same for all models, int32, shape (N,).
         rating: Ratings, in rating units, float32, shape (N,).
         predictions: One array of predictions per model, in rating units, each of shape (N,).
-        is_kept: Which test rows these are, shape (T,).
+        is_kept: Whether each row of the test part is among these, shape (T,).
     """
 
     user: npt.NDArray[np.int32]
@@ -35,23 +35,23 @@ class CommonRows:
 
 
 def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
-    """Take the test rows of a split that none of the models learned from, and let each predict them.
+    """Predict with every model the test rows of a split that none of them was trained on.
 
-    Where a model was trained on other ratings than the split's, rows of the test part may be among
-    what it learned from; a row counts as such by its user and movie.
+    A model trained on another split may have been trained on some of the test rows. Rows are matched by
+    user and movie.
 
     Args:
-        split: Whose test part is predicted.
-        models: At least one; every model must say what it learned from.
+        split: The split whose test part is predicted.
+        models: One model or more, each with its history.
 
     Raises:
-        DataError: A model does not say what it learned from.
+        DataError: A model does not say which ratings it was trained on.
         DigestError: A part is not the one the split names.
     """
     encoded = [load_part(split, "test", users=model.users, movies=model.movies, timestamps=False) for model in models]
     kept = np.ones(len(encoded[0]), bool)
     for model, rows in zip(models, encoded, strict=True):
-        kept &= ~_learned_from(model, rows)
+        kept &= ~_was_trained_on(model, rows)
     predictions = [
         model.predict_rows(rows.user_idx[kept], rows.movie_idx[kept])
         for model, rows in zip(models, encoded, strict=True)
@@ -61,10 +61,10 @@ def common_rows(split: SplitRef, *models: Recommender) -> CommonRows:
     )
 
 
-def _learned_from(model: Recommender, rows: RatingArrays) -> npt.NDArray[np.bool_]:
+def _was_trained_on(model: Recommender, rows: RatingArrays) -> npt.NDArray[np.bool_]:
     if model.history is None:
         raise DataError(
-            "a model to be compared does not say which ratings it was trained on, so rows it has not seen cannot be "
-            "told from those it has; train it again"
+            "a model to be compared does not say which ratings it was trained on, so rows that are new to it are "
+            "unknown; train it again"
         )
     return model.history.trained.contains(rows.user_idx, rows.movie_idx)

@@ -1,4 +1,4 @@
-"""The decision whether a challenger replaces the champion: its grounds, and how it is written down."""
+"""The decision whether a challenger replaces the champion: its reasons, and its metrics, tags and JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,18 +11,17 @@ Verdict = Literal["promoted", "refused"]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What was measured of a challenger, on rows that neither model learned from.
+class ModelComparison:
+    """A challenger compared with the champion and damped biases, on rows that neither model was trained on.
 
     Attributes:
-        rows: Ratings both predicted.
+        rows: Ratings that both predicted.
         users: Their distinct users.
-        left_out_rows: Rows of the challenger's test part that one of the two had learned from.
-        same_data: Whether both come from one split; None where there is no champion.
-        against_champion: The challenger's error less the champion's; None without a champion, or
-            with too few users.
-        against_damped_bias: The challenger's error less that of damped biases fitted on what it
-            learned from; None with too few users.
+        left_out_rows: Rows of the challenger's test part that one of the two was trained on.
+        same_data: Whether both were trained on the same split; None without a champion.
+        against_champion: The challenger's RMSE less the champion's; None without a champion or with too few users.
+        against_damped_bias: The challenger's RMSE less that of damped biases fitted on its training
+            data; None with too few users.
     """
 
     rows: int
@@ -35,16 +34,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version of a registered model takes the champion's place, and why.
+    """Whether a version of a registered model replaces the champion, and why.
 
     Attributes:
-        verdict: What was decided.
-        reasons: Every ground for a refusal; for a promotion what it rests on.
+        verdict: Promoted or refused.
+        reasons: Every reason against it, or if there is none, the reasons for it.
         model_name: The registered model.
-        version: Version in question.
-        champion_version: The champion it was held against; None where there was none.
-        comparison: What was measured.
-        health: Worst health verdict of its training: healthy, info, warning, error; None where it was not watched.
+        version: The challenger's version.
+        champion_version: The version it was compared with; None if there was no champion.
+        comparison: The measured differences.
+        health: Worst health verdict of its training: healthy, info, warning, error; None without a monitor.
         decided_at: When, ISO 8601 in UTC.
     """
 
@@ -53,21 +52,21 @@ class Decision:
     model_name: str
     version: str
     champion_version: str | None
-    comparison: Comparison
+    comparison: ModelComparison
     health: str | None
     decided_at: str
 
     @property
     def is_promotion(self) -> bool:
-        """Whether the version takes the champion's place."""
+        """Whether the version replaces the champion."""
         return self.verdict == "promoted"
 
     def sentence(self) -> str:
-        """Say it in one line."""
+        """Return the decision in one line."""
         return f"{self.model_name} version {self.version} {self.verdict}: {'; '.join(self.reasons)}"
 
     def metrics(self) -> dict[str, float]:
-        """Return the figures under the keys they are logged by, in rating units."""
+        """Return the figures by their metric keys: counts, and RMSEs in rating units."""
         measured = self.comparison
         figures: dict[str, float] = {"rows": measured.rows, "users": measured.users}
         for name, found in (("champion", measured.against_champion), ("damped_bias", measured.against_damped_bias)):
@@ -78,8 +77,8 @@ class Decision:
         return {f"promotion/{name}": float(value) for name, value in figures.items()}
 
     def tags(self) -> dict[str, str]:
-        """Return what is written to the run and to the version, as text."""
-        told = {
+        """Return the tags for the run and the version."""
+        facts = {
             "verdict": self.verdict,
             "reasons": "; ".join(self.reasons),
             "version": self.version,
@@ -87,15 +86,15 @@ class Decision:
             "decided_at": self.decided_at,
         }
         figures = {key.removeprefix("promotion/"): f"{value:.6g}" for key, value in self.metrics().items()}
-        return {f"promotion.{name}": value for name, value in (told | figures).items()}
+        return {f"promotion.{name}": value for name, value in (facts | figures).items()}
 
     def as_json(self) -> str:
-        """Return all of it as JSON."""
+        """Return the whole decision as JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def judge(
-    comparison: Comparison,
+def decide(
+    comparison: ModelComparison,
     settings: PromotionSettings,
     *,
     version: str,
@@ -103,11 +102,10 @@ def judge(
     health: str | None,
     decided_at: str,
 ) -> Decision:
-    """Decide on a challenger by what was measured.
+    """Decide on a challenger.
 
-    It is promoted only if it is better than the champion and than damped biases, each by the whole
-    of a bootstrap interval, and its training has no health verdict of severity error. Every ground
-    against it is named, not the first alone.
+    It is promoted if it is better than the champion and than damped biases, both with the whole bootstrap
+    interval, and its training has no health verdict of severity error. All reasons against it are given.
     """
     against = [*_too_few(comparison, settings), *_not_better(comparison), *_unhealthy(health)]
     reasons = against or _in_favour(comparison)
@@ -123,28 +121,30 @@ def judge(
     )
 
 
-def in_words(found: Difference, other: str) -> str:
-    """Say how two errors differ: `RMSE 0.9086 against the champion's 0.9120, difference -0.0034 [...]`."""
+def _in_words(found: Difference, other: str) -> str:
+    """Return a difference as text: `RMSE 0.9086 against the champion's 0.9120, difference -0.0034 [...]`."""
     return (
         f"RMSE {found.rmse:.4f} against {other} {found.other_rmse:.4f}, difference {found.difference:+.4f} "
         f"[{found.low:+.4f}, {found.high:+.4f}] ({found.confidence:.0%})"
     )
 
 
-def _too_few(comparison: Comparison, settings: PromotionSettings) -> list[str]:
+def _too_few(comparison: ModelComparison, settings: PromotionSettings) -> list[str]:
     if comparison.users >= settings.min_users:
         return []
     return [
-        f"not comparable: only {comparison.users:,} users have ratings that neither model learned from "
+        f"not comparable: only {comparison.users:,} users have ratings that neither model was trained on "
         f"({comparison.rows:,} rows; promotion.min_users is {settings.min_users:,})"
     ]
 
 
-def _not_better(comparison: Comparison) -> list[str]:
-    champion, floor = comparison.against_champion, comparison.against_damped_bias
-    sides = ((champion, "the champion", "the champion's"), (floor, "damped biases", "damped biases'"))
+def _not_better(comparison: ModelComparison) -> list[str]:
+    sides = (
+        (comparison.against_champion, "the champion", "the champion's"),
+        (comparison.against_damped_bias, "damped biases", "damped biases'"),
+    )
     return [
-        f"not better than {name}: {in_words(found, whose)}"
+        f"not better than {name}: {_in_words(found, whose)}"
         for found, name, whose in sides
         if found is not None and not found.is_better
     ]
@@ -154,17 +154,17 @@ def _unhealthy(health: str | None) -> list[str]:
     return ["its training has a health verdict of severity error"] if health == "error" else []
 
 
-def _in_favour(comparison: Comparison) -> list[str]:
-    champion, floor = comparison.against_champion, comparison.against_damped_bias
-    assert floor is not None  # else there were too few users
-    grounds = ["the first champion"] if champion is None else [in_words(champion, "the champion's")]
-    return [*grounds, in_words(floor, "damped biases'")]
+def _in_favour(comparison: ModelComparison) -> list[str]:
+    champion, damped_bias = comparison.against_champion, comparison.against_damped_bias
+    assert damped_bias is not None  # None only with too few users, which is a reason against
+    first = "the first champion" if champion is None else _in_words(champion, "the champion's")
+    return [first, _in_words(damped_bias, "damped biases'")]
 
 
-def _other_data(comparison: Comparison) -> list[str]:
+def _other_data(comparison: ModelComparison) -> list[str]:
     if comparison.same_data is not False:
         return []
     return [
-        f"the champion was trained on other data: compared on the {comparison.rows:,} test rows that neither learned "
-        f"from, {comparison.left_out_rows:,} left out"
+        f"the champion was trained on other data: compared on the {comparison.rows:,} test rows that neither was "
+        f"trained on, {comparison.left_out_rows:,} left out"
     ]

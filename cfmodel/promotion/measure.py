@@ -1,4 +1,4 @@
-"""Measure a challenger beside the champion and beside damped biases, on rows neither learned from."""
+"""Compare the RMSE of a challenger with the champion's and with that of damped biases."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ import numpy.typing as npt
 
 from cfmodel.config import PromotionSettings
 from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part
-from cfmodel.evaluation.baseline_errors import floor_predictions
+from cfmodel.evaluation.baseline_errors import baseline_predictions
 from cfmodel.promotion.bootstrap import Difference, paired_bootstrap
 from cfmodel.promotion.comparison_rows import CommonRows, common_rows
-from cfmodel.promotion.decision import Comparison
+from cfmodel.promotion.decision import ModelComparison
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 
 
-def compare(
+def compare_models(
     challenger: Recommender,
     champion: Recommender | None,
     split: SplitRef,
@@ -23,35 +23,34 @@ def compare(
     *,
     trained_parts: Sequence[str],
     champion_split_digest: str | None = None,
-) -> Comparison:
-    """Measure a challenger on the test rows of its split that neither model learned from.
+) -> ModelComparison:
+    """Compare models on the test rows of the challenger's split that neither was trained on.
 
-    With fewer users than `settings.min_users` nothing is measured: an interval from so few would be
-    a guess.
+    With fewer users than `settings.min_users` nothing is compared: the interval would mean little.
 
     Args:
-        challenger: The model in question.
-        champion: The one it is held against, if there is one.
-        split: What the challenger was trained on.
-        settings: How sure to be.
-        trained_parts: Parts of the split the challenger learned from; the floor is fitted on them.
+        challenger: The new model.
+        champion: The current one, if there is one.
+        split: The split the challenger was trained on.
+        settings: Confidence, resamples and least number of users.
+        trained_parts: Parts of the split the challenger was trained on; damped biases are fitted on them.
         champion_split_digest: Digest of the split the champion was trained on.
 
     Raises:
-        DataError: A model does not say what it learned from.
+        DataError: A model does not say which ratings it was trained on.
         DigestError: A part is not the one the split names.
     """
     models = (challenger,) if champion is None else (challenger, champion)
     rows = common_rows(split, *models)
     enough = rows.users >= settings.min_users
-    floor = _damped_bias(challenger, split, rows, trained_parts) if enough else None
-    return Comparison(
+    damped_bias = _damped_bias(challenger, split, rows, trained_parts) if enough else None
+    return ModelComparison(
         rows=len(rows.rating),
         users=rows.users,
         left_out_rows=int((~rows.is_kept).sum()),
         same_data=None if champion is None else champion_split_digest == split.digest,
         against_champion=_difference(rows, rows.predictions[1], settings) if enough and champion is not None else None,
-        against_damped_bias=None if floor is None else _difference(rows, floor, settings),
+        against_damped_bias=None if damped_bias is None else _difference(rows, damped_bias, settings),
     )
 
 
@@ -75,7 +74,7 @@ def _damped_bias(
     def load(part: str) -> RatingArrays:
         return load_part(split, part, users=users, movies=movies, timestamps=False)
 
-    predictions = floor_predictions(
+    predictions = baseline_predictions(
         concatenate(*map(load, trained_parts)),
         load("test"),
         num_users=len(users),

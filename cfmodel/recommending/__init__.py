@@ -1,1 +1,1 @@
-"""A trained recommender: saved and loaded, asked for predictions and lists, and served."""
+"""The trained recommender: saving and loading, predictions, top-k lists, fold-in, batch scoring and serving."""

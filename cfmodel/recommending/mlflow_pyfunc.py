@@ -1,13 +1,12 @@
-"""A saved recommender as an MLflow pyfunc, read by cfmodel alone.
+"""The MLflow pyfunc model: a saved recommender that answers requests.
 
-MLflow loads it through `cfmodel.serving`, which hands over the saved folder: the logged model is data, no pickle and
-no code.
+MLflow loads it through `cfmodel.serving`. The logged model is data, with no pickle and no code.
 
-What a request asks is told by its columns:
+The columns of a request decide the answer:
 
-    user_id, movie_id     the rating each user would give the movie
+    user_id, movie_id     the predicted rating of each pair
     user_id               the k best movies the user has not seen
-    rated [, movie_id]    the same for somebody new, told by ratings: {"42": 5, "17": 2.5}
+    rated [, movie_id]    the same for a new user with these ratings: {"42": 5, "17": 2.5}
 """
 
 import warnings
@@ -27,23 +26,22 @@ from cfmodel.recommending.suggest import suggest, suggest_to_new
 from cfmodel.recommending.top_k import Lists
 from cfmodel.schema import MOVIE_ID, USER_ID
 
-PREDICTION = "prediction"
-RATED = "rated"
+_RATED = "rated"
 
-#: Movies recommended to each user unless the request says otherwise, and the most it may ask for.
-DEFAULT_K, MOST_K = 10, 1000
+#: Length of the lists if the request gives no `k`, and the largest `k`.
+_DEFAULT_K, _MAX_K = 10, 1000
 
-#: Distinct ids of a column from which it is suspicious that none is known.
-MANY = 10
+#: Distinct ids in a column from which on it is suspicious if none is known.
+_MANY_IDS = 10
 
-Rows = npt.NDArray[np.int32]
+_Rows = npt.NDArray[np.int32]
 
 
 class RecommenderService:
-    """Answer tables of ids with predicted ratings, or with recommendations.
+    """A recommender that answers tables of ids with predicted ratings or recommendations.
 
     Args:
-        recommender: What is asked.
+        recommender: The trained recommender.
     """
 
     def __init__(self, recommender: Recommender) -> None:
@@ -54,59 +52,59 @@ class RecommenderService:
     ) -> "pd.Series[float] | pd.DataFrame":
         """Predict the rating of each row, or recommend movies to the user of each row.
 
-        An unknown user or movie is answered with what is known: the global mean and the known side's
-        bias, or the movies liked best by all. A user told by `rated` is folded in.
+        Unknown ids get a fallback: the global mean and the known side's offset, or the movies with the highest
+        offsets. A user with `rated` is folded in.
 
         Args:
-            model_input: Columns `user_id`, `movie_id`, `rated`, as the module says; ids are text or numbers (7 and
-                7.0 mean `7`, a missing id is an unknown one), `rated` holds a mapping of movie ids to ratings; N rows.
+            model_input: Columns `user_id`, `movie_id`, `rated`, as in the module's table; N rows. Ids are text or
+                numbers (7 and 7.0 mean `7`, a missing id counts as unknown); `rated` maps movie ids to ratings.
             params: `k`, the length of the lists.
 
         Returns:
             Predictions in rating units, within the training range, float32, in the input's order and
-            with its index; or a table `user_id, movie_id, score, rank`, k rows a user at most.
+            with its index; or a table `user_id, movie_id, score, rank` with at most k rows per user.
 
         Raises:
             ConfigError: k is not from 1 to 1000.
-            DataError: There is no column that says who, or `rated` holds no mapping to numbers.
+            DataError: There is neither `user_id` nor `rated`, or `rated` does not map ids to numbers.
             VocabularyError: An id is neither text nor a number.
 
         Warns:
-            UserWarning: No id of the request is known, or none of `MANY` in a column, so they are
-                probably of the wrong kind.
+            UserWarning: No id of the request is known, or none of 10 or more in a column: they are probably of
+                the wrong kind.
         """
         _check_columns(model_input)
         rows = self._rows(model_input)
         if MOVIE_ID in rows:
-            return pd.Series(self._ratings(model_input, rows), index=model_input.index, name=PREDICTION)
-        return self._recommendations(model_input, rows, _length(params))
+            return pd.Series(self._ratings(model_input, rows), index=model_input.index, name="prediction")
+        return self._recommendations(model_input, rows, _list_length(params))
 
-    def _rows(self, table: pd.DataFrame) -> dict[str, Rows]:
-        """Return the rows of the ids in each column there is."""
+    def _rows(self, table: pd.DataFrame) -> dict[str, _Rows]:
+        """Return the rows of the ids, by column of the request."""
         known = {USER_ID: self.recommender.users, MOVIE_ID: self.recommender.movies}
         known = {column: vocabulary for column, vocabulary in known.items() if column in table.columns}
         rows = {column: vocabulary.encode(table[column]) for column, vocabulary in known.items()}
-        if RATED not in table.columns:
-            _warn_if_of_the_wrong_kind(table, rows, known)
+        if _RATED not in table.columns:
+            _warn_of_unknown_ids(table, rows, known)
         return rows
 
-    def _ratings(self, table: pd.DataFrame, rows: dict[str, Rows]) -> npt.NDArray[np.float32]:
-        if RATED not in table.columns:
+    def _ratings(self, table: pd.DataFrame, rows: dict[str, _Rows]) -> npt.NDArray[np.float32]:
+        if _RATED not in table.columns:
             return self.recommender.predict_rows(rows[USER_ID], rows[MOVIE_ID])
-        tastes = self._fold_in.tastes(self._rated(table[RATED]), len(table))
-        return self._fold_in.predict(tastes, rows[MOVIE_ID])
+        users = self._fold_in.solve(self._rated(table[_RATED]), len(table))
+        return self._fold_in.predict(users, rows[MOVIE_ID])
 
-    def _recommendations(self, table: pd.DataFrame, rows: dict[str, Rows], k: int) -> pd.DataFrame:
-        if RATED in table.columns:
-            lists = suggest_to_new(self.recommender, self._rated(table[RATED]), len(table), k=k, fold_in=self._fold_in)
+    def _recommendations(self, table: pd.DataFrame, rows: dict[str, _Rows], k: int) -> pd.DataFrame:
+        if _RATED in table.columns:
+            lists = suggest_to_new(self.recommender, self._rated(table[_RATED]), len(table), k=k, fold_in=self._fold_in)
         else:
             lists = suggest(self.recommender, rows[USER_ID], k=k)
         users = table[USER_ID] if USER_ID in table.columns else pd.Series([None] * len(table), dtype=object)
-        return _long(lists, users, self.recommender.movies)
+        return _as_table(lists, users, self.recommender.movies)
 
     def _rated(self, rated: "pd.Series[Any]") -> RatingArrays:
-        """Return the ratings of every row's mapping; the rows number the users."""
-        pairs = [(row, *pair) for row, given in enumerate(rated) for pair in _mapping(given, row).items()]
+        """Return the ratings in a column of mappings; `user_idx` is the row of the request."""
+        pairs = [(row, *pair) for row, given in enumerate(rated) for pair in _ratings_of_row(given, row).items()]
         user, movie, rating = ([pair[place] for pair in pairs] for place in range(3))
         return RatingArrays(
             np.array(user, np.int32), self.recommender.movies.encode(movie), np.array(rating, np.float32)
@@ -118,32 +116,32 @@ class RecommenderService:
 
 
 def _check_columns(table: pd.DataFrame) -> None:
-    if not {USER_ID, RATED} & set(table.columns):
+    if not {USER_ID, _RATED} & set(table.columns):
         raise DataError(
-            f"the request has no column {USER_ID} and no column {RATED}, only {', '.join(map(str, table.columns))}; "
+            f"the request has no column {USER_ID} and no column {_RATED}, only {', '.join(map(str, table.columns))}; "
             f"give {USER_ID} and {MOVIE_ID} for ratings, {USER_ID} alone for recommendations"
         )
 
 
-def _length(params: dict[str, Any] | None) -> int:
-    k = int((params or {}).get("k", DEFAULT_K))
-    if not 1 <= k <= MOST_K:
-        raise ConfigError(f"k must be from 1 to {MOST_K:,} movies, not {k:,}")
+def _list_length(params: dict[str, Any] | None) -> int:
+    k = int((params or {}).get("k", _DEFAULT_K))
+    if not 1 <= k <= _MAX_K:
+        raise ConfigError(f"k must be from 1 to {_MAX_K:,} movies, not {k:,}")
     return k
 
 
-def _mapping(given: Any, row: int) -> dict[str, float]:
+def _ratings_of_row(given: Any, row: int) -> dict[str, float]:
     try:
         return {str(movie): float(stars) for movie, stars in given.items()}
     except (AttributeError, TypeError, ValueError):
         raise DataError(
-            f"row {row:,} of the request: {RATED} must map movie ids to ratings, as "
+            f"row {row:,} of the request: {_RATED} must map movie ids to ratings, as "
             f'{{"42": 5, "17": 2.5}}, not {given!r}'
         ) from None
 
 
-def _long(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary) -> pd.DataFrame:
-    """Return lists as a table with one row per movie recommended."""
+def _as_table(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary) -> pd.DataFrame:
+    """Return lists as a table with one row per recommended movie."""
     there = lists.movie_idx >= 0
     who, place = np.nonzero(there)
     return pd.DataFrame(
@@ -156,15 +154,15 @@ def _long(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary) -> pd.DataF
     )
 
 
-def _warn_if_of_the_wrong_kind(table: pd.DataFrame, rows: dict[str, Rows], known: dict[str, Vocabulary]) -> None:
+def _warn_of_unknown_ids(table: pd.DataFrame, rows: dict[str, _Rows], known: dict[str, Vocabulary]) -> None:
     unknown = [column for column, found in rows.items() if len(found) and (found < 0).all()]
-    # One new user is no sign of anything; many ids of which none is known are.
-    many = [column for column in unknown if table[column].nunique() >= MANY]
+    # One new user is nothing unusual; many ids, all unknown, are.
+    many = [column for column in unknown if table[column].nunique() >= _MANY_IDS]
     for column in unknown if len(unknown) == len(rows) > 1 else many:
         warnings.warn(
-            f"none of the {len(table):,} ids in {column} is known to the model (such as {table[column].iloc[0]!r}; it "
-            f"knows such as {known[column].ids[0].as_py()!r}); the ids are probably of the wrong kind, and the answers "
-            "are fallbacks",
+            f"none of the {len(table):,} ids in {column} is known to the model (the first is "
+            f"{table[column].iloc[0]!r}, known ids look like {known[column].ids[0].as_py()!r}); the answers are "
+            "fallbacks, and the ids are probably of the wrong kind: send those of the training ratings",
             UserWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""The pointer to the recommendations that count."""
+"""The symbolic link `latest` to the published recommendations."""
 
 import os
 import uuid
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from cfmodel.errors import PublishError
 
-LATEST = "latest"
 
+def publish_lists(folder: Path) -> Path:
+    """Point the link `latest`, in the same parent folder, at a folder; return the link.
 
-def publish(folder: Path) -> Path:
-    """Let `latest`, beside a folder, point at it; return the pointer.
-
-    It is a relative symbolic link that is replaced by a rename: whoever follows it finds the old
-    folder or the new one, never neither.
+    The link is relative and is replaced by a rename, so a reader finds the old folder or the new one.
 
     Raises:
-        PublishError: The file system knows no symbolic links, or `latest` is something else.
+        PublishError: The file system has no symbolic links, or `latest` is not one.
     """
-    pointer = folder.parent / LATEST
-    if pointer.exists() and not pointer.is_symlink():
-        raise PublishError(f"{pointer}: is there and is no link of ours; move it away and score again")
+    link = folder.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        raise PublishError(f"{link}: exists and is not a symbolic link; move it away and score again")
     temporary = folder.parent / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
         temporary.symlink_to(folder.name, target_is_directory=True)
-        temporary.replace(pointer)
+        temporary.replace(link)
     except OSError as error:
-        raise PublishError(f"{pointer}: cannot be switched ({error.strerror}); the lists are in {folder}") from None
-    return pointer
+        raise PublishError(
+            f"{link}: cannot be set ({error.strerror}); the lists are in {folder}; read them from there, or use a file "
+            "system with symbolic links"
+        ) from None
+    return link

@@ -1,4 +1,7 @@
-"""Who has rated which movie: what a list leaves out, and what a model must not be judged on."""
+"""Who has rated which movie, and which of those ratings a model learned from.
+
+Lists leave out what a user has rated, and a model is not judged on ratings it learned from.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +14,17 @@ import safetensors.numpy
 
 from cfmodel.data.splitting.parts import RatingArrays
 
-#: Keys looked at at once, so that what is made of them on the way stays small.
+#: Pairs processed at once, which bounds the memory of intermediate arrays.
 _BLOCK = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class SeenMovies:
-    """The movies each user has rated, as one array and where each user's stretch starts.
+    """The movies each user has rated, in compressed sparse row form.
 
     Attributes:
-        starts: Position of each user's first movie, int64, shape (U + 1,).
-        movie_idx: Movie rows, user by user, rising within each, each once, int32, shape (N,).
+        starts: Position of each user's first movie in `movie_idx`, int64, shape (U + 1,).
+        movie_idx: Movie rows, grouped by user, ascending and unique within a user, int32, shape (N,).
     """
 
     starts: npt.NDArray[np.int64]
@@ -29,7 +32,7 @@ class SeenMovies:
 
     @classmethod
     def of(cls, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], num_users: int) -> Self:
-        """Group ratings by user; those with a cold side (a negative row) are left out.
+        """Group ratings by user; skip those with a cold side (a negative row).
 
         Args:
             user_idx: Rows of the users, shape (N,).
@@ -37,37 +40,31 @@ class SeenMovies:
             num_users: Users, U.
         """
         width = int(movie_idx.max(initial=0)) + 1
-        return cls._of_pairs(np.unique(_pairs(user_idx, movie_idx, width)), width, num_users)
-
-    @classmethod
-    def _of_pairs(cls, pairs: npt.NDArray[np.int64], width: int, num_users: int) -> Self:
-        users, movies = np.divmod(pairs, width)
+        warm = (user_idx >= 0) & (movie_idx >= 0)
+        users, movies = np.divmod(np.unique(user_idx[warm].astype(np.int64) * width + movie_idx[warm]), width)
         starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=num_users))])
         return cls(starts.astype(np.int64), movies.astype(np.int32))
 
-    def __len__(self) -> int:
-        return len(self.movie_idx)
-
     def counts(self, user_idx: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-        """Return how many movies each user has seen; none where the user is cold."""
+        """Return how many movies each user has seen, 0 where the user is cold, shape (B,)."""
         known = np.maximum(user_idx, 0)
         return np.where(user_idx >= 0, self.starts[known + 1] - self.starts[known], 0)
 
     def cells(self, user_idx: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Return positions in `user_idx` and the movie rows seen there; a cold user has seen none."""
+        """Return all (position in `user_idx`, movie row) pairs that are seen; a cold user has none."""
         counts = self.counts(user_idx)
         starts = self.starts[np.maximum(user_idx, 0)]
         positions = np.repeat(np.arange(len(user_idx)), counts)
-        # Within its user's stretch, the n-th cell of all is the (n - cells of the users before)-th.
+        # Cell n of all is cell n - (cells of earlier users) of its own user.
         within = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
         return positions, self.movie_idx[np.repeat(starts, counts) + within]
 
     def contains(
         self, user_idx: npt.NDArray[np.integer[Any]], movie_idx: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.bool_]:
-        """Tell which pairs are among them; a pair with a cold side is not, shape (N,)."""
+        """Return which pairs have been seen; False where a side is cold, shape (N,)."""
         found = np.zeros(len(user_idx), bool)
-        # User by user, so that of those asked about a few million cells at a time are looked at.
+        # In blocks of whole users, so that at most a few million cells are in memory.
         order = np.argsort(user_idx, kind="stable")
         users, firsts = np.unique(user_idx[order], return_index=True)
         ends = np.cumsum(self.counts(users))
@@ -88,7 +85,7 @@ class SeenMovies:
         movie_idx: npt.NDArray[np.integer[Any]],
         width: int,
     ) -> npt.NDArray[np.bool_]:
-        """Tell which pairs are among the cells of some users, rising, to whom all of them belong."""
+        """Return which pairs have been seen; their users are exactly `users`, ascending."""
         owners, movies = self.cells(users)
         mine = owners * width + movies
         if not len(mine):
@@ -101,11 +98,11 @@ class SeenMovies:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What was known of the users when a model was trained, and which of it the model learned from.
+    """All known ratings of the users of a model, and which of them it learned from.
 
     Attributes:
-        seen: Every movie a user is known to have rated: no list holds it again.
-        is_trained: Whether the model learned from a rating of that pair, shape (N,).
+        seen: Every movie a user is known to have rated; lists leave these out.
+        is_trained: Whether the model learned from that pair, in the order of `seen.movie_idx`, bool, shape (N,).
     """
 
     seen: SeenMovies
@@ -113,11 +110,11 @@ class History:
 
     @classmethod
     def of(cls, trained: Sequence[RatingArrays], held_out: Sequence[RatingArrays], *, num_users: int) -> Self:
-        """Collect the pairs of ratings that were learned from and of ratings that were not.
+        """Merge the ratings the model learned from with those held out.
 
         Args:
-            trained: Ratings the model learned from; a pair that is in both was learned from.
-            held_out: Other ratings of the same users; those with a cold side are left out.
+            trained: Ratings the model learned from; a pair in both counts as learned from.
+            held_out: Other ratings of the same users; those with a cold side are skipped.
             num_users: Users, U.
         """
         parts = [*trained, *held_out]
@@ -126,20 +123,20 @@ class History:
         keys = _last_of_each_pair(keys)
         starts = np.searchsorted(keys, np.arange(num_users + 1) * (2 * width))
         is_trained = (keys.astype(np.uint8) & 1).astype(bool)
-        # In place: of 25 million pairs every array of keys is 200 MB.
+        # In place: the keys of 25 million pairs take 200 MB.
         keys >>= 1
         keys %= width
         return cls(SeenMovies(starts, keys.astype(np.int32)), is_trained)
 
     @property
     def trained(self) -> SeenMovies:
-        """The movies of each user that the model learned from."""
+        """Movies of each user that the model learned from."""
         held_out = np.flatnonzero(~self.is_trained)
         starts = self.seen.starts - np.searchsorted(held_out, self.seen.starts)
         return SeenMovies(starts, self.seen.movie_idx[self.is_trained])
 
     def write(self, path: Path) -> None:
-        """Write it as safetensors: `starts`, `movie_idx` and `is_trained`."""
+        """Write the history as safetensors: `starts`, `movie_idx` and `is_trained`."""
         tensors: dict[str, npt.NDArray[Any]] = {
             "starts": self.seen.starts,
             "movie_idx": self.seen.movie_idx,
@@ -149,11 +146,11 @@ class History:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a history that `write` wrote.
 
         Raises:
             KeyError: A tensor is missing.
-            ValueError: They do not fit together.
+            ValueError: The tensors do not fit together.
         """
         tensors = safetensors.numpy.load(path.read_bytes())
         starts, movies, is_trained = (tensors[name] for name in ("starts", "movie_idx", "is_trained"))
@@ -162,14 +159,8 @@ class History:
         return cls(SeenMovies(starts, movies), is_trained.astype(bool))
 
 
-def _pairs(user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32], width: int) -> npt.NDArray[np.int64]:
-    """Number the pairs whose sides are both known: user * width + movie."""
-    warm = (user_idx >= 0) & (movie_idx >= 0)
-    return user_idx[warm].astype(np.int64) * width + movie_idx[warm]
-
-
 def _tagged_pairs(parts: Sequence[RatingArrays], width: int, *, num_tagged: int) -> npt.NDArray[np.int64]:
-    """Return the pairs of all parts, rising: (user * width + movie) * 2, and 1 more in the first `num_tagged` parts."""
+    """Return the sorted keys of all pairs: (user * width + movie) * 2, plus 1 in the first `num_tagged` parts."""
     keys, end = np.empty(sum(map(len, parts)), np.int64), 0
     for number, part in enumerate(parts):
         user, movie = part.user_idx, part.movie_idx
@@ -188,7 +179,7 @@ def _tagged_pairs(parts: Sequence[RatingArrays], width: int, *, num_tagged: int)
 
 
 def _last_of_each_pair(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Leave out keys that differ from the next one in the tag alone, or in nothing."""
+    """Keep one key of each pair: its last, which has the tag where any has."""
     last = np.ones(len(keys), bool)
     for start in range(0, len(keys) - 1, _BLOCK):
         stop = min(start + _BLOCK, len(keys) - 1)

@@ -1,4 +1,4 @@
-"""Top-k lists of many users to Parquet, block by block."""
+"""Batch scoring: top-k lists of many users, written as Parquet, checked and published."""
 
 import json
 import time
@@ -18,8 +18,8 @@ import torch
 import cfmodel
 from cfmodel.config import ScoringSettings
 from cfmodel.errors import VocabularyError
-from cfmodel.recommending.check_lists import check
-from cfmodel.recommending.publish_lists import publish
+from cfmodel.recommending.check_lists import check_lists
+from cfmodel.recommending.publish_lists import publish_lists
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.recommending.suggest import suggest
 from cfmodel.recommending.top_k import BLOCK_BYTES, Lists
@@ -27,17 +27,17 @@ from cfmodel.refs import ScoresRef
 from cfmodel.schema import MOVIE_ID, RECOMMENDATIONS, USER_ID
 from cfmodel.system import atomic
 
-FORMAT_VERSION = 1
-MANIFEST = "_manifest.json"  # the underscore hides it from readers of the folder as one table
+_FORMAT_VERSION = 1
+_MANIFEST = "_manifest.json"  # readers of the folder as one table skip names with an underscore
 
 
 @dataclass(frozen=True)
 class UsersScored:
-    """How far scoring has come.
+    """Progress of a scoring.
 
     Attributes:
-        users: Users done so far.
-        fraction: Their share of all, in [0, 1].
+        users: Users scored so far.
+        fraction: Their share of all users to score, in [0, 1].
     """
 
     users: int
@@ -54,23 +54,23 @@ def score(
     device: torch.device | None = None,
     on_record: Callable[[Any], None] | None = None,
 ) -> ScoresRef:
-    """Recommend movies to every user of a model, or to some, and publish the lists.
+    """Recommend movies to all or some users of a model, and publish the lists.
 
-    They go to `folder/recommendations/<time>` as Parquet files of `user_id, movie_id, score, rank`,
-    users in the order of their ids. What was written is read back and checked; only then does
-    `folder/recommendations/latest` point there. Movies a user is known to have rated are left out.
+    The lists are written to `folder/recommendations/<time>` as Parquet files of `user_id, movie_id, score,
+    rank`, users in the order of their ids. The files are read back and checked; then
+    `folder/recommendations/latest` is pointed at them. Movies a user is known to have rated are left out.
 
     Args:
         recommender: The model.
-        settings: Length of the lists, memory, what is asked of them.
+        settings: Length of the lists, memory, least coverage.
         folder: Folder for data.
-        model_name: What the model is called, for the manifest.
-        users: Ids of the users; None: all the model knows.
-        device: Where to compute; None: where the model is.
-        on_record: Takes a `UsersScored` after every file.
+        model_name: Name of the model, for the manifest.
+        users: Ids of the users; None: all users of the model.
+        device: Device to compute on; None: the model's.
+        on_record: Called with a `UsersScored` after each file.
 
     Raises:
-        PublishError: The lists are not fit to be published; `latest` stays as it is.
+        PublishError: The lists failed a check; `latest` stays as it is.
         VocabularyError: A user is unknown to the model.
     """
     started = time.perf_counter()
@@ -80,7 +80,7 @@ def score(
     final = parent / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     with atomic.folder(final) as temporary:
         _write(recommender, rows, settings, temporary, on_record)
-        found = check(temporary, recommender, rows, settings, complete=users is None)
+        found = check_lists(temporary, recommender, rows, settings, complete=users is None)
         ref = ScoresRef(
             path=final,
             model_name=model_name,
@@ -90,8 +90,8 @@ def score(
             coverage_fraction=found.coverage_fraction,
             seconds=time.perf_counter() - started,
         )
-        (temporary / MANIFEST).write_text(_manifest(ref, settings), encoding="utf-8")
-    publish(final)
+        (temporary / _MANIFEST).write_text(_manifest(ref, settings), encoding="utf-8")
+    publish_lists(final)
     return ref
 
 
@@ -102,8 +102,8 @@ def _rows(recommender: Recommender, users: Sequence[str] | None) -> npt.NDArray[
     if (rows < 0).any():
         unknown = [user for user, row in zip(users, rows, strict=True) if row < 0]
         raise VocabularyError(
-            f"{len(unknown):,} of {len(users):,} users are unknown to the model, the first of them {unknown[0]!r}; "
-            "score those it was trained on, and ask the served model for new ones"
+            f"{len(unknown):,} of {len(users):,} users are unknown to the model, the first is {unknown[0]!r}; "
+            "leave them out, and ask the served model for new users"
         )
     return np.unique(rows).astype(np.int64)
 
@@ -115,7 +115,7 @@ def _write(
     folder: Path,
     on_record: Callable[[Any], None] | None,
 ) -> None:
-    """Write one file after another: only its users' lists are in memory, and the scores of a block of them."""
+    """Write the lists file by file, so that only one file's lists are in memory."""
     cap = settings.memory_megabytes * 2**20
     on_cpu = recommender.model.global_mean.device.type == "cpu"
     for number, start in enumerate(range(0, len(rows), settings.users_per_file)):
@@ -141,7 +141,7 @@ def _table(recommender: Recommender, users: npt.NDArray[np.int64], lists: Lists)
 
 def _manifest(ref: ScoresRef, settings: ScoringSettings) -> str:
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": _FORMAT_VERSION,
         "cfmodel_version": cfmodel.__version__,
         "columns": [USER_ID, MOVIE_ID, "score", "rank"],
         "scores": ref.model_dump(mode="json"),

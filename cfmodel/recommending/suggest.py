@@ -1,4 +1,4 @@
-"""What a person asks a recommender: what to watch next, for users known, unknown or new, and what is alike."""
+"""Lists of suggestions: unseen movies for known, unknown and new users, and similar movies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from cfmodel.recommending.rated import SeenMovies
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.recommending.top_k import BLOCK_BYTES, Lists, catalogue_scores, top_k
 
-#: Training ratings a movie needs to weigh half as much as one with very many, among those alike.
-EVIDENCE = 10
+#: Training ratings at which a movie's similarity counts half.
+_EVIDENCE = 10
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Suggestion:
 
     Attributes:
         rank: Place in the list, from 1.
-        movie_id: The movie.
-        score: Predicted rating, in rating units, not clamped; of movies alike their likeness.
+        movie_id: Id of the movie.
+        score: Predicted rating, in rating units, not clamped; for similar movies their similarity.
     """
 
     rank: int
@@ -37,44 +37,42 @@ class Suggestion:
 def suggest(
     recommender: Recommender, user_idx: npt.NDArray[np.integer[Any]], *, k: int, block_bytes: int = BLOCK_BYTES
 ) -> Lists:
-    """Return the best unseen movies of the model's users, with predicted ratings.
+    """Return the best unseen movies of the model's users, with predicted ratings in rating units, not clamped.
 
     Args:
         recommender: The model.
-        user_idx: Rows of the users, negative where unknown: these get the movies liked best by all, shape (N,).
+        user_idx: Rows of the users, shape (N,). Unknown users are negative and get the movies with the highest offsets.
         k: Length of the lists.
         block_bytes: Memory for the scores of a block of users.
     """
     model = recommender.model
-    device = model.global_mean.device
-    seen = None if recommender.history is None else recommender.history.seen
+    users = model.side_rows("user")
     lists = top_k(
-        catalogue_scores(model),
+        catalogue_scores(model, users.vectors),
         user_idx,
         k=k,
         num_movies=len(recommender.movies),
-        seen=seen,
-        device=device,
+        seen=None if recommender.history is None else recommender.history.seen,
+        device=model.global_mean.device,
         block_bytes=block_bytes,
     )
-    offsets = model.side_rows("user").offset.cpu().numpy()
-    own = np.where(user_idx >= 0, offsets[np.maximum(user_idx, 0)], 0.0)
-    return _in_rating_units(lists, recommender, own)
+    offsets = np.where(user_idx >= 0, users.offset.cpu().numpy()[np.maximum(user_idx, 0)], 0.0)
+    return _in_rating_units(lists, recommender, offsets)
 
 
 def suggest_to_new(
     recommender: Recommender, ratings: RatingArrays, num_users: int, *, k: int, fold_in: FoldIn | None = None
 ) -> Lists:
-    """Return the best movies for users the model was not trained on, from what they have rated.
+    """Return the best unrated movies for users the model was not trained on, with predicted ratings.
 
     Args:
         recommender: The model.
         ratings: Their ratings; `user_idx` numbers them in [0, num_users).
-        num_users: Users, N.
+        num_users: Number of users, N.
         k: Length of the lists.
-        fold_in: The model's, where it is at hand.
+        fold_in: `FoldIn.of(recommender)`, if the caller has it.
     """
-    users = (fold_in or FoldIn.of(recommender)).tastes(ratings, num_users)
+    users = (fold_in or FoldIn.of(recommender)).solve(ratings, num_users)
     lists = top_k(
         catalogue_scores(recommender.model, users.vectors),
         np.arange(num_users),
@@ -90,25 +88,25 @@ def ratings_by_id(recommender: Recommender, given: Mapping[str, float]) -> Ratin
     """Return one new user's ratings as arrays.
 
     Raises:
-        DataError: There are none, or none is of a movie the model knows.
+        DataError: The model knows none of the movies.
     """
     movie_idx = recommender.movies.encode(list(given))
     if not (movie_idx >= 0).any():
         known = ", ".join(repr(id) for id in recommender.movies.ids.slice(0, 3).to_pylist())
         raise DataError(
-            f"none of the {len(given):,} rated movies is known to the model, which knows such as {known}; "
+            f"none of the {len(given):,} rated movies is known to the model, whose ids look like {known}; "
             "give ratings of movies it was trained on"
         )
     return RatingArrays(np.zeros(len(given), np.int32), movie_idx, np.array(list(given.values()), np.float32))
 
 
-def similar(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
-    """Return the movies whose taste vectors point the same way, most alike first.
+def similar_movies(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
+    """Return the movies with the most similar vectors, most similar first.
 
-        likeness = cos(q_i - mean q, q_j - mean q) * n_j / (n_j + 10)
+        similarity = cos(q_i - mean q, q_j - mean q) * n_j / (n_j + 10)
 
-    with n_j the ratings the model learned movie j from: the vector of a movie with two ratings points
-    anywhere, and among many thousands some do so by chance.
+    with n_j the training ratings of movie j. The last factor lowers movies with few ratings: their vectors
+    are mostly noise, and among many thousands some are close to any other by chance.
 
     Args:
         recommender: The model.
@@ -117,17 +115,17 @@ def similar(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
     """
     vectors = recommender.model.side_rows("movie").vectors
     vectors = torch.nn.functional.normalize(vectors - vectors.mean(dim=0), dim=1)
-    likeness = vectors @ vectors[movie_idx] * _evidence(recommender).to(vectors)
-    likeness[movie_idx] = -torch.inf
+    similarity = vectors @ vectors[movie_idx] * _evidence(recommender).to(vectors)
+    similarity[movie_idx] = -torch.inf
 
     def scores(user_idx: torch.Tensor, table: torch.Tensor) -> None:  # noqa: ARG001 - there is one list
-        table.copy_(likeness)
+        table.copy_(similarity)
 
-    return top_k(scores, np.zeros(1, np.int64), k=k, num_movies=len(likeness), device=likeness.device)
+    return top_k(scores, np.zeros(1, np.int64), k=k, num_movies=len(similarity), device=similarity.device)
 
 
-def named(lists: Lists, recommender: Recommender, row: int = 0) -> list[Suggestion]:
-    """Return one of some lists by the movies' own ids."""
+def list_suggestions(lists: Lists, recommender: Recommender, row: int = 0) -> list[Suggestion]:
+    """Return one row of the lists with movie ids."""
     movies, scores = lists.movie_idx[row], lists.score[row]
     there = movies >= 0
     ids = recommender.movies.decode(movies[there])
@@ -140,7 +138,7 @@ def _evidence(recommender: Recommender) -> torch.Tensor:
     if recommender.history is None:
         return torch.ones(len(recommender.movies))
     counts = np.bincount(recommender.history.trained.movie_idx, minlength=len(recommender.movies))
-    return torch.from_numpy(counts / (counts + EVIDENCE))
+    return torch.from_numpy(counts / (counts + _EVIDENCE))
 
 
 def _in_rating_units(lists: Lists, recommender: Recommender, user_offsets: npt.NDArray[np.floating[Any]]) -> Lists:

@@ -1,6 +1,6 @@
 """Top-k lists over the whole catalogue, exact, in blocks of users.
 
-Ties are broken by the lower movie row, so that a list depends on the scores alone.
+Among equal scores the lower movie row comes first, so a list depends on the scores alone.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.rated import SeenMovies
 
-#: Memory for the scores of a block of users: what stays near the CPU, whatever the number of users.
+#: Memory for the scores of a block of users: 16 MB stay in or near the CPU's cache.
 BLOCK_BYTES = 2**24
 
-#: Movies that are searched together, by the highest score among them.
+#: Movies per chunk of the two-stage search: first the chunks' maxima, then the best chunks' movies.
 CHUNK = 64
 
-#: Writes the scores of a block of users, rows of shape (B,), into a table of shape (B, M).
+#: Function that writes the scores of a block of users, rows of shape (B,), into a table of shape (B, M).
 Scorer = Callable[[Tensor, Tensor], None]
 
 
@@ -30,7 +30,7 @@ class Lists(NamedTuple):
 
     Attributes:
         movie_idx: Movie rows, int64, shape (N, k); -1 where a user has fewer than k movies left.
-        score: Their scores, float32, shape (N, k); -inf where there is none.
+        score: Their scores, float32, shape (N, k); -inf where there is no movie.
     """
 
     movie_idx: npt.NDArray[np.int64]
@@ -38,16 +38,16 @@ class Lists(NamedTuple):
 
 
 def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None = None) -> Scorer:
-    """Return a scorer that orders the catalogue as the model does.
+    """Return a scorer that ranks the catalogue by the model's predictions.
 
         score = movie.offset + <user.vectors, movie.vectors>
 
-    Global mean and the user's offset are left out: they are the same for every movie of a user, and adding
-    them would only round small differences away. A cold user's scores are the movies' offsets.
+    The global mean and the user's offset are left out: they are the same for all movies of a user, and adding
+    them would round small differences away. A cold user's scores are the movies' offsets.
 
     Args:
-        model: Whose catalogue it is.
-        user_vectors: `SideRows.vectors` of other users than the model's own, shape (B, D); None: its own.
+        model: The model.
+        user_vectors: Vectors by user row, shape (U, D), of the model or of new users; None: look up the model's.
     """
     movies = model.side_rows("movie")
     vectors = model.side_rows("user").vectors if user_vectors is None else user_vectors
@@ -60,20 +60,20 @@ def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None 
 
 
 def popularity_scores(counts: npt.NDArray[np.int64], *, device: torch.device | str = "cpu") -> Scorer:
-    """Return a scorer that gives everybody the movies with most training ratings first.
+    """Return a scorer that ranks the movies with most training ratings first, for every user.
 
-    Scores are ranks, not counts: float32 holds every one of them exactly up to 16,777,216 movies.
+    Scores are ranks, not counts: float32 holds ranks of up to 16,777,216 movies exactly.
 
     Args:
         counts: Training ratings of each movie, shape (M,).
-        device: Where the scores are wanted.
+        device: Device of the scores.
     """
     order = np.argsort(-counts, kind="stable")
     ranks = np.empty(len(counts), np.float32)
     ranks[order] = np.arange(len(counts), 0, -1)
     row = torch.from_numpy(ranks).to(device)
 
-    def scores(user_idx: Tensor, table: Tensor) -> None:  # noqa: ARG001 - everybody's are the same
+    def scores(user_idx: Tensor, table: Tensor) -> None:  # noqa: ARG001 - the same for every user
         table.copy_(row)
 
     return scores
@@ -94,24 +94,24 @@ def top_k(
     """Return each user's k best movies over the whole catalogue, best first.
 
     Args:
-        scores: Scores of a block of users over the catalogue.
+        scores: Scores a block of users over the catalogue.
         user_idx: Rows of the users, negative where cold, shape (N,).
         k: Length of the lists.
         num_movies: Movies in the catalogue, M.
-        seen: Movies to leave out; None leaves out none.
-        device: Where the scores are made.
-        block_bytes: Memory for the scores of a block; one user's are held whatever it is.
-        on_block: Called after every block with the number of users done.
+        seen: Movies to leave out; None: none.
+        device: Device of the scores.
+        block_bytes: Memory for the scores of a block; a block has at least one user.
+        on_block: Called after each block with the number of users done.
 
     Raises:
         ConfigError: k is below 1.
     """
     if k < 1:
-        raise ConfigError(f"a list holds at least one movie, not k = {k}")
+        raise ConfigError(f"top-k lists need k of at least 1, not k = {k}")
     shape = (len(user_idx), k)
     lists = Lists(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
     block = min(len(user_idx), max(1, block_bytes // (4 * max(1, num_movies))))
-    # One table for all blocks: fresh memory would cost as much as the scores in it.
+    # One table for all blocks: allocating a new one would take as long as computing its scores.
     table = torch.empty(block, num_movies, device=device)
     for start in range(0, len(user_idx), max(1, block)):
         users = user_idx[start : start + block]
@@ -128,14 +128,16 @@ def top_k(
 
 
 def _leave_out(table: Tensor, positions: npt.NDArray[np.int64], movies: npt.NDArray[np.int32]) -> None:
-    rows, columns = (torch.from_numpy(cells.astype(np.int64)).to(table.device) for cells in (positions, movies))
+    rows, columns = (
+        torch.from_numpy(cells.astype(np.int64, copy=False)).to(table.device) for cells in (positions, movies)
+    )
     table[rows, columns] = -torch.inf
 
 
 def _best(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return columns and values of the k highest scores of each row, lower column first among equals.
 
-    A score of -inf is none: its column is -1.
+    The column is -1 where the score is -inf.
     """
     if table.shape[1] > 4 * CHUNK * k:
         candidates, where = _candidates(table, k)
@@ -148,11 +150,10 @@ def _best(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _candidates(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the scores that can be among the best, and their columns, rising; shape (B, k * CHUNK) each.
+    """Return the scores that can be among the k best, and their columns, ascending, shape (B, k * CHUNK) each.
 
-    Chunks of neighbouring columns are ordered by their highest score, the lower chunk first among
-    equals. If a column were among the best and its chunk not among the first k, each of those k
-    chunks would hold a column that goes before it, k in all.
+    These are the columns of the k chunks with the highest maxima, the lower chunk first among equals.
+    A column of any other chunk cannot be among the k best: each of the k chunks has a column before it.
     """
     width = table.shape[1]
     whole = width // CHUNK
@@ -161,28 +162,28 @@ def _candidates(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
         maxima = torch.cat([maxima, table[:, whole * CHUNK :].amax(dim=1, keepdim=True)], dim=1)
     chunks = _top(maxima, k).sort(dim=1).values
     columns = (chunks.unsqueeze(2) * CHUNK + torch.arange(CHUNK, device=table.device)).flatten(1)
-    # The last chunk may be shorter: what lies beyond the table is none.
+    # The last chunk may reach beyond the table.
     candidates = table.gather(1, columns.clamp(max=width - 1)).masked_fill_(columns >= width, -torch.inf)
     return candidates, columns
 
 
 def _top(table: Tensor, k: int) -> Tensor:
     """Return the columns of the k highest scores of each row, in order, the lower column first among equals."""
-    # One more than asked for: it tells whether a tie straddles the end of the list, where topk chooses as it likes.
+    # One more than k shows whether a tie crosses the end of the list: among equals, topk picks any.
     values, columns = table.topk(min(k + 1, table.shape[1]), dim=1)
     if values.shape[1] > k:
+        columns = columns[:, :k]
         tied = values[:, k] == values[:, k - 1]
-        values, columns = values[:, :k].clone(), columns[:, :k].clone()
         if tied.any():
-            columns[tied] = _lowest_columns(table[tied], values[tied, -1:], k)
+            columns[tied] = _lowest_columns(table[tied], values[tied, k - 1 : k], k)
     columns = columns.sort(dim=1).values
     order = table.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
     return columns.gather(1, order)
 
 
 def _lowest_columns(table: Tensor, last: Tensor, k: int) -> Tensor:
-    """Return, rising, the columns above each row's last score, then filled up to k by the lowest ones at it."""
+    """Return the columns above each row's last score and the lowest ones equal to it, k in all, ascending."""
     above, at = table > last, table == last
-    room = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (at & (at.cumsum(dim=1, dtype=torch.int32) <= room))
+    missing = k - above.sum(dim=1, keepdim=True)
+    chosen = above | (at & (at.cumsum(dim=1, dtype=torch.int32) <= missing))
     return chosen.nonzero()[:, 1].view(-1, k)

@@ -1,41 +1,41 @@
-"""Addresses without what is secret in them: how they are shown, logged and stored."""
+"""Find and hide passwords and keys in addresses."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: A colon within the authority that no port follows: what comes after it is a password, which may hold a slash.
+#: A colon in the authority that no port follows: a password comes after it, which may contain a slash.
 _COLON = r"//[^/?#\s\[]*:(?!\d+(?:[?#/\s]|$))"
 _WORDS = ("token", "secret", "passw", "sig", "credential", "key")
-#: Part of a query that is named like a secret. In any case of letters, without a flag that JSON Schema does not have.
+#: Part of a query named like a secret, in any case of letters; JSON Schema has no flag for that.
 _NAMED = "|".join("".join(f"[{letter.upper()}{letter}]" for letter in word) for word in _WORDS)
 _KEY = rf"[?&][^=&\s]*(?:{_NAMED})[^=&\s]*="
 
 _USER = re.compile(rf"{_COLON}[^\s@]*@|//[^/\s]*@")
 _VALUE = re.compile(rf"({_KEY})[^&\s'\"]+")
 
-#: What an address without a secret matches, as JSON Schema's `pattern`. Prefect's command prints it as rich's markup,
-#: so that no set in it begins like a tag, with a small letter or a slash.
+#: Pattern for JSON Schema that addresses without a secret match. Prefect's command prints it as markup of rich, so no
+#: set in it may begin like a tag, with a small letter or a slash.
 WITHOUT_SECRETS = rf"^(?![\s\S]*(?:{_COLON}|{_KEY}))"
 
 
 def shown(text: str) -> str:
-    """Return an address, or a text with addresses, without the passwords and signatures they may hold."""
+    """Return an address, or a text with addresses, with passwords and signatures replaced by `***`."""
     return _VALUE.sub(r"\1***", _USER.sub("//***@", text))
 
 
 def holds_password(address: str) -> bool:
-    """Tell whether an address holds a password."""
+    """Return whether an address holds a password."""
     return re.search(_COLON, address) is not None
 
 
 def holds_secret(address: str) -> bool:
-    """Tell whether an address holds a password, or a signature or key in its query."""
+    """Return whether an address holds a password, or a signature or key in its query."""
     return re.search(WITHOUT_SECRETS, address) is None
 
 
-def secret_among(tree: Any) -> str | None:
-    """Return the dotted name of what holds a secret in a tree of settings; None: nothing does."""
+def find_secret(tree: Any) -> str | None:
+    """Return the dotted name of the first value with a secret in a tree of settings; None if there is none."""
     for name, value in leaves(tree):
         if holds_secret(name) or (isinstance(value, str) and holds_secret(value)):
             return shown(name)
@@ -43,7 +43,7 @@ def secret_among(tree: Any) -> str | None:
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what a tree of settings holds, by dotted name."""
+    """Yield the dotted name and the value of each leaf of a tree of settings; lists count from 0."""
     branches = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else None
     if branches is None:
         yield name, tree

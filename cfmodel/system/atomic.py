@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cfmodel.errors import DiskFullError
@@ -18,29 +18,54 @@ _RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Write a folder under a temporary sibling name, then give it its own.
+    """Write a folder under a temporary name beside it, then rename it.
 
-    The temporary folder is emptied to disk (fsync) before the rename, so that after a crash the
-    final name holds everything or does not exist. What dead processes left behind is swept.
+    The temporary folder is flushed to disk (fsync) before the rename, so that after a crash the
+    final name holds everything or does not exist. Leftovers of dead processes are swept.
 
     Args:
         final: The folder's own name.
-        replace: Whether an existing folder of that name gives way; else the existing one is kept
-            and what was written is thrown away, since whoever wrote it first wrote the same.
+        replace: Whether to replace an existing folder of that name. Otherwise the existing folder is
+            kept and the new one is discarded, because both hold the same.
 
     Yields:
         The temporary folder to write to.
 
     Raises:
-        DiskFullError: There is no room for it; what has that name already stays as it is.
+        DiskFullError: The disk is full; an existing folder of that name stays as it is.
     """
-    with room_for(final):
-        yield from _written(final, replace=replace)
+    with _temporary(final) as temporary:
+        temporary.mkdir()
+        yield temporary
+        _flush(temporary)
+        _rename_folder(temporary, final, replace=replace)
 
 
 @contextmanager
-def room_for(final: Path) -> Iterator[None]:
-    """Turn what the system says of a full disk, quota or largest file into a refusal that says what to do.
+def file(final: Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it, then rename it; it replaces a file of that name.
+
+    The content is flushed to disk (fsync) before the rename, so that after a crash the final name
+    holds the old content or the new, both whole. Leftovers of dead processes are swept.
+
+    Args:
+        final: The file's own name.
+
+    Yields:
+        The temporary file to write, which does not exist yet.
+
+    Raises:
+        DiskFullError: The disk is full; an existing file of that name stays as it is.
+    """
+    with _temporary(final) as temporary:
+        yield temporary
+        fsync(temporary)
+        temporary.replace(final)
+
+
+@contextmanager
+def _room_for(final: Path) -> Iterator[None]:
+    """Turn the system's error about a full disk, quota or largest file into one that says what to do.
 
     Raises:
         DiskFullError: There is no room for what the block writes.
@@ -57,50 +82,63 @@ def room_for(final: Path) -> Iterator[None]:
 
 
 def says_full(error: Exception) -> bool:
-    """Tell whether an error says that a disk, a quota or a file can take no more.
+    """Tell whether an error says that a disk, a quota or a file is full.
 
-    Rust's libraries, safetensors among them, have the system's number in their words alone.
+    Rust's libraries, safetensors among them, have the system's error number in their message only.
     """
     if isinstance(error, OSError):
         return error.errno in _FULL
-    told = _RUST_NUMBER.search(str(error))
-    return told is not None and int(told[1]) in _FULL
+    number = _RUST_NUMBER.search(str(error))
+    return number is not None and int(number[1]) in _FULL
 
 
-def _written(final: Path, *, replace: bool) -> Iterator[Path]:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    sweep(final.parent)
-    temporary = final.parent / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{final.name}"
-    temporary.mkdir()
-    try:
-        yield temporary
-        _flush(temporary)
-        _give_name(temporary, final, replace=replace)
-        fsync(final.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+@contextmanager
+def _temporary(final: Path) -> Iterator[Path]:
+    """Yield a temporary name beside a final one, and flush the names when the block has renamed it."""
+    with _room_for(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        sweep(final.parent)
+        temporary = _beside(final)
+        try:
+            yield temporary
+            fsync(final.parent)
+        finally:
+            _discard(temporary)
 
 
 def remove(folder: Path) -> None:
     """Remove a folder so that its name never holds half of it; `sweep` finishes what a crash leaves."""
-    aside = folder.parent / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{folder.name}"
+    aside = _beside(folder)
     folder.rename(aside)
     shutil.rmtree(aside)
 
 
 def sweep(parent: Path) -> None:
-    """Remove the temporary folders below one that belong to processes no longer alive."""
-    for leftover in parent.glob(f"{_PREFIX}*"):
+    """Remove the temporary files and folders in a folder that belong to dead processes."""
+    for leftover in parent.glob(f"{_PREFIX}*-*"):
         process = leftover.name.removeprefix(_PREFIX).split("-")[0]
         if process.isdecimal() and not _is_alive(int(process)):
-            shutil.rmtree(leftover, ignore_errors=True)
+            _discard(leftover)
 
 
-def _give_name(temporary: Path, final: Path, *, replace: bool) -> None:
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+
+
+def _discard(path: Path) -> None:
+    """Remove a folder or a file, as far as that is allowed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _rename_folder(temporary: Path, final: Path, *, replace: bool) -> None:
     if final.exists() and not replace:
         return
     if final.exists():
-        # A folder cannot be renamed onto a full one: the old one steps aside first.
+        # A folder cannot be renamed onto one that is not empty: the old one steps aside first.
         aside = final.parent / f"{temporary.name}-old"
         final.rename(aside)
         temporary.rename(final)

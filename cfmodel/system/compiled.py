@@ -1,4 +1,4 @@
-"""Compile a function just in time, once on a machine for each version of the code."""
+"""Just-in-time compilation, once per machine and version of the code."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from numba.core import config as numba_config
 
 _settings: Any = numba_config
 
-#: Sums may be reordered, so that several are added up at once; what is not finite stays what it is.
+#: Allow the compiler to reorder sums, so that it adds several at once; infinities and NaN stay what they are.
 FAST = {"reassoc", "contract", "nsz"}
 
 
@@ -23,8 +23,8 @@ def compiled(*, fastmath: Any = False, forceinline: bool = False) -> Callable[[C
     """Return a decorator that compiles without the interpreter, its lock, or checks of divisions.
 
     Args:
-        fastmath: What the compiler may assume of floats, as numba has it.
-        forceinline: Whether the function becomes a part of each that calls it.
+        fastmath: What the compiler may assume of floats; numba's argument.
+        forceinline: Whether to inline the function into its callers.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -42,10 +42,10 @@ def compiled(*, fastmath: Any = False, forceinline: bool = False) -> Callable[[C
 
 @cache
 def _cache_folder() -> Path:
-    """Return where compiled code is kept: a folder of its own for each state of the sources.
+    """Return the folder of compiled code, one for each state of the sources.
 
-    numba itself looks at the file of a function alone, and would go on using what it once compiled
-    from another file that has changed since.
+    numba itself checks only the file of a function. It would keep using code compiled from another file that has
+    changed since.
     """
     digest = hashlib.sha256(numba_version.encode())
     for source in _compiled_sources(Path(__file__).parents[1]):
@@ -56,12 +56,12 @@ def _cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError:  # no home, or one that cannot be written to
+    except OSError:  # there is no home, or it cannot be written to
         return Path(tempfile.gettempdir(), f"cfmodel-compiled-{os.getuid()}", folder.name)
 
 
 def _compiled_sources(package: Path) -> list[Path]:
-    """Return the files that have something to compile, and those they import: constants, types, intrinsics."""
+    """Return the files with functions to compile, and those they import: constants, types, intrinsics."""
     found = {source for source in package.rglob("*.py") if b"@compiled(" in source.read_bytes()}
     named = {
         tuple(name.decode().split(".")[1:])

@@ -1,6 +1,6 @@
-"""MLflow: where a run, its metrics and its model are recorded.
+"""MLflow tracking: record a run, its metrics and its model.
 
-    run = start_run(settings.tracking, spool=spool_folder(data_dir), tags={...})
+    run = start_run(settings.tracking, journals=journals_folder(data_dir), tags={...})
     with ended_on_error(run):
         log_settings(run, settings, source=source)
         log_split(run, split)
@@ -13,26 +13,30 @@
         end_run(run)
     require_recorded(run, wait_seconds=60)
 
-Everything told about a run is in a journal on this disk before it is sent (`spool`), and is sent in
-order, again where need be (`delivery`), so that a store that is away costs no record and holds no
-training up. A run without a spool has no journal that lasts: a store that is away is an error there.
+Whatever is logged about a run is written to a journal on this disk first, and then sent in order,
+with retries (`outbox`). So a store that is away costs no record and does not hold up training. For a
+run without a journal a store that is away is an error.
 
 The store is a value: each function takes the run (or the address) it works on, and none touches
-MLflow's global state. MLflow itself, imported in `store` alone, is loaded by the first call and
-not by importing this package.
+MLflow's global state. MLflow itself is imported only by `store`, at the first call.
 """
 
-from cfmodel.tracking.logging.comparisons import compare_runs, log_comparison
+from cfmodel.tracking.logging.comparisons import compare_runs
 from cfmodel.tracking.logging.datasets import log_dataset
 from cfmodel.tracking.logging.evaluations import log_evaluation
 from cfmodel.tracking.logging.gradients import archive_folder, log_gradients, read_gradients, reported_on_error
 from cfmodel.tracking.logging.model import log_model
 from cfmodel.tracking.models.load import LoadedModel, load_model
-from cfmodel.tracking.models.promotions import Rollback, promote, put_forward, put_forward_later, rollback
+from cfmodel.tracking.models.promotions import (
+    promote,
+    register_challenger,
+    register_challenger_later,
+    rollback,
+)
 from cfmodel.tracking.models.registry import CHALLENGER, CHAMPION, Version, find_version, version_of
-from cfmodel.tracking.outbox.journal import Journal, journal_folder, spool_folder
-from cfmodel.tracking.outbox.metric_sink import recorder
-from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.outbox.journal import Journal, journals_folder
+from cfmodel.tracking.outbox.log_entries import log_files
+from cfmodel.tracking.outbox.training_metrics import recorder
 from cfmodel.tracking.recorded_model import check_model
 from cfmodel.tracking.run import Run, RunSummary, TrackedRun
 from cfmodel.tracking.runs.find_runs import data_folders, find_run, train_settings_of
@@ -47,14 +51,13 @@ from cfmodel.tracking.runs.lifecycle import (
     reopen_run,
     set_tags,
     start_run,
-    told_of,
+    summary_of,
 )
 from cfmodel.tracking.runs.links import experiment_url, run_url, training_view
 from cfmodel.tracking.runs.list_runs import (
     DESCRIPTION,
     INPUTS_DIGEST,
     PREVIOUS_CHAMPION,
-    AliasedVersion,
     ListedRun,
     aliased_versions,
     champion_besides,
@@ -63,8 +66,8 @@ from cfmodel.tracking.runs.list_runs import (
     require_store,
 )
 from cfmodel.tracking.runs.pruning import needs_of, remove_run, remove_version, runs_in, versions_in
-from cfmodel.tracking.runs.resuming import OpenRun, opened_run, order_of
-from cfmodel.tracking.runs.sync import Synced, require_recorded, sync, sync_earlier, unsent
+from cfmodel.tracking.runs.resuming import OpenRun, inputs_of, opened_run
+from cfmodel.tracking.runs.sync import Synced, require_recorded, sync, sync_earlier
 from cfmodel.tracking.store import resolve_uri
 
 __all__ = [
@@ -73,12 +76,10 @@ __all__ = [
     "DESCRIPTION",
     "INPUTS_DIGEST",
     "PREVIOUS_CHAMPION",
-    "AliasedVersion",
     "Journal",
     "ListedRun",
     "LoadedModel",
     "OpenRun",
-    "Rollback",
     "Run",
     "RunSummary",
     "Synced",
@@ -95,12 +96,13 @@ __all__ = [
     "experiment_url",
     "find_run",
     "find_version",
-    "journal_folder",
+    "inputs_of",
+    "journals_folder",
     "last_completed",
     "load_model",
-    "log_comparison",
     "log_dataset",
     "log_evaluation",
+    "log_files",
     "log_gradients",
     "log_metrics",
     "log_model",
@@ -110,13 +112,12 @@ __all__ = [
     "newest_runs",
     "open_run",
     "opened_run",
-    "order_of",
     "promote",
-    "put_forward",
-    "put_forward_later",
     "read_gradients",
     "read_run",
     "recorder",
+    "register_challenger",
+    "register_challenger_later",
     "remove_run",
     "remove_version",
     "reopen_run",
@@ -128,15 +129,12 @@ __all__ = [
     "run_url",
     "runs_in",
     "set_tags",
-    "spool_folder",
     "start_run",
+    "summary_of",
     "sync",
     "sync_earlier",
-    "tell_files",
-    "told_of",
     "train_settings_of",
     "training_view",
-    "unsent",
     "version_of",
     "versions_in",
 ]

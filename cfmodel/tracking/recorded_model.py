@@ -1,4 +1,4 @@
-"""The trained model in the store: recorded without pickle or code, loaded back and asked."""
+"""Record a trained model in the store without pickle or code, load it back, and compare its answers."""
 
 import tempfile
 import warnings
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _NAME = "recommender"
 _EXAMPLES = 5
 _DIGEST = "model_digest"
-#: How MLflow loads it back.
+#: Module that MLflow loads it with.
 _LOADER = "cfmodel.serving"
 
 
 def record_model(run: Run, folder: Path, *, digest: str) -> str:
     """Send a saved recommender to the store and check it there; return the model's id.
 
-    One that a process began to send before it was killed is gone on with.
+    If a killed process began to send the same model, its entry is completed.
 
     Raises:
-        TrackingError: The folder is damaged, or the store does not take it or gives back another.
+        TrackingError: The folder is damaged, or the store refuses the model or returns another.
     """
     from cfmodel.recommending.recommender import Recommender
 
@@ -41,7 +41,7 @@ def record_model(run: Run, folder: Path, *, digest: str) -> str:
     except CFModelError as error:
         raise TrackingError(f"the model cannot be recorded: {error}") from error
     with reaching(run.tracking_uri, "recording the model"), tempfile.TemporaryDirectory() as temporary:
-        model = _begun(run, digest) or _create(run, digest)
+        model = _find(run, digest) or _create(run, digest)
         _write(Path(temporary, _NAME), folder, _example(recommender), model=model)
         store = client(run.tracking_uri)
         store.log_model_artifacts(model.model_id, str(Path(temporary, _NAME)))
@@ -51,23 +51,23 @@ def record_model(run: Run, folder: Path, *, digest: str) -> str:
 
 
 def model_of(run: TrackedRun) -> str:
-    """Return the address of the model that a run recorded, `models:/<id>`.
+    """Return the address of a run's recorded model, `models:/<id>`.
 
     Raises:
-        TrackingError: It recorded none, or the store is away.
+        TrackingError: It has none, or the store is away.
     """
     with reaching(run.tracking_uri, "looking up the run's model"):
         outputs = client(run.tracking_uri).get_run(run.run_id).outputs
     if not (outputs and outputs.model_outputs):
-        raise TrackingError(f"run {run.run_id} recorded no model; choose another, or run `cfmodel run`")
+        raise TrackingError(f"run {run.run_id} has no recorded model; choose another, or run `cfmodel run`")
     return f"models:/{outputs.model_outputs[0].model_id}"
 
 
 def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
-    """Load a recorded model back from the run's store and ask it what the recommender answers.
+    """Load a recorded model back from the run's store and compare its answers with the recommender's.
 
     Raises:
-        TrackingError: The model does not load, or answers otherwise; the store then calls it failed.
+        TrackingError: The model does not load, or its answers differ; it is then marked FAILED in the store.
     """
     with reaching(run.tracking_uri, f"looking up the recorded model {uri}"):
         location = client(run.tracking_uri).get_logged_model(_model_id(uri)).artifact_location
@@ -80,7 +80,7 @@ def check_model(run: TrackedRun, uri: str, recommender: "Recommender") -> None:
 
 
 def load_recommender(uri: str, location: str) -> "Recommender":
-    """Load the recommender that was recorded at a location, checking every file.
+    """Load the recommender recorded at a location, and check every file.
 
     Args:
         uri: Address of the store.
@@ -88,23 +88,23 @@ def load_recommender(uri: str, location: str) -> "Recommender":
 
     Raises:
         DigestError: A file is missing, changed or damaged.
-        TrackingError: The store is away, or what is there is no recommender of cfmodel.
+        TrackingError: The store is away, or the model is not a recommender of cfmodel.
     """
     from cfmodel.recommending.recommender import Recommender
 
-    with fetched(uri, location) as folder:
+    with _downloaded(uri, location) as folder:
         with reaching(uri, f"reading the model at {location}"):
             flavor = mlflow().models.Model.load(folder).flavors.get("python_function", {})
         if flavor.get("loader_module") != _LOADER:
-            raise TrackingError(f"{shown(uri)}: the model at {location} is none of cfmodel's; choose another version")
+            raise TrackingError(f"{shown(uri)}: the model at {location} is not one of cfmodel's; choose another")
         return Recommender.load(Path(folder, flavor["data"]))
 
 
 @contextmanager
-def fetched(uri: str, location: str) -> Iterator[str]:
-    """Have a recorded model's files on this machine for the length of a block.
+def _downloaded(uri: str, location: str) -> Iterator[str]:
+    """Yield a folder with a recorded model's files, which is removed after the block.
 
-    `load_model(uri)` would look in the store of MLflow's global state.
+    MLflow's `load_model(uri)` would look in the store of its global state.
     """
     with tempfile.TemporaryDirectory() as temporary:
         with reaching(uri, f"fetching the model at {location}"):
@@ -113,8 +113,8 @@ def fetched(uri: str, location: str) -> Iterator[str]:
 
 
 def difference_at(uri: str, location: str, recommender: "Recommender") -> str | None:
-    """Ask the model recorded at a location what the recommender answers; return how they differ, None if not at all."""
-    with fetched(uri, location) as folder:
+    """Compare the answers of the model at a location with the recommender's; return how they differ, None if equal."""
+    with _downloaded(uri, location) as folder:
         return _difference(uri, folder, recommender)
 
 
@@ -139,12 +139,12 @@ def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None
 
 
 def refusal_of(store: str, uri: str, difference: str) -> str:
-    """Return what to say of a recorded model that differs."""
+    """Return the message about a recorded model whose answers differ."""
     return f"{shown(store)}: the recorded model {uri} {difference}; do not use it, and record it again"
 
 
-def _begun(run: Run, digest: str) -> Any:
-    """Return the entry of this very model, where there is one already; None where there is not."""
+def _find(run: Run, digest: str) -> Any:
+    """Return the run's entry of the model with a digest; None if there is none."""
     store = client(run.tracking_uri)
     query = f"source_run_id = '{run.run_id}'"
     found = store.search_logged_models([run.experiment_id], filter_string=query)
@@ -152,7 +152,7 @@ def _begun(run: Run, digest: str) -> Any:
 
 
 def _create(run: Run, digest: str) -> Any:
-    """Create the model's entry, pending, as an output of the run."""
+    """Create a pending entry of the model, as an output of the run."""
     store = client(run.tracking_uri)
     model = store.create_logged_model(
         run.experiment_id,
@@ -173,7 +173,7 @@ def _model_id(uri: str) -> str:
 def _write(target: Path, folder: Path, example: "pd.DataFrame", *, model: Any) -> None:
     """Write MLflow's model folder around a saved recommender."""
     with warnings.catch_warnings():
-        # MLflow compares the example's column names with a range, which pandas 3 frowns upon.
+        # MLflow compares the example's column names with a range, which pandas 3 deprecates.
         warnings.filterwarnings("ignore", message="Operation with range is deprecated")
         mlflow().pyfunc.save_model(
             target,
@@ -192,11 +192,11 @@ def _write(target: Path, folder: Path, example: "pd.DataFrame", *, model: Any) -
 
 
 def _signature() -> Any:
-    """Return what the model takes and gives.
+    """Return the signature: the columns and parameters of requests, and the columns of answers.
 
-    Ids are text. The type says `any` all the same, because MLflow refuses integers for `string`,
-    and here an integer means its decimal text. Which columns a request has says what it asks;
-    `cfmodel.recommending.mlflow_pyfunc` says which are answered with which.
+    Ids are text, but their type is `any`: MLflow refuses integers for `string`, and here an integer
+    stands for its decimal text. `cfmodel.recommending.mlflow_pyfunc` says which columns a request must
+    have and which columns its answer has.
     """
     types = mlflow().types.schema
     text, number, whole = types.DataType.string, types.DataType.float, types.DataType.long
@@ -210,7 +210,7 @@ def _signature() -> Any:
 
 
 def _example(recommender: "Recommender") -> "pd.DataFrame":
-    """Return pairs of ids the model knows, spread over its vocabularies."""
+    """Return pairs of known ids, spread over the model's vocabularies."""
     import numpy as np
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""A run in a store: what names it, and what a store knows about it."""
+"""A run in a store: its names, and a summary of what is known about it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class TrackedRun(Protocol):
-    """Whatever says which run in which store: a `Run`, a `RunRef`."""
+    """Anything that names a run in a store: a `Run`, a `RunRef`."""
 
     @property
     def run_id(self) -> str:
-        """The run's id in the store, or the one it goes by until the store has given it one."""
+        """The run's id in the store, or its local id until the store has given it one."""
         ...
 
     @property
@@ -24,8 +24,8 @@ class TrackedRun(Protocol):
         ...
 
     @property
-    def spool(self) -> Path | None:
-        """Folder of the run's journal; None: nothing is kept, and a store that is away is an error."""
+    def journal_folder(self) -> Path | None:
+        """Folder of the run's journal; None: no journal, and a store that is away is an error."""
         ...
 
 
@@ -34,18 +34,18 @@ class Run:
     """A run in a tracking store.
 
     Attributes:
-        run_id: The run's id in the store, or the one it goes by until the store has given it one.
+        run_id: The run's id in the store, or its local id until the store has given it one.
         tracking_uri: Address of the store.
         experiment_id: The experiment the run belongs to; empty until the store is reached.
         name: The run's name.
-        spool: Folder of the run's journal; None: nothing is kept, and a store that is away is an error.
+        journal_folder: Folder of the run's journal; None: no journal, and a store that is away is an error.
     """
 
     run_id: str
     tracking_uri: str
     experiment_id: str
     name: str
-    spool: Path | None = None
+    journal_folder: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""The store runs are kept in: its address, reaching it, and saying what is wrong with it.
-
-The only file that imports mlflow.
-"""
+"""The tracking store: its address, MLflow's client of it, and its errors in words. Only this file imports mlflow."""
 
 import os
 import sqlite3
@@ -16,25 +13,24 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from cfmodel.config import TrackingSettings
-from cfmodel.errors import StoreAwayError, TrackingError
+from cfmodel.errors import DiskFullError, StoreAwayError, TrackingError
 from cfmodel.system.addresses import shown
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
 
-#: Set before MLflow is imported, unless the environment says otherwise: no chatter, and a server
-#: that is away costs one time-out where MLflow would try for four minutes. To try again is the
-#: delivery's task.
+#: Set before MLflow is imported, unless the environment sets them: few log lines, and one time-out for a
+#: server that is away, where MLflow would retry for four minutes. The outbox retries instead.
 _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    # What this package records holds no pickle; loading one would run what is in it.
+    # Models recorded here hold no pickle; loading one would run code from it.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 
-#: What MLflow answers where the record is at fault or the run is not there. Whatever else it says may
-#: be otherwise tomorrow: a server that starts, a proxy without one behind it, a password that expired.
+#: MLflow's error codes for a wrong record or a missing run. Other errors may pass: a server that is
+#: starting, a proxy without a server, an expired password.
 _REFUSALS = {
     "ALREADY_EXISTS",
     "BAD_REQUEST",
@@ -46,16 +42,16 @@ _REFUSALS = {
     "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST",
 }
-#: What SQLite says of a file that will never do.
+#: SQLite's errors for a file that cannot be used.
 _NO_DATABASE = {"SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
 
 
 @cache
 def mlflow() -> Any:
-    """Import MLflow, once, with our defaults for what the environment leaves open."""
+    """Import MLflow, with our defaults for the environment variables that are not set."""
     set_defaults()
     with warnings.catch_warnings():
-        # MLflow warns itself about its own types and hides that from a terminal, not from `-W error`.
+        # MLflow warns about its own types: hidden on a terminal, an error with `-W error`.
         warnings.filterwarnings("ignore", message=".*type hint is inferred as AnyType")
         import mlflow.artifacts
         import mlflow.models
@@ -65,7 +61,7 @@ def mlflow() -> Any:
 
 
 def set_defaults() -> None:
-    """Set the environment variables MLflow reads, but for those that are set."""
+    """Set those environment variables of MLflow that are not set."""
     reporting = os.environ.get("DO_NOT_TRACK", "true").lower() in ("false", "0", "no")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", str(not reporting).lower())
     for name, value in _ENVIRONMENT.items():
@@ -73,15 +69,15 @@ def set_defaults() -> None:
 
 
 def client(uri: str) -> Any:
-    """Return MLflow's client of the store at `uri`, creating a SQLite store that is missing."""
+    """Return MLflow's client of the store at `uri`; a missing SQLite store is created."""
     return mlflow().MlflowClient(tracking_uri=uri)
 
 
 def resolve_uri(settings: TrackingSettings) -> str:
     """Return the address of the store: the setting, else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.
 
-    A relative SQLite path is made absolute against the working folder, so that the address means
-    the same file to a process that works elsewhere.
+    A relative SQLite path is made absolute, so that the address means the same file to a process in
+    another working folder.
     """
     uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
     path = _sqlite_path(uri)
@@ -91,12 +87,12 @@ def resolve_uri(settings: TrackingSettings) -> str:
 
 
 def experiment_named(uri: str, name: str) -> str:
-    """Return the id of an experiment, creating it, and a SQLite store, where they are missing.
+    """Return the id of an experiment; create it, and a SQLite store, if they are missing.
 
-    Artifacts of an experiment created in SQLite go to `mlruns` beside the file. MLflow's own
-    default is `./mlruns` of whichever process came first.
+    The artifacts of an experiment in SQLite go to `mlruns` beside the file. MLflow's own default is
+    `./mlruns` of the process that came first.
     """
-    with _alone_in(uri):
+    with _exclusive(uri):
         found = client(uri).get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
@@ -106,38 +102,38 @@ def experiment_named(uri: str, name: str) -> str:
 
 
 def is_missing(uri: str) -> bool:
-    """Tell whether the store is a SQLite file that is not there: asking MLflow would create it."""
+    """Tell whether the store is a missing SQLite file: MLflow would create it when asked."""
     path = _sqlite_path(uri)
     return path is not None and not path.exists()
 
 
 @contextmanager
 def reaching(uri: str, doing: str) -> Iterator[None]:
-    """Turn what MLflow, its database and the network raise into a TrackingError that says what to do.
+    """Turn the errors of MLflow, its database, disk and network into a TrackingError that says what to do.
 
     Raises:
-        StoreAwayError: The same may go well later.
-        TrackingError: It will not.
+        StoreAwayError: The store is away, busy or full: a retry may succeed.
+        TrackingError: A retry cannot succeed.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    refusals = (mlflow().exceptions.MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+    of_mlflow = mlflow().exceptions.MlflowException
+    refusals = (of_mlflow, SQLAlchemyError, sqlite3.Error, OSError, DiskFullError, ImportError)
     try:
         yield
     except refusals as error:
-        said = f"{uri}: {doing} failed: {_reason(error)}"
+        message = f"{uri}: {doing} failed: {_reason(error)}"
         if _may_pass(error):
-            raise StoreAwayError(shown(f"{said}; {_remedy(uri)}")) from error
-        refused = isinstance(error, mlflow().exceptions.MlflowException) and uri.startswith(("http", "sqlite"))
-        raise TrackingError(shown(said if refused else f"{said}; {_remedy(uri)}")) from error
+            raise StoreAwayError(shown(f"{message}; {_remedy(uri)}")) from error
+        refused = isinstance(error, of_mlflow) and uri.startswith(("http", "sqlite"))
+        raise TrackingError(shown(message if refused else f"{message}; {_remedy(uri)}")) from error
 
 
 @contextmanager
-def _alone_in(uri: str) -> Iterator[None]:
-    """Let one process at a time create a SQLite store: of two at once one fails halfway.
+def _exclusive(uri: str) -> Iterator[None]:
+    """Let one process at a time create a SQLite store: of two at once one would fail.
 
-    SQLite itself is asked first whether it can use the file, because MLflow would go on asking
-    for a minute and a half.
+    SQLite checks first whether it can use the file, because MLflow would retry for a minute and a half.
     """
     path = _sqlite_path(uri)
     if path is None:
@@ -151,7 +147,7 @@ def _alone_in(uri: str) -> Iterator[None]:
 
 
 def _sqlite_path(uri: str) -> Path | None:
-    """Return the file of a SQLite store; None for other stores and for one in memory."""
+    """Return the file of a SQLite store; None for other stores and for a database in memory."""
     scheme, _, path = uri.partition(":///")
     if not scheme.startswith("sqlite") or not path or path.startswith(":memory:"):
         return None
@@ -159,7 +155,7 @@ def _sqlite_path(uri: str) -> Path | None:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Tell a store that is away, busy or full from one that will never take this."""
+    """Tell whether a retry may succeed: the store is away, busy or full."""
     from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 
     causes = list(_chain(error))
@@ -173,20 +169,20 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it, down to the bottom; urllib3 has the bottom as an argument."""
-    below: BaseException | None = error
-    while below is not None:
-        yield below
-        inside = below.args[-1] if below.args else None
-        below = below.__cause__ or below.__context__ or (inside if isinstance(inside, BaseException) else None)
+    """Yield an error and its causes, down to the root; urllib3 has the root as an argument."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        inside = cause.args[-1] if cause.args else None
+        cause = cause.__cause__ or cause.__context__ or (inside if isinstance(inside, BaseException) else None)
 
 
 def _reason(error: BaseException) -> str:
-    """Return one line: the system's own words where network or disk are at the bottom of it, else MLflow's."""
-    *_, bottom = _chain(error)
+    """Return one line: the system's message if the network or the disk is the root cause, else MLflow's."""
+    *_, root = _chain(error)
     if "timed out" in str(error):
         return "it does not answer"
-    text = str(bottom if isinstance(bottom, OSError) else error).strip()
+    text = str(root if isinstance(root, OSError) else error).strip()
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 

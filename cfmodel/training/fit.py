@@ -11,7 +11,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.divergence import IdsOf, explain_divergence
 from cfmodel.training.epoch_records import OnRecord, StepProgress
 from cfmodel.training.fitting import Fitting
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import Interrupted, ShouldStop, never_stop

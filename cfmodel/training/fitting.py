@@ -18,7 +18,7 @@ from cfmodel.training.engines.protocol import AdamState
 from cfmodel.training.engines.step_log import NO_STEPS, StepLog
 from cfmodel.training.epoch_records import EpochRecord, OnRecord, StepProgress
 from cfmodel.training.monitor_setup import build_monitor
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState, clone_tables
 from cfmodel.training.resuming.record_replay import pack_records, unpack_records
 from cfmodel.training.stopping import EarlyStopping

@@ -9,7 +9,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.protocol import Engine
 from cfmodel.training.epoch_records import OnRecord
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.prediction_spread import PredictionSpread
 
 

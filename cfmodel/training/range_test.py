@@ -15,7 +15,7 @@ from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import build_torch_adam
 from cfmodel.training.engines.step import update
 from cfmodel.training.fitting import SCORING_BLOCK
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: From a rate without any effect to the highest one that the settings allow, 40 steps for each factor of ten.
 LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241

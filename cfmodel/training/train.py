@@ -17,7 +17,7 @@ from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import defer_signals, never_stop

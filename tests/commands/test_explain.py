@@ -1,4 +1,4 @@
-"""`cfmodel explain` on a real run in a real store: its numbers, its words, its refusals."""
+"""`cfmodel explain` on a real run in a real store: numbers, words and refusals."""
 
 import re
 from collections.abc import Callable
@@ -110,7 +110,7 @@ def test_the_default_rating_is_the_one_with_the_median_error(home: Home) -> None
     assert (lesson.part, lesson.update.learning_rate) == ("train", home.settings.train.learning_rate)
 
 
-def test_adams_step_is_the_one_that_training_goes_on_to_make(home: Home) -> None:
+def test_adams_step_is_the_next_one_that_training_would_make(home: Home) -> None:
     """Put Adam's memory into a new Adam, do the steps of the next epoch, and look at the same biases."""
     trained, memory = home.trained, home.trained.adam
     lesson = explain(trained.recommender, home.parts, home.settings.train, adam=memory)
@@ -196,7 +196,7 @@ def test_a_rating_of_any_part_can_be_named(home: Home, command: Callable[..., Re
 def test_unknown_ids_are_refused_with_near_ones(command: Callable[..., Result]) -> None:
     result = command("--user", "1", "--movie", "zzz")
     assert result.exit_code == 1
-    assert re.fullmatch(r"Error: movie id 'zzz' is not among the \d+ known ids; near it: .*\n", result.output)
+    assert re.fullmatch(r"Error: movie id 'zzz' is not among the \d+ known ids; similar ids: .*\n", result.output)
     assert "user id '99999'" in command("--user", "99999", "--movie", "1").output
 
 

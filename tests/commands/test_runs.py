@@ -1,4 +1,4 @@
-"""`cfmodel runs`: which runs it lists, and what it says of each."""
+"""`cfmodel runs`: which runs it lists, and the line of each."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -60,7 +60,7 @@ def test_runs_of_the_pipeline_are_listed_newest_first_and_no_others(settings: Tr
     assert [run.run.name for run in listing(settings, limit=1)[0]] == ["bad"]
 
 
-def test_a_line_says_how_a_run_ended_its_error_its_health_and_that_it_is_champion(settings: TrackingSettings) -> None:
+def test_a_line_has_status_error_and_health_of_a_run_and_marks_the_champion(settings: TrackingSettings) -> None:
     runs, shown = listing(settings, width=120)
     (line,) = [line for line in shown.splitlines() if runs[1].run.run_id[:8] in line]
     for expected in ("finished", "0.9123", "0.9500", "healthy", "champion", "synthetic:users=50,movies=30,ratings=600"):
@@ -86,7 +86,7 @@ def test_an_error_on_other_ratings_than_the_newest_runs_has_a_star(settings: Tra
     assert "* on other ratings than the newest run's: the two are not comparable" in shown
 
 
-def test_no_store_and_no_runs_yet_are_said_and_nothing_is_made(tmp_path: Path) -> None:
+def test_without_a_store_or_runs_it_prints_so_and_creates_nothing(tmp_path: Path) -> None:
     runs, shown = listing(TrackingSettings(uri=f"sqlite:///{tmp_path}/none.db"))
     assert runs == []
     assert "start one with `cfmodel run`" in shown.replace("\n", " ")
@@ -100,7 +100,7 @@ def test_the_last_completed_run_is_the_one_that_finished(settings: TrackingSetti
     assert last.tags[tracking.INPUTS_DIGEST] == "abc"
 
 
-def test_a_run_is_held_against_the_champion_and_the_champion_against_the_one_before(
+def test_a_run_is_compared_with_the_champion_and_the_champion_with_the_one_before(
     make_mlflow_store: Callable[[Path], str], tmp_path: Path
 ) -> None:
     settings = TrackingSettings(uri=make_mlflow_store(tmp_path))

@@ -1,3 +1,5 @@
+"""Vocabularies: ids to rows and back."""
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +27,7 @@ def test_ids_are_distinct_and_sorted_bytewise():
     ],
     ids=["list", "array", "chunked", "dictionary", "numpy", "objects", "series", "series-of-objects"],
 )
-def test_an_integer_means_its_decimal_text_and_an_unknown_id_is_minus_one(ids):
+def test_an_integer_is_its_decimal_text_and_an_unknown_id_is_minus_one(ids):
     assert Vocabulary.of(["7", "8", "x"]).encode(ids).tolist() == [0, -1, 2]
 
 
@@ -42,7 +44,7 @@ def test_large_integers_keep_every_digit():
     assert Vocabulary.of([2**80, 1]).row_of(2**80) == 1
 
 
-def test_no_ids_encode_to_no_rows():
+def test_no_ids_give_no_rows():
     assert Vocabulary.of(["a"]).encode([]).tolist() == []
     assert len(Vocabulary.of([])) == 0
 
@@ -75,35 +77,35 @@ def test_a_missing_id_is_unknown(ids):
         pd.Series([1, None, 2.5, 123456789012, 1e300], dtype="Float64"),
     ],
 )
-def test_a_whole_float_means_its_integers_decimal_text_and_any_other_its_own(ids):
+def test_a_whole_float_is_its_integers_decimal_text(ids):
     assert Vocabulary.of(["1", "2.5", "123456789012", "nan"]).encode(ids).tolist() == [0, -1, 2, 1, -1]
 
 
-def test_integers_beside_a_missing_one_are_encoded_whatever_pandas_makes_of_them():
+def test_integers_with_a_missing_one_are_encoded_in_every_pandas_type():
     vocabulary = Vocabulary.of(["1", "2"])
     for ids in (pd.Series([None, 2]), pd.Series([None, 2], dtype="Int64"), pd.Series([None, 2], dtype=object)):
         assert vocabulary.encode(ids).tolist() == [-1, 1]
 
 
 @pytest.mark.parametrize("ids", [[True, "a"], [True, False], np.array([True]), pa.array([True]), [["a"]]])
-def test_what_is_neither_text_nor_an_integer_is_refused(ids):
+def test_ids_that_are_neither_text_nor_integers_are_refused(ids):
     with pytest.raises(VocabularyError, match="text or integers"):
         Vocabulary.of(["a"]).encode(ids)
 
 
-def test_an_unknown_id_asked_for_by_name_is_refused_with_near_ones():
-    with pytest.raises(VocabularyError, match=r"id '104' is not among the 100 known ids; near it: '1"):
+def test_an_unknown_id_is_refused_with_similar_ones():
+    with pytest.raises(VocabularyError, match=r"id '104' is not among the 100 known ids; similar ids: '1"):
         Vocabulary.of([str(id) for id in range(4, 104)]).row_of(104)
 
 
-def test_decoding_undoes_encoding_and_refuses_rows_outside():
+def test_decoding_reverses_encoding_and_refuses_rows_out_of_range():
     vocabulary = Vocabulary.of(["a", "b", "c"])
     assert vocabulary.decode(vocabulary.encode(["c", "a"])) == ["c", "a"]
     with pytest.raises(VocabularyError, match=r"rows must be in \[0, 3\)"):
         vocabulary.decode([-1])
 
 
-def test_a_vocabulary_survives_its_file(tmp_path):
+def test_a_vocabulary_is_read_back_from_its_file(tmp_path):
     vocabulary = Vocabulary.of(["b", "a", "007"])
     vocabulary.write(tmp_path / "ids.parquet")
     assert Vocabulary.read(tmp_path / "ids.parquet").ids.equals(vocabulary.ids)

@@ -1,4 +1,4 @@
-"""A shell in a clean clone, for the pages whose commands are run."""
+"""A shell in a clean clone, for the pages whose commands are run by a test."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from shell import Shell
 
 @pytest.fixture
 def shell(root: Path, tmp_path: Path) -> Iterator[Shell]:
-    """A shell in a clean clone that has its .venv already, with Prefect's home to itself."""
+    """Yield a shell in a clean clone that already has its .venv, with a Prefect home of its own."""
     folder = tmp_path / "clone"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines():
@@ -44,4 +44,4 @@ def shell(root: Path, tmp_path: Path) -> Iterator[Shell]:
     yield shell
     shell.close()
     stop = [f"{sys.prefix}/bin/prefect", "server", "stop"]
-    subprocess.run(stop, env=clean | ours, cwd=folder, capture_output=True, timeout=60)
+    subprocess.run(stop, env=clean | ours, cwd=folder, capture_output=True)

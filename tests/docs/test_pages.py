@@ -1,4 +1,4 @@
-"""Every page of the docs: what it names is there."""
+"""Every command, option, link, path and test that a page names exists."""
 
 import re
 from collections.abc import Iterator
@@ -20,19 +20,19 @@ _LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
 def code_of(page: str) -> str:
-    """Return whatever a page shows as code, with continued lines joined."""
+    """Return everything that a page shows as code, with continued lines joined."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return "\n".join(found.group().strip("`") for found in _CODE.finditer(text)).replace("\\\n", " ")
 
 
 def commands(page: str, name: str) -> Iterator[list[str]]:
-    """Return the arguments of each call of a command that a page shows."""
+    """Yield the arguments of each call of a command that a page shows."""
     for line in re.findall(rf"^ *(?:\S*/)?{name} +([^\n#|;)]+)", code_of(page), re.MULTILINE):
         yield line.split()
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -52,7 +52,7 @@ def test_every_target_of_make_is_in_the_makefile(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_cfmodel_command_and_option_is_there(page: str) -> None:
+def test_every_cfmodel_command_and_option_exists(page: str) -> None:
     for name, *arguments in commands(page, "cfmodel"):
         if not re.fullmatch(r"[a-z][a-z-]*", name):
             continue
@@ -63,7 +63,7 @@ def test_every_cfmodel_command_and_option_is_there(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_within_the_project_leads_somewhere(page: str) -> None:
+def test_every_link_within_the_project_has_a_target(page: str) -> None:
     for link in _LINK.findall((ROOT / page).read_text(encoding="utf-8")):
         path, _, anchor = link.partition("#")
         target = (ROOT / page).parent / path if path else ROOT / page
@@ -72,6 +72,20 @@ def test_every_link_within_the_project_leads_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_script_of_a_page_is_there(page: str) -> None:
-    scripts = re.findall(r"\b((?:benchmarks|deploy|flows|tasks|tests|cfmodel)/[\w./-]+\.\w+)\b", code_of(page))
-    assert [script for script in scripts if not (ROOT / script).exists()] == []
+def test_every_path_of_a_page_exists(page: str) -> None:
+    paths = re.findall(r"\b((?:benchmarks|deploy|flows|tasks|tests|cfmodel)/[\w./-]+\.\w+)\b", code_of(page))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_test_that_the_page_on_faults_names_exists() -> None:
+    sources: dict[str, str] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        sources[path.name] = sources.get(path.name, "") + path.read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py|\.\.)(?:::(\w+))?`", (ROOT / "docs/faults.md").read_text(encoding="utf-8"))
+    assert len(named) > 40
+    missing, module = [], ""
+    for file, test in named:
+        module = module if file == ".." else file
+        if f"def {test}" not in sources.get(module, ""):
+            missing.append(f"{module}::{test}")
+    assert missing == []

@@ -1,4 +1,4 @@
-"""Pages that tell what to type, typed from their first block to their last."""
+"""Guides whose commands are run from the first block to the last."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ user, movie = np.meshgrid(np.arange(1, 401), np.arange(1, 301))
 pairs = pd.DataFrame({"user_id": user.ravel(), "movie_id": movie.ravel(), "timestamp": 1_700_000_000})
 pairs = pairs.sample(30_000, random_state=0)
 likes = pairs["user_id"] % 2 == pairs["movie_id"] % 2
-told = pairs.assign(rating=np.where(likes, 4, 2) + rng.integers(0, 2, len(pairs)))
-told.to_csv("ratings.csv", index=False)
+rated = pairs.assign(rating=np.where(likes, 4, 2) + rng.integers(0, 2, len(pairs)))
+rated.to_csv("ratings.csv", index=False)
 pairs.assign(rating=rng.integers(1, 6, len(pairs))).to_parquet("exports/2026-01.parquet")
 END
 """
 _SMALL = "--set train.embedding_dim=4 --set train.learning_rate=0.02 --set tracking.run_name"
-#: What a reader of each page has: runs of their own, with names.
+#: What a reader of each page has done before: runs with names.
 BEFORE = {
     "README.md": f"""
 source .venv/bin/activate
@@ -44,12 +44,12 @@ cfmodel run exports/2026-01.parquet --set train.epochs=1 {_SMALL}=third
 python -c 'from flows.scoring import scoring; scoring()'
 """,
 }
-#: What a reader puts in themselves.
+#: Placeholders that a reader replaces.
 REPLACED = {"RUN RUN": "first second", "make test ": "make --dry-run test ", 'model="7"': 'model="1"'}
-#: What a terminal says when others may go on, by a word of its block.
+#: Output that shows that a terminal is ready, by a word of its block.
 READY = {"mlflow models serve": "Application startup complete", "make worker": "started!"}
-#: What is said, among other things.
-SAID = {
+#: Text that must be in the output.
+EXPECTED = {
     "docs/gradients.md": (),
     "README.md": ("planted noise floor", "too low", '"rank": 3', "Created flow run"),
     "docs/serving.md": ("is the champion again, in place of 2", "Like movie 260", '"predictions"', '"rank": 3'),
@@ -57,18 +57,17 @@ SAID = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", BEFORE)
 def test_every_block_of_a_page_that_can_run_here_does(shell: Shell, root: Path, page: str) -> None:
     shell.run(Block(page, 0, "", BEFORE[page]))
     shell.replaced |= REPLACED
-    said = ""
+    printed = ""
     for block in blocks_of(root, page):
         if block.how == "terminal":
             shell.open_terminal(block, ready=next(READY[word] for word in READY if word in block.text))
         elif block.how == "":
-            said += shell.run(block)
-    print(said)
-    assert [expected for expected in SAID[page] if expected not in said] == []
-    assert "Traceback" not in said
-    assert "error_code" not in said
+            printed += shell.run(block)
+    print(printed)
+    assert [expected for expected in EXPECTED[page] if expected not in printed] == []
+    assert "Traceback" not in printed
+    assert "error_code" not in printed

@@ -118,7 +118,7 @@ def test_a_new_user_is_folded_in_around_the_fifth_table(trained: Trained) -> Non
     offsets = trained.model.side_rows("movie").offset.numpy()[rated]
     stars = (float(trained.model.global_mean) + offsets + 0.4).astype(np.float32)  # likes all a little more
     fold_in = FoldIn.of(trained.recommender)
-    users = fold_in.tastes(RatingArrays(np.zeros(30, np.int32), rated, stars), 1)
+    users = fold_in.solve(RatingArrays(np.zeros(30, np.int32), rated, stars), 1)
     assert float(users.offset[0]) == pytest.approx(0.4, abs=0.1)
     answers = fold_in.predict(users, np.array([45], np.int32))
     weights = trained.model.weights()

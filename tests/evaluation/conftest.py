@@ -8,9 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_ratings import TEST, TRAIN, VAL
 
+from cfmodel.config import EvaluationSettings
 from cfmodel.data.storage import digest_of_parts
 from cfmodel.data.vocabulary import Vocabulary
+from cfmodel.evaluation.evaluate import Evaluation, evaluate
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
@@ -79,3 +82,18 @@ def make_recommender() -> Callable[..., Recommender]:
         return Recommender(model, Vocabulary.of(list(users)), Vocabulary.of(list(movies)), *rating_range)
 
     return make
+
+
+@pytest.fixture
+def split(make_split: Callable[..., Any]) -> SplitRef:
+    return make_split(TRAIN, VAL, TEST)
+
+
+@pytest.fixture
+def recommender(make_recommender: Callable[..., Any]) -> Recommender:
+    return make_recommender({"a": 0.5, "b": -0.25}, {"x": 0.75, "y": -1.0, "z": 0.25})
+
+
+@pytest.fixture
+def evaluation(recommender: Recommender, split: SplitRef) -> Evaluation:
+    return evaluate(recommender, split, EvaluationSettings(k=(1, 2)))

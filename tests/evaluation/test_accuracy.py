@@ -1,15 +1,16 @@
+"""RMSE and MAE."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cfmodel.evaluation.accuracy import Accuracy
-from cfmodel.evaluation.baseline_errors import floor_metrics, lift
 
 RATINGS = st.lists(st.tuples(st.floats(1, 5), st.floats(1, 5)), min_size=1, max_size=50)
 
 
-def test_rmse_and_mae_of_three_rows_are_those_worked_by_hand() -> None:
+def test_rmse_and_mae_of_three_rows_are_as_worked_by_hand() -> None:
     accuracy = Accuracy.of(np.array([3.0, 4.0, 1.0]), np.array([4.0, 4.0, 3.0]))
     assert accuracy.rows == 3
     assert accuracy.rmse == pytest.approx((5 / 3) ** 0.5)
@@ -43,18 +44,3 @@ def test_float32_predictions_are_summed_in_float64() -> None:
     rows = 2**24 + 8  # in float32, counting up by one stops at 2**24
     accuracy = Accuracy.of(np.ones(rows, np.float32), np.zeros(rows, np.float32))
     assert accuracy.mae == 1.0
-
-
-def test_lift_is_the_share_by_which_the_floor_is_beaten() -> None:
-    assert lift(0.9, 1.0, lower_is_better=True) == pytest.approx(0.1)
-    assert lift(0.3, 0.2, lower_is_better=False) == pytest.approx(0.5)
-    assert lift(0.3, 0.0, lower_is_better=False) is None
-
-
-def test_a_floor_has_its_errors_and_the_lift_over_it() -> None:
-    metrics = floor_metrics(0.5, {"global_mean": np.array([3.0, 3.0])}, np.array([2.0, 4.0]))
-    assert metrics == {
-        "test/global_mean_rmse": 1.0,
-        "test/global_mean_mae": 1.0,
-        "test/lift_over_global_mean_fraction": 0.5,
-    }

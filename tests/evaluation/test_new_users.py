@@ -1,3 +1,5 @@
+"""Users folded in after training."""
+
 from collections.abc import Callable
 
 import numpy as np
@@ -51,7 +53,7 @@ def test_cold_users_are_folded_in_from_their_older_half(recommender: Recommender
     assert metrics["test/rmse_new_user_unfolded"] > 2.5 * NOISE
 
 
-def test_only_the_older_half_is_looked_at(recommender: Recommender) -> None:
+def test_only_the_older_half_is_used(recommender: Recommender) -> None:
     test = rated(recommender, range(20), each=10, cold=True, seed=2)
     ids = ids_of(np.repeat(np.arange(20), 10))
     shuffle = np.random.default_rng(0).permutation(len(test))
@@ -65,13 +67,13 @@ def test_only_the_older_half_is_looked_at(recommender: Recommender) -> None:
     assert shifted["test/rmse_new_user"] == pytest.approx(np.sqrt(1 + plain["test/rmse_new_user"] ** 2), rel=0.2)
 
 
-def test_a_user_with_one_rating_has_no_half_to_give(recommender: Recommender) -> None:
+def test_a_user_with_one_rating_is_left_out(recommender: Recommender) -> None:
     test = rated(recommender, range(3), each=1, cold=True, seed=3)
     metrics = new_user_metrics(recommender, test, ids_of(np.arange(3)), limit=None, seed=0)
     assert metrics == {"test/new_users": 0.0, "test/rows_new_user": 0.0}
 
 
-def test_of_three_ratings_one_is_given(recommender: Recommender) -> None:
+def test_one_of_three_ratings_is_used_to_fold_in(recommender: Recommender) -> None:
     test = rated(recommender, range(4), each=3, cold=True, seed=4)
     metrics = new_user_metrics(recommender, test, ids_of(np.repeat(np.arange(4), 3)), limit=None, seed=0)
     assert metrics["test/rows_new_user"] == 4 * 2
@@ -85,7 +87,7 @@ def test_a_limit_draws_whole_users(recommender: Recommender) -> None:
     assert folded_in_metrics(recommender, warm, warm, limit=7, seed=0)["test/rows_folded_in"] == 28
 
 
-def test_a_warm_user_folded_in_is_predicted_nearly_as_well_as_one_learned(recommender: Recommender) -> None:
+def test_a_folded_in_warm_user_is_predicted_nearly_as_well_as_a_learned_one(recommender: Recommender) -> None:
     trained = rated(recommender, range(USERS), each=60, cold=False, seed=6)
     test = rated(recommender, range(100), each=5, cold=False, seed=7)
     metrics = folded_in_metrics(recommender, test, trained, limit=None, seed=0)
@@ -94,7 +96,7 @@ def test_a_warm_user_folded_in_is_predicted_nearly_as_well_as_one_learned(recomm
     assert metrics["test/rmse_folded_in"] == pytest.approx(NOISE, rel=0.1)
 
 
-def test_an_evaluation_reports_new_users_as_a_slice_of_their_own(
+def test_an_evaluation_reports_new_users_as_a_separate_slice(
     make_split: Callable[..., SplitRef], make_recommender: Callable[..., Recommender]
 ) -> None:
     train = [(user, movie, 3.0) for user in "ab" for movie in "xyz"]

@@ -1,3 +1,5 @@
+"""Measures of ranked lists, worked by hand and by brute force."""
+
 import math
 
 import numpy as np
@@ -6,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.evaluation.ranking import Task, coverage, mean_measures, rank, ranking_task
+from cfmodel.evaluation.ranking import RankingTask, coverage, mean_measures, rank_measures, ranking_task
 from cfmodel.recommending.top_k import Scorer
 
 NOTHING = RatingArrays(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
@@ -30,7 +32,7 @@ def task_of(
     movies: int,
     limit: int | None = None,
     seed: int = 0,
-) -> Task:
+) -> RankingTask:
     return ranking_task(
         test,
         [seen],
@@ -43,7 +45,7 @@ def task_of(
     )
 
 
-def test_one_list_of_three_has_the_measures_worked_by_hand() -> None:
+def test_a_list_of_three_has_the_measures_worked_by_hand() -> None:
     measures = mean_measures(np.array([[False, True, True]]), np.array([4]))
     dcg = 1 / math.log2(3) + 1 / math.log2(4)
     ideal = 1 + 1 / math.log2(3) + 1 / math.log2(4)
@@ -57,29 +59,29 @@ def test_one_list_of_three_has_the_measures_worked_by_hand() -> None:
     }
 
 
-def test_a_list_without_a_hit_is_worth_nothing_and_each_user_weighs_the_same() -> None:
+def test_a_list_without_a_hit_scores_zero_and_each_user_weighs_the_same() -> None:
     assert set(mean_measures(np.zeros((1, 3), bool), np.array([2])).values()) == {0.0}
     two = mean_measures(np.array([[True], [False]]), np.array([1, 9]))
     assert set(two.values()) == {0.5}
 
 
-def test_the_perfect_list_is_worth_one_however_many_are_relevant() -> None:
+def test_a_perfect_list_scores_one_for_any_number_of_relevant_movies() -> None:
     for relevant in (1, 3, 7):
         measures = mean_measures(np.arange(3)[None] < relevant, np.array([relevant]))
         assert measures["ndcg"] == measures["map"] == measures["mrr"] == pytest.approx(1.0)
 
 
-def test_coverage_counts_each_movie_once_and_empty_places_not_at_all() -> None:
+def test_coverage_counts_each_movie_once_and_ignores_empty_positions() -> None:
     assert coverage(np.array([[0, 1], [1, -1]]), 8) == 0.25
 
 
-def test_measures_are_those_of_scikit_learn() -> None:
+def test_measures_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(3)
     table = rng.normal(size=(20, 30))
     truth = rng.random((20, 30)) < 0.2
     truth[:, 0] = True
     rows = [(int(user), int(movie), 5.0) for user, movie in zip(*truth.nonzero(), strict=True)]
-    measures = rank(scorer(table), task_of(ratings(rows), users=20, movies=30), ks=(5, 30))
+    measures = rank_measures(scorer(table), task_of(ratings(rows), users=20, movies=30), ks=(5, 30))
     table = table.astype(np.float32)
     assert measures["ndcg_at_5"] == pytest.approx(ndcg_score(truth, table, k=5))
     assert measures["ndcg_at_30"] == pytest.approx(ndcg_score(truth, table))
@@ -121,7 +123,7 @@ def brute_force(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_measures_are_those_of_brute_force(seed: int) -> None:
+def test_measures_agree_with_brute_force(seed: int) -> None:
     rng = np.random.default_rng(seed)
     users, movies, k = 6, 15, 4
     table = rng.integers(0, 6, (users, movies)).astype(float)  # with many ties
@@ -130,16 +132,18 @@ def test_measures_are_those_of_brute_force(seed: int) -> None:
         (user, -number - 1 if number % 9 == 0 else movie, rating) for number, (user, movie, rating) in enumerate(rows)
     ]
     test, seen = rows[:35], [row for row in rows[35:] if row[1] >= 0]
-    measures = rank(scorer(table), task_of(ratings(test), ratings(seen), users=users, movies=movies), ks=(k,))
+    measures = rank_measures(scorer(table), task_of(ratings(test), ratings(seen), users=users, movies=movies), ks=(k,))
     assert measures == pytest.approx(brute_force(table, test, seen, k))
 
 
-def test_the_order_of_the_rows_changes_nothing() -> None:
+def test_the_order_of_the_rows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(rng.integers(0, 8)), int(rng.integers(0, 12)), float(rng.integers(3, 6))) for _ in range(50)]
     table = rng.integers(0, 4, (8, 12)).astype(float)
     forward, backward = (
-        rank(scorer(table), task_of(ratings(order), ratings(order[:10]), users=8, movies=12, limit=5), ks=(3, 5))
+        rank_measures(
+            scorer(table), task_of(ratings(order), ratings(order[:10]), users=8, movies=12, limit=5), ks=(3, 5)
+        )
         for order in (rows, rows[:10][::-1] + rows[10:][::-1])
     )
     assert forward == backward
@@ -149,14 +153,14 @@ def test_a_cold_relevant_movie_counts_as_missed() -> None:
     task = task_of(ratings([(0, 1, 5.0), (0, -1, 5.0)]), users=1, movies=3)
     assert task.relevant.tolist() == [2]
     assert task.relevant_cold == 1
-    assert rank(scorer(np.array([[0.0, 1.0, 0.0]])), task, ks=(1,))["recall_at_1"] == 0.5
+    assert rank_measures(scorer(np.array([[0.0, 1.0, 0.0]])), task, ks=(1,))["recall_at_1"] == 0.5
 
 
 def test_a_movie_rated_twice_is_relevant_once() -> None:
     assert task_of(ratings([(0, 1, 5.0), (0, 1, 4.0), (0, 1, 1.0)]), users=1, movies=3).relevant.tolist() == [1]
 
 
-def test_users_without_a_relevant_movie_are_counted_and_not_measured() -> None:
+def test_users_without_a_relevant_movie_are_counted_but_not_measured() -> None:
     # User 0 dislikes, user 1 likes what is left out, user 2 likes; the last row's user is cold.
     test = ratings([(0, 0, 1.0), (1, 1, 5.0), (2, 2, 5.0), (-1, 0, 5.0)])
     task = task_of(test, ratings([(1, 1, 4.0), (-1, 0, 4.0)]), users=3, movies=3)
@@ -164,8 +168,8 @@ def test_users_without_a_relevant_movie_are_counted_and_not_measured() -> None:
     assert task.users_without_relevant == 2
 
 
-def test_nobody_to_measure_leaves_no_measures() -> None:
-    assert rank(scorer(np.zeros((1, 2))), task_of(ratings([(0, 0, 1.0)]), users=1, movies=2), ks=(1,)) == {}
+def test_without_users_there_are_no_measures() -> None:
+    assert rank_measures(scorer(np.zeros((1, 2))), task_of(ratings([(0, 0, 1.0)]), users=1, movies=2), ks=(1,)) == {}
 
 
 def test_the_users_measured_are_drawn_by_seed() -> None:

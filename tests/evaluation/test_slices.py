@@ -1,3 +1,5 @@
+"""Errors by slice, by popularity and by true rating."""
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ def ratings(users: list[int], movies: list[int], values: list[float]) -> RatingA
     return RatingArrays(np.array(users, np.int32), np.array(movies, np.int32), np.array(values, np.float32))
 
 
-def test_the_four_slices_hold_every_row_once_and_an_empty_one_has_no_error() -> None:
+def test_the_four_slices_hold_every_row_once_and_an_empty_slice_has_no_error() -> None:
     test = ratings([0, 1, -1, 0, 0], [0, 1, 0, -1, -1], [4, 2, 5, 1, 3])
     metrics = warmth_metrics(test, np.array([3.0, 2.0, 3.0, 1.0, 1.0]))
     assert metrics == {
@@ -26,7 +28,7 @@ def test_the_four_slices_hold_every_row_once_and_an_empty_one_has_no_error() -> 
     }
 
 
-def test_movies_are_cut_into_ten_groups_of_equal_size_by_training_ratings() -> None:
+def test_movies_are_divided_into_ten_groups_of_equal_size_by_training_ratings() -> None:
     counts = np.arange(20, 0, -1)  # movie 19 is the rarest
     test = ratings([0, 0, 0, 0], [19, 18, 0, -1], [3, 3, 3, 3])
     by = error_by_popularity(test, np.array([4.0, 2.0, 5.0, 3.5]), counts=counts)

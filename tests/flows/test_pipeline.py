@@ -1,5 +1,6 @@
 """The whole flow with a real Prefect server and a real MLflow store, read back with their clients."""
 
+import re
 import shutil
 from collections.abc import Callable
 from inspect import signature
@@ -74,7 +75,7 @@ def task_runs_of(run: RunRef) -> dict[str, TaskRun]:
 
 
 def result_of(run: RunRef) -> str:
-    """Return what Prefect's page of the run ends with."""
+    """Return the description of the run on Prefect's page."""
     return result_of_flow_run(flow_run_of(run).id)
 
 
@@ -86,8 +87,10 @@ def result_of_flow_run(flow_run_id: UUID | str) -> str:
     return str(artifact.data)
 
 
-def states_of(run: RunRef) -> dict[str, str]:
-    return {name: task_run.state_name or "" for name, task_run in task_runs_of(run).items()}
+def steps_of(run: RunRef) -> dict[str, str]:
+    """Return whether each step was run or reused, as the MLflow run records it."""
+    tags = MlflowClient(run.tracking_uri).get_run(run.run_id).data.tags
+    return {name.removeprefix("step."): how for name, how in tags.items() if name.startswith("step.")}
 
 
 def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_store: str) -> None:
@@ -131,7 +134,7 @@ def test_the_decision_is_left_to_the_command_where_that_is_set(run: Run, mlflow_
     assert result_of(finished) == tags["mlflow.note.content"]
 
 
-def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_store: str) -> None:
+def test_the_page_shows_whether_the_model_was_promoted_and_why(run: Run, mlflow_store: str) -> None:
     name = f"nightly-{uuid4().hex[:8]}"
     learning = {"promotion__model_name": name, "train__learning_rate": 0.02}
     source = "synthetic:users=200,movies=80,ratings=8000"
@@ -140,7 +143,7 @@ def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_s
     refused = run(source, train__epochs=1, **learning)
     for finished, expected in (
         (promoted, f"\nPromotion: **promoted**: version 1 of {name}, on "),
-        (refused, f"\nPromotion: **refused**: version 2 of {name}, held against version 1, the champion, on "),
+        (refused, f"\nPromotion: **refused**: version 2 of {name}, compared with version 1, the champion, on "),
     ):
         page = result_of(finished)
         assert page == client.get_run(finished.run_id).data.tags["mlflow.note.content"]
@@ -148,11 +151,11 @@ def test_the_page_says_whether_the_model_was_promoted_and_why(run: Run, mlflow_s
     assert "\n- not better than the champion: RMSE " in result_of(refused)
 
 
-def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_says_so(run: Run, mlflow_store: str) -> None:
+def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_shows_it(run: Run, mlflow_store: str) -> None:
     name = f"nightly-{uuid4().hex[:8]}"
     first = run(promotion__model_name=name, promotion__automatic=False)
     client = MlflowClient(mlflow_store)
-    # The champion's weights are damaged in the store, so that nothing can be held against it.
+    # The champion's weights are damaged in the store, so that nothing can be compared with it.
     client.set_registered_model_alias(name, "champion", "1")
     location = client.get_model_version_download_uri(name, "1")
     weights = next(Path(location.removeprefix("file://")).rglob("weights.safetensors"))
@@ -170,24 +173,23 @@ def test_a_model_that_cannot_be_compared_leaves_a_finished_run_whose_page_says_s
 def test_a_second_run_reuses_ingest_and_split_and_trains_anew(run: Run) -> None:
     first, second = run(), run()
     assert first.run_id != second.run_id
-    assert states_of(second)["ingest"] == "Cached"
-    assert states_of(second)["split"] == "Cached"
-    assert states_of(second)["train"] == "Completed"
-    assert MlflowClient(second.tracking_uri).get_run(second.run_id).data.tags["step.ingest"] == "reused"
+    steps = {"ingest": "reused", "split": "reused", "train": "run", "evaluate": "run", "report": "run"}
+    assert steps_of(second) == steps
+    assert re.search(r"ingest \d+\.\d s \(reused\), split \d+\.\d s \(reused\), train \d+\.\d s,", result_of(second))
+    assert {task_run.state_name for task_run in task_runs_of(second).values()} == {"Completed"}
 
 
 def test_other_settings_of_the_split_are_split_anew(run: Run) -> None:
     run()
     changed = run(split__seed=5)
-    assert states_of(changed)["ingest"] == "Cached"
-    assert states_of(changed)["split"] == "Completed"
+    assert (steps_of(changed)["ingest"], steps_of(changed)["split"]) == ("reused", "run")
 
 
 def test_a_reused_result_that_is_no_longer_whole_is_made_again(run: Run, data_dir: Path) -> None:
     run()
     shutil.rmtree(data_dir / "splits")
     again = run()
-    assert MlflowClient(again.tracking_uri).get_run(again.run_id).data.tags["step.split"] == "run"
+    assert steps_of(again)["split"] == "run"
     assert list((data_dir / "splits").glob("*/test.parquet"))
 
 
@@ -198,7 +200,7 @@ def test_a_split_that_was_made_again_elsewhere_is_found_by_its_digest(run: Run, 
     before.rename(before.with_name("made-again"))
     assert tracking.data_folders(summary, data_dir) == (before.with_name("made-again"), model)
     shutil.rmtree(before.with_name("made-again"))
-    with pytest.raises(DigestError, match="left its data there and it is gone"):
+    with pytest.raises(DigestError, match="had its data there and the folder is missing"):
         tracking.data_folders(summary, data_dir)
 
 
@@ -206,9 +208,9 @@ def test_a_file_that_changed_is_ingested_anew(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "ratings.csv"
     write_ratings(file)
     run(str(file))
-    assert states_of(run(str(file)))["ingest"] == "Cached"
+    assert steps_of(run(str(file)))["ingest"] == "reused"
     file.write_text(file.read_text() + "\nu1,m99,3")
-    assert states_of(run(str(file)))["ingest"] == "Completed"
+    assert steps_of(run(str(file)))["ingest"] == "run"
 
 
 def test_predefined_files_are_ingested_both(run: Run, tmp_path: Path) -> None:
@@ -217,7 +219,8 @@ def test_predefined_files_are_ingested_both(run: Run, tmp_path: Path) -> None:
     write_ratings(test, residues=(3,))
     finished = run(str(train), split__strategy="predefined", split__test_source=str(test))
     assert MlflowClient(finished.tracking_uri).get_run(finished.run_id).data.metrics["test/rows"] == 200
-    assert "ingest-test" in states_of(finished)
+    assert "ingest-test" in task_runs_of(finished)
+    assert steps_of(finished)["ingest-test"] == "run"
 
 
 def test_users_who_came_after_training_are_cold_and_none_of_their_rows_is_dropped(run: Run, tmp_path: Path) -> None:

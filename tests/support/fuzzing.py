@@ -1,10 +1,10 @@
-"""Damage files of ratings byte by byte, and settings word by word; nothing may come of it but data or a clear refusal.
+"""A fuzzer for ingest and settings: damaged input must give data or a clear error.
 
     python tests/support/fuzzing.py --inputs 100000
 
-Every input is made from a seed and its number, so that `--only NUMBER` repeats one. Held for each:
-no error but cfmodel's own, no more than a few seconds, rows that add up, as many ratings in the file
-as were said to be kept, and for text without quotes as many rows as there are lines.
+Every input comes from the seed and its number, so that `--only NUMBER` repeats one. Each is checked:
+only cfmodel's own errors, at most a few seconds, counts that add up, as many ratings in the file as
+counted, and for text without quotes as many rows as lines.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings, PipelineSettings, setting_fields
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.sources import sources
+from cfmodel.data.sources.sources import check_source
 from cfmodel.errors import CFModelError
 
 MOST_SECONDS = 10.0
@@ -77,7 +77,7 @@ def parquet(**options: Any) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    """Return files as they should be."""
+    """Return undamaged files."""
     head = "userId,movieId,rating,timestamp\n"
     lines = [json.dumps(dict(zip(("user", "item", "rating", "ts"), row, strict=True))) for row in ROWS]
     quoted = "".join(f'"a ""b""\nc","{u}","{m}","{r},5","{t}"\n' for u, m, r, t in ROWS)
@@ -101,7 +101,7 @@ def seeds() -> list[bytes]:
 def damaged(content: bytes, rng: random.Random, others: list[bytes]) -> bytes:
     """Return a file with up to eight faults."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
-        # Rather below the first rows: damage there is mostly refused at once.
+        # Mostly after the first rows: damage in the first rows is usually refused at once.
         at, to = sorted(max(rng.randrange(len(content) + 1) for _ in range(rng.choice((1, 2)))) for _ in range(2))
         piece = content[at : min(to, at + 200)]
         match rng.choices(range(8), (6, 6, 6, 3, 3, 1, 2, 0.2))[0]:
@@ -124,7 +124,7 @@ def damaged(content: bytes, rng: random.Random, others: list[bytes]) -> bytes:
 
 
 def some_settings(rng: random.Random) -> IngestSettings:
-    """Return settings that a person might give."""
+    """Return random settings that a user might choose."""
     choices: dict[str, list[Any]] = {
         "separator": [None, None, None, ",", ";", "::", "\t", "x", "§", " "],
         "header": [None, None, True, False],
@@ -156,13 +156,13 @@ def some_settings(rng: random.Random) -> IngestSettings:
 
 
 def require(truth: bool, what: str) -> None:
-    """Raise what must not be."""
+    """Raise an AssertionError with a message if a condition is false."""
     if not truth:
         raise AssertionError(what)
 
 
 def read_damaged(rng: random.Random, folder: Path, files: list[bytes]) -> str:
-    """Ingest a damaged file; return what came of it in a word."""
+    """Ingest a damaged file; return the outcome as one word."""
     contents = [damaged(rng.choice(files), rng, files) for _ in range(rng.choice((1, 1, 1, 2)))]
     settings = some_settings(rng)
     place = folder / "source"
@@ -179,14 +179,14 @@ def read_damaged(rng: random.Random, folder: Path, files: list[bytes]) -> str:
         require(file.metadata.num_rows == ref.rows == ref.accounts.kept, "kept rows that are not in the file")
     aside = ref.path / "quarantine.parquet"
     quarantined = pq.read_metadata(aside).num_rows if aside.exists() else 0
-    require(quarantined == ref.accounts.quarantined, "rows set aside that are not in the quarantine")
+    require(quarantined == ref.accounts.quarantined, "bad rows that are not in the quarantine")
     if len(contents) == 1 and settings.layout == "long" and settings.encoding in (None, "utf-8"):
         require_every_line(contents[0], ref.accounts.rows_in + ref.accounts.ignored, ref.path)
     return "ingested"
 
 
 def require_every_line(content: bytes, rows: int, folder: Path) -> None:
-    """Hold the rows against the lines, counted here in another way, where a line is a row."""
+    """Compare the number of rows with the number of lines, counted independently, where a line is a row."""
     (file,) = json.loads((folder / "manifest.json").read_text())["files"]
     if file["kind"] != "text" or b'"' in content or b"\0" in content or content[:2] in (b"\x1f\x8b", b"\x28\xb5"):
         return
@@ -196,7 +196,7 @@ def require_every_line(content: bytes, rows: int, folder: Path) -> None:
 
 
 def set_damaged(rng: random.Random, folder: Path) -> str:
-    """Read damaged settings, sources' names and TOML."""
+    """Read damaged settings, names of sources and TOML."""
     names = [name for name, _ in setting_fields()]
     values = [None, "", "x", 0, -1, 1e400, float("nan"), 2**70, True, [], [1], {}, {"a": 1}, "\ud800", ["5", "1"], b"x"]
     try:
@@ -213,30 +213,30 @@ def set_damaged(rng: random.Random, folder: Path) -> str:
                 PipelineSettings.read(path)
             case 2:
                 name = damaged(b"synthetic:users=5,movies=9,ratings=9,noise=0.5", rng, [b"s3://x/y"])
-                sources.check(name.decode(errors="replace")[:3000])
+                check_source(name.decode(errors="replace")[:3000])
     except CFModelError as refusal:
         return type(refusal).__name__
     return "accepted"
 
 
 def inputs(seed: int, count: int, only: int | None) -> Iterator[tuple[int, random.Random]]:
-    """Yield numbered sources of chance."""
+    """Yield numbers, each with its random generator."""
     for number in range(count) if only is None else [only]:
         yield number, random.Random(seed * 1_000_003 + number)
 
 
 def fuzz(count: int, *, seed: int = 0, only: int | None = None) -> tuple[Counter[str], list[str]]:
-    """Try damaged inputs; return what came of them, and the faults found."""
+    """Try damaged inputs; return the outcomes and the faults found."""
     outcomes: Counter[str] = Counter()
     faults: list[str] = []
-    files = seeds()
+    files, before = seeds(), peak_bytes()
     base = Path(tempfile.mkdtemp(prefix="cfmodel-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    # cfmodel's own source does not change meanwhile, and a disk need not keep what is thrown away.
+    # For speed: cfmodel's code does not change during the run, and the results are thrown away.
     with mock.patch("cfmodel.data.ingest.ingest.code_digest", return_value="fuzz"), mock.patch("os.fsync"):
         for number, rng in inputs(seed, count, only):
             folder = base / str(number)
             folder.mkdir()
-            start = time.process_time()  # a machine that is busy otherwise is no fault
+            start = time.process_time()  # not wall time: the machine may be busy
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
@@ -248,14 +248,18 @@ def fuzz(count: int, *, seed: int = 0, only: int | None = None) -> tuple[Counter
                 faults.append(f"input {number}: took {seconds:.1f} s")
             shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(base, ignore_errors=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if peak > MOST_BYTES:
+    if (peak := peak_bytes()) > max(MOST_BYTES, before):  # more than what else this process did took
         faults.append(f"memory: {peak:,} bytes at most")
     return outcomes, faults
 
 
+def peak_bytes() -> int:
+    """Return the most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def main() -> int:
-    """Fuzz, and print what came of it."""
+    """Fuzz, and print the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -264,9 +268,9 @@ def main() -> int:
     start = time.perf_counter()
     outcomes, faults = fuzz(given.inputs, seed=given.seed, only=given.only)
     seconds = time.perf_counter() - start
-    told = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{outcomes.total():,} inputs in {seconds:.0f} s, {peak:.0f} MiB at most: {told}; {len(faults)} faults")
+    counts = ", ".join(f"{name} {count:,}" for name, count in outcomes.most_common())
+    peak = peak_bytes() / 2**20
+    print(f"{outcomes.total():,} inputs in {seconds:.0f} s, {peak:.0f} MiB at most: {counts}; {len(faults)} faults")
     print("\n".join(faults[:20]))
     return 1 if faults else 0
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -16,7 +16,8 @@ from urllib.request import urlopen
 
 from mlflow import MlflowClient
 
-_START_SECONDS = 120.0
+#: A server that will never answer ends, or is ended with its test.
+_START_SECONDS = 600.0
 
 
 class Server:
@@ -40,6 +41,10 @@ class Server:
     @property
     def client(self) -> MlflowClient:
         return MlflowClient(self.uri)
+
+    def points(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """Return every point of a metric as (step, value), in the order of the store's rows."""
+        return [(point.step, point.value) for point in self.client.get_metric_history(run_id, key)]
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -102,16 +107,43 @@ def serving(command: Sequence[str], address: str, *, folder: Path, environment: 
         _kill(process)
 
 
+#: Sockets that keep ports.
+_KEEPING: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine where nobody listens, and that no other process gets by chance.
+
+    Nobody else is given it while a socket of this process is bound to it, and not even who connects to where nobody
+    listens. A server that sets SO_REUSEADDR, as Prefect's and MLflow's do, may listen there all the same.
+    """
+    keeping = socket.socket()
+    keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeping.bind(("127.0.0.1", 0))
+    _KEEPING.append(keeping)
+    return int(keeping.getsockname()[1])
+
+
+def free_address() -> str:
+    """Return an address where nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 600
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @contextmanager
-def hung_server() -> Iterator[str]:
-    """Yield the address of a server that accepts every connection and never says a word."""
+def hung_server(*, hangs_up: bool = False) -> Iterator[tuple[str, list[socket.socket]]]:
+    """Yield the address of a server that accepts every connection and never says a word, and the connections so far.
+
+    Args:
+        hangs_up: Whether it closes each connection at once.
+    """
     calls: list[socket.socket] = []
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -121,14 +153,16 @@ def hung_server() -> Iterator[str]:
             try:
                 while True:
                     calls.append(listener.accept()[0])
+                    if hangs_up:
+                        calls[-1].close()
             except OSError:
                 return
 
         thread = Thread(target=accept, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", calls
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(600)
     for call in calls:
         call.close()
 

@@ -1,4 +1,4 @@
-"""The pages of the docs as a list of what they tell to type."""
+"""The pages of the docs, and the blocks of commands in them."""
 
 import re
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ class Block:
     """A fenced block of commands, or of Python.
 
     Attributes:
-        page: Where it is, relative to the checkout.
-        line: Where in it it begins.
-        how: What follows `sh`: nothing (it is run), `terminal` (it goes on running) or `not-run`.
+        page: Path of the page, relative to the checkout.
+        line: Line of the page where the block begins.
+        how: The word after `sh`: none (a test runs the block), `terminal` (it keeps running) or `not-run`.
         text: The commands.
-        language: What they are written in: sh or python.
+        language: sh or python.
     """
 
     page: str
@@ -39,5 +39,6 @@ def blocks_of(root: Path, page: str) -> Iterator[Block]:
 
 
 def pages_of(root: Path) -> list[str]:
-    """Return every page of the docs, the README first."""
-    return ["README.md", *sorted(f"docs/{path.name}" for path in (root / "docs").glob("*.md"))]
+    """Return every page of the project, the README first."""
+    docs = sorted(f"docs/{path.name}" for path in (root / "docs").glob("*.md"))
+    return ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *docs]

@@ -1,4 +1,4 @@
-"""A shell that runs the blocks of a page one after the other, as a reader would, some in terminals of their own."""
+"""A shell that runs the blocks of a page in order, as a reader would, some in terminals of their own."""
 
 import os
 import signal
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from pages import Block
 
-_READY_SECONDS = 150.0
+_READY_SECONDS = 600.0
 
 
 class Shell:
-    """Runs blocks in a folder; variables and functions go from one block to the next.
+    """Runs blocks in a folder; each block sees the variables and functions of the blocks before it.
 
     Attributes:
-        folder: Where.
-        replaced: Text by what stands in its place here, such as a port that is free.
+        folder: Working folder.
+        replaced: Replacement by text in the blocks, for example of a port by a free one.
 
     Args:
-        folder: Where.
-        environment: What the first block finds.
+        folder: Working folder.
+        environment: Environment of the first block.
         replaced: See above.
     """
 
@@ -34,8 +34,8 @@ class Shell:
         self._state.write_text("")
         self._terminals: list[subprocess.Popen[bytes]] = []
 
-    def run(self, block: Block, *, seconds: float = 280) -> str:
-        """Run a block to its end and return what it said; a command that fails ends it with an AssertionError."""
+    def run(self, block: Block) -> str:
+        """Run a block to its end and return its output; raise AssertionError if a command fails."""
         keep = f'{{ export -p; declare -f; }} > "{self._state}"\n'
         done = subprocess.run(
             ["bash", "-c", self._script(block) + keep],
@@ -44,13 +44,12 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=seconds,
         )
         assert done.returncode == 0, f"{block}: exit status {done.returncode}\n{done.stdout[-4000:]}"
         return done.stdout
 
     def open_terminal(self, block: Block, *, ready: str) -> None:
-        """Start a block that goes on running, and wait until it has said that it is ready."""
+        """Start a block that keeps running, and wait until its output shows that it is ready."""
         log = self.folder / f"terminal-{len(self._terminals)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -69,7 +68,7 @@ class Shell:
             time.sleep(0.5)
 
     def close(self) -> None:
-        """End what goes on running."""
+        """End every block that is still running."""
         for process in reversed(self._terminals):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)

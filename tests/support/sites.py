@@ -1,5 +1,6 @@
 """A clone of the checkout with servers of its own, and the commands that are run in it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -52,7 +53,6 @@ class Site:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=280,
         )
 
     def make(self, *arguments: str, **environment: str) -> Done:
@@ -74,7 +74,16 @@ def begun(client: SyncPrefectClient, deployment: str, **parameters: Any) -> Flow
     return client.create_flow_run_from_deployment(found.id, parameters=parameters)
 
 
-def settle(client: SyncPrefectClient, *, seconds: float = 240) -> None:
+def is_there(process: int) -> bool:
+    """Tell whether a process has not ended yet."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def settle(client: SyncPrefectClient, *, seconds: float = 600) -> None:
     """Take back what is still scheduled, and wait until nothing is under way.
 
     A deployment runs once at a time: a run that comes while another is under way is given up.

@@ -1,15 +1,18 @@
-"""A registered model of a test's own, and models really trained for it."""
+"""A registered model for each test, and models really trained for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import torch
 
 from cfmodel import tracking
 from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.split import split
+from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run, Version
 from cfmodel.training.train import train
@@ -19,7 +22,7 @@ SOURCE = "synthetic:users=200,movies=80,ratings=8000"
 
 @dataclass(frozen=True)
 class Team:
-    """A registered model of its own, and how to put a newly trained model forward for it."""
+    """A registered model and an experiment of its own, and how to train challengers for it."""
 
     settings: PipelineSettings
     folder: Path
@@ -33,14 +36,14 @@ class Team:
         return cls(PipelineSettings.of(overrides=own | small), folder)
 
     def split(self, **changes: object) -> SplitRef:
-        """Divide the ratings, by default as everybody does."""
+        """Split the ratings, with the default settings unless changed."""
         ratings = ingest(SOURCE, IngestSettings(), folder=self.folder)
         return split(ratings, SplitSettings(**changes), folder=self.folder)  # type: ignore[arg-type]
 
-    def put_forward(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
-        """Train a model on the split, record it and make it the challenger."""
+    def challenger(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
+        """Train a model on the split, record it and register it as the challenger."""
         run, model = self.trained(epochs=epochs, parts=parts, health=health)
-        return tracking.put_forward(run, model, model_name=self.name)
+        return tracking.register_challenger(run, model, model_name=self.name)
 
     def trained(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> tuple[Run, str]:
         """Train a model on the split and record it; return its run and its address."""
@@ -59,6 +62,10 @@ class Team:
         """Folder of a run's model."""
         return self.folder.resolve() / "models" / run.run_id
 
+    def recommender_of(self, version: Version) -> Recommender:
+        """Load the model of a version as training saved it."""
+        return Recommender.load(self.folder / "models" / version.run_id)
+
     def champion(self) -> str | None:
         """Number of the version that is the champion now."""
         found = tracking.find_version(tracking.resolve_uri(self.settings.tracking), self.name, tracking.CHAMPION)
@@ -68,3 +75,23 @@ class Team:
     def name(self) -> str:
         """The registered model's."""
         return self.settings.promotion.model_name
+
+
+@pytest.fixture(scope="session")
+def promotion_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all trainings share, so that the ratings are ingested once."""
+    return tmp_path_factory.mktemp("promotion")
+
+
+@pytest.fixture
+def team(mlflow_store: str, promotion_folder: Path) -> Team:
+    """Return a registered model without versions."""
+    return Team.new(mlflow_store, promotion_folder)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -13,7 +13,7 @@ from cfmodel.training.engines.cpu.engine import CpuEngine
 from cfmodel.training.engines.cuda.engine import CudaEngine
 from cfmodel.training.engines.protocol import AdamState, Engine
 from cfmodel.training.engines.step_log import StepLog
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import clone_tables
 
 USERS, MOVIES = 40, 25

@@ -7,6 +7,9 @@ from cfmodel.gradients.health.verdicts import Verdict
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Frame, Page
 
+#: Milliseconds after which a browser is taken to hang; nothing is said of how fast it is.
+WAIT = 240_000
+
 DEAD = ("movie_biases", ("movie 1",), ("dead",))
 VERDICTS = (
     Verdict("dead_rows", "warning", 0.03, 0.001, "rows are dead", "look", 200, *DEAD),
@@ -25,7 +28,10 @@ class Viewer:
     """A page that shows another in a sandboxed frame, by a blob address, as MLflow's artifact viewer does."""
 
     def __init__(self, browser: "Browser", address: str, **context: Any) -> None:
-        self.page: Page = browser.new_context(viewport={"width": 1366, "height": 768}, **context).new_page()
+        # Without scrolling smoothly, which takes time: what is looked for is then where it will be.
+        how = {"viewport": {"width": 1366, "height": 768}, "reduced_motion": "reduce", **context}
+        self.page: Page = browser.new_context(**how).new_page()
+        self.page.set_default_timeout(WAIT)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self._note(message.text, message.location["url"]))
@@ -37,11 +43,18 @@ class Viewer:
         if not address.startswith("http"):  # what MLflow's own page says is not ours to answer for
             self.complaints.append(text)
 
-    def framed(self, wait: float = 15_000) -> "Frame":
-        frame = self.page.wait_for_selector("iframe", timeout=wait).content_frame()
+    def framed(self) -> "Frame":
+        frame = self.page.wait_for_selector("iframe").content_frame()
         assert frame
-        frame.wait_for_selector("h1", timeout=wait)
+        frame.wait_for_selector("h1")
+        frame.wait_for_load_state()  # its script has run, too
         return frame
+
+
+def laid_out(shown: "Frame | Page", width: int) -> None:
+    """Wait until a page has drawn itself for a width."""
+    shown.wait_for_function("(width) => innerWidth === width", arg=width)
+    shown.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def drawing(frame: "Frame", figure: str) -> str:

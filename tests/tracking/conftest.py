@@ -1,11 +1,13 @@
-"""An MLflow server for the session, and what a run has to tell it."""
+"""An MLflow store and a server for the session, runs in them, and what a run logs."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from mlflow_servers import Server
+from mlflow import MlflowClient
+from mlflow_servers import Server, free_address
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings, TrackingSettings
@@ -14,7 +16,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
-from cfmodel.training.epoch_records import EpochRecord
+from cfmodel.tracking.outbox.deliver import DeliveryProgress
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +34,54 @@ def server(session_server: Server) -> Server:
     return session_server
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_written_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    assert not list(folder.iterdir())
+
+
 @pytest.fixture
-def spool(tmp_path: Path) -> Path:
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try a store that is away again after a moment."""
+    monkeypatch.setattr("cfmodel.tracking.outbox.deliver.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("cfmodel.tracking.outbox.training_metrics._THREAD_SECONDS", 0.2)
+
+
+@pytest.fixture
+def client(mlflow_store: str) -> MlflowClient:
+    """MLflow's client of the store in a file."""
+    return MlflowClient(mlflow_store)
+
+
+@pytest.fixture
+def run(mlflow_store: str) -> Run:
+    """A run without a journal in the store in a file."""
+    return tracking.start_run(TrackingSettings(uri=mlflow_store), tags={"device": "cpu"})
+
+
+@pytest.fixture
+def journals(tmp_path: Path) -> Path:
+    """Folder of the journals of all runs."""
     return tmp_path / "data" / "spool"
 
 
 @pytest.fixture
-def begin(server: Server, spool: Path) -> Callable[[], Run]:
-    """Begin a run that has a journal."""
-    return lambda: tracking.start_run(TrackingSettings(uri=server.uri), spool=spool, tags={"device": "cpu"})
+def begin(server: Server, journals: Path) -> Callable[[], Run]:
+    """Start a run with a journal on the server."""
+    return lambda: tracking.start_run(TrackingSettings(uri=server.uri), journals=journals, tags={"device": "cpu"})
+
+
+@pytest.fixture
+def begun_while_away(server: Server, journals: Path) -> Run:
+    """A run with one metric, started while the server was away."""
+    run = tracking.start_run(TrackingSettings(uri=free_address()), journals=journals)
+    tracking.log_metrics(run, {"test/rmse": 0.9})
+    assert run.journal_folder is not None
+    DeliveryProgress.read(run.journal_folder).update(run.journal_folder, store=server.uri, retry_at=0.0)
+    return replace(run, tracking_uri=server.uri)
 
 
 @pytest.fixture
@@ -81,31 +122,10 @@ def saved(recommender: Recommender, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def describe(split: SplitRef) -> Callable[[Run], None]:
-    """Tell what is known of a run before it trains."""
+    """Log what is known of a run before it trains."""
 
     def described(run: Run) -> None:
         tracking.log_settings(run, PipelineSettings(), source="synthetic")
         tracking.log_split(run, split)
 
     return described
-
-
-@pytest.fixture
-def epoch() -> Callable[[int], EpochRecord]:
-    """Make the record of an epoch."""
-    return lambda number: EpochRecord(
-        phase="fit",
-        epoch=number,
-        epochs=5,
-        step=10 * number,
-        train_loss=1.0 / number,
-        train_rmse=0.8,
-        val_rmse=0.9,
-        best=number == 1,
-        learning_rate=0.001,
-        grad_norms=dict.fromkeys(CollaborativeFiltering.table_names(), 0.25),
-        total_grad_norm=0.5,
-        clipped_fraction=0.1,
-        seconds=0.2,
-        ratings_per_second=1e6,
-    )

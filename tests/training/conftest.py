@@ -11,7 +11,7 @@ import torch
 from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.fit import FitResult, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 NOISE = 0.5
 

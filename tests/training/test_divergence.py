@@ -24,7 +24,7 @@ from cfmodel.training.engines.protocol import OnProgress
 from cfmodel.training.engines.step_log import StepLog
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import RETRY_FACTOR, fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train

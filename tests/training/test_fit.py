@@ -17,7 +17,7 @@ from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
 from cfmodel.training.fit import FitResult, fit
 from cfmodel.training.fitting import clamped_rmse
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 
 def curve(run: Callable[..., FitResult], **settings: Any) -> list[EpochRecord]:

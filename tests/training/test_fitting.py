@@ -11,7 +11,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.fitting import Fitting, clamped_rmse
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 
 def test_the_clamped_rmse_worked_by_hand() -> None:

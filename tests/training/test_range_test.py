@@ -12,7 +12,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.training.fit import FitResult
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.range_test import (
     DIVERGED,
     HIGHEST_RATE,

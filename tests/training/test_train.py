@@ -14,7 +14,7 @@ from cfmodel.data.splitting.split import split
 from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.train import train
 
 CPU = torch.device("cpu")

@@ -1,1 +1,1 @@
-"""File formats: from bytes to raw rows, for each kind of file that holds ratings."""
+"""File formats: turn the bytes of CSV, JSON lines and Parquet files into raw rows."""

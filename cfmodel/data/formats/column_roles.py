@@ -1,4 +1,4 @@
-"""Which column of a source says who, what, how many stars and when."""
+"""The roles of columns: which one holds the user, the movie, the rating and the timestamp."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from cfmodel.config import ColumnNames, IngestSettings
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
-#: Names that map by themselves, in the order in which they are preferred; case, blanks and
-#: punctuation do not matter, so `userId`, `user_id` and `User-ID` are one name.
+#: Column names that are recognised, in order of preference. Case, blanks and punctuation do not
+#: matter: `userId`, `user_id` and `User-ID` are the same name.
 _WELL_KNOWN_TEXT = {
     USER_ID: (
         "userid user uid reviewerid reviewer customerid customer memberid member visitorid accountid raterid "
@@ -21,18 +21,18 @@ _WELL_KNOWN_TEXT = {
     RATING: "rating ratings score stars star overall starrating bookrating userrating reviewscore ratingvalue",
     TIMESTAMP: "timestamp ratingtimestamp unixreviewtime unixtime time ts datetime date createdat ratedat reviewtime",
 }
-WELL_KNOWN = {role: names.split() for role, names in _WELL_KNOWN_TEXT.items()}
-ROLES = tuple(WELL_KNOWN)
+_WELL_KNOWN = {role: names.split() for role, names in _WELL_KNOWN_TEXT.items()}
+_ROLES = tuple(_WELL_KNOWN)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a file says what.
+    """The roles of a file's columns.
 
     Attributes:
-        names: What the columns are called; numbers from 1 where they have no names.
-        roles: Role to 0-based column. In the wide layout `user_id` alone, and not even that where each
-            row is a user of its own.
+        names: The columns' names; numbers from 1 if they have none.
+        roles: Role to 0-based column. In the wide layout only `user_id`, or nothing if each row is a
+            new user.
         movies: 0-based column to movie id, in the wide layout.
     """
 
@@ -42,21 +42,21 @@ class Columns:
 
 
 def columns_of(names: Sequence[str] | int, settings: IngestSettings, *, file: str) -> Columns:
-    """Say which column of a file says what.
+    """Find the role of each column of a file.
 
     Args:
-        names: The columns' names, or their number where they have none.
-        settings: What the caller calls them, and the layout.
-        file: The file's name, for the refusals.
+        names: The columns' names, or how many there are if they have none.
+        settings: The caller's names for the columns, and the layout.
+        file: The file's name, for error messages.
 
     Raises:
-        DataError: A column is not there, one column would play two roles, or its name is not UTF-8 text.
+        DataError: A column is missing, one column would have two roles, or its name is not valid UTF-8.
     """
     columns = _columns_of(names, settings, file)
     for name in (columns.names[place] for place in (*columns.roles.values(), *columns.movies)):
-        # JSON can write half of a surrogate pair, which UTF-8 cannot.
+        # JSON can hold half of a surrogate pair, UTF-8 cannot.
         if not _is_encodable(name):
-            raise DataError(f"{file}: the name of column {name[:40]!r} is not UTF-8 text; give it another")
+            raise DataError(f"{file}: the name of column {name[:40]!r} is not UTF-8 text; rename the column")
     return columns
 
 
@@ -65,8 +65,8 @@ def _columns_of(names: Sequence[str] | int, settings: IngestSettings, file: str)
     if settings.layout == "wide":
         return _wide(known, settings.columns, isinstance(names, int), file)
     if isinstance(names, int):
-        return Columns(known, map_numbered(names, settings.columns, file=file))
-    return Columns(known, map_named(names, settings.columns, file=file))
+        return Columns(known, _map_numbered(names, settings.columns, file=file))
+    return Columns(known, _map_named(names, settings.columns, file=file))
 
 
 def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str) -> Columns:
@@ -74,58 +74,54 @@ def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str
     if user is None and wanted.user_id is None:
         if numbered:
             raise DataError(
-                f"{file}: which column of the wide table says who? give its number in ingest.columns.user_id, "
-                f"or '' where each row is a user of its own"
+                f"{file}: the wide table has no header, so its user column is unknown; set ingest.columns.user_id to "
+                f"the column's number, or to '' if each row is a new user"
             )
         user = 0
     if unknown := [name for name in wanted.ignored if name not in names]:
         raise DataError(f"{file}: ingest.columns.ignored names {unknown[0]!r}; the file has {_listed(names)}")
     movies = {at: name for at, name in enumerate(names) if at != user and name not in wanted.ignored}
     if len(set(movies.values())) < len(movies) or not movies:
-        problem = "two columns of one name" if movies else "no column for a movie"
+        problem = "two columns of the same name" if movies else "no movie column"
         raise DataError(f"{file}: the wide table has {problem}; it has {_listed(names)}")
     return Columns(names, {} if user is None else {USER_ID: user}, movies)
 
 
-def map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[str, int]:
-    """Find the place of each role among named columns.
+def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[str, int]:
+    """Return role to 0-based column; without `timestamp` if there is none.
 
     Args:
-        names: The source's own column names, in order.
-        wanted: What the caller calls them; None where they are recognised, empty for a timestamp
-            that is to be left out.
-        file: The file's name, for the refusals.
-
-    Returns:
-        Role to 0-based column; without a timestamp where there is none.
+        names: The file's column names, in order.
+        wanted: The caller's names; None: recognise the column; an empty timestamp: ignore timestamps.
+        file: The file's name, for error messages.
 
     Raises:
-        DataError: A column is not there, or one column would play two roles.
+        DataError: A column is missing, or one column would have two roles.
     """
-    places = {role: _place(role, names, getattr(wanted, role), file) for role in ROLES}
+    places = {role: _place(role, names, getattr(wanted, role), file) for role in _ROLES}
     found = {role: place for role, place in places.items() if place is not None}
-    missing = [role for role in ROLES if role not in found and role != TIMESTAMP]
+    missing = [role for role in _ROLES if role not in found and role != TIMESTAMP]
     if missing:
         raise DataError(
-            f"{file}: no column is recognised as {' and '.join(missing)}; it has {_listed(names)}; "
-            f"name yours in {', '.join(f'ingest.columns.{role}' for role in missing)}{_perhaps_wide(names)}"
+            f"{file}: no column is recognised as {' and '.join(missing)}; the file has {_listed(names)}; "
+            f"set {', '.join(f'ingest.columns.{role}' for role in missing)}{_perhaps_wide(names)}"
         )
     return _distinct(found, file)
 
 
-def map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, int]:
-    """Find the place of each role where columns have no names: user, movie, rating, timestamp.
+def _map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, int]:
+    """Return role to 0-based column for a file without a header; the usual order is user, movie, rating, timestamp.
 
     Args:
         count: Number of columns.
-        wanted: 1-based column numbers as text where the order is another.
-        file: The file's name, for the refusals.
+        wanted: 1-based column numbers, as text, if the order is different.
+        file: The file's name, for error messages.
 
     Raises:
-        DataError: A column is not there, or one column would play two roles.
+        DataError: A column is missing, or one column would have two roles.
     """
     places = {}
-    for usual, role in enumerate(ROLES):
+    for usual, role in enumerate(_ROLES):
         given = getattr(wanted, role)
         if given == "" and role == TIMESTAMP:
             continue
@@ -137,16 +133,16 @@ def map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, int
         place = usual if given is None else int(given) - 1
         if place < count:
             places[role] = place
-    # A fourth column that another role was given is no timestamp.
+    # The fourth column is not the timestamp if it already has another role.
     if wanted.timestamp is None and any(places[role] == places.get(TIMESTAMP) for role in (USER_ID, MOVIE_ID, RATING)):
         del places[TIMESTAMP]
     return _distinct(places, file)
 
 
 def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
-    """Tell whether a first row names the columns: its names are known, or its rating is no number and no other is.
+    """Return whether the first row is a header: it holds known names, or no number at all.
 
-    A first row with a bad rating and good ids is a bad row, and is refused as one.
+    A first row with a bad rating and numeric ids is a bad row, not a header.
     """
     wanted = settings.columns
     given = [name for name in (wanted.user_id, wanted.movie_id, wanted.rating) if name]
@@ -161,8 +157,8 @@ def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
 
 
 def names_all_roles(row: Sequence[str]) -> bool:
-    """Tell whether fields are well-known names of a user's, a movie's and a rating's column."""
-    return all(any(_plain(name) in WELL_KNOWN[role] for name in row) for role in (USER_ID, MOVIE_ID, RATING))
+    """Return whether a row holds known names for the user, the movie and the rating column."""
+    return all(any(_plain(name) in _WELL_KNOWN[role] for name in row) for role in (USER_ID, MOVIE_ID, RATING))
 
 
 def _place(role: str, names: Sequence[str], given: str | None, file: str) -> int | None:
@@ -173,14 +169,14 @@ def _place(role: str, names: Sequence[str], given: str | None, file: str) -> int
             raise DataError(f"{file}: ingest.columns.{role} is {given!r}; the file has {_listed(names)}")
         return names.index(given)
     plain = [_plain(name) for name in names]
-    return next((plain.index(known) for known in WELL_KNOWN[role] if known in plain), None)
+    return next((plain.index(known) for known in _WELL_KNOWN[role] if known in plain), None)
 
 
 def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
     for role, place in places.items():
         other = next(name for name, at in places.items() if at == place)
         if other != role:
-            raise DataError(f"{file}: column {place + 1} would be both {other} and {role}; name each in ingest.columns")
+            raise DataError(f"{file}: column {place + 1} would be both {other} and {role}; set both in ingest.columns")
     return places
 
 

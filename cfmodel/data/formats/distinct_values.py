@@ -1,4 +1,4 @@
-"""A column as its distinct values: ids and ratings recur, so each is looked at once."""
+"""The distinct values of a column, so that recurring ids and ratings are parsed and checked once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ import pyarrow.compute as pc
 
 Mask = npt.NDArray[np.bool_]
 
-#: Beyond it a float no longer tells whole numbers apart.
+#: Above this a float64 does not hold every whole number.
 _EXACT = 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
-class Distinct:
-    """The distinct values of a column, and one more place for what is null.
+class DistinctValues:
+    """The distinct values of a column, and one last entry for null.
 
     Attributes:
-        values: As the file has them, shape (D,).
-        text: Each as text, empty where it is none, shape (D + 1,).
-        place: Each row's place in `text`, int32, shape (N,).
-        missing: Which are not there, shape (D + 1,).
-        garbled: Which are no UTF-8, shape (D + 1,).
-        fractional: Which are numbers and not whole, or too large to be exact, shape (D + 1,).
+        values: The values as the file holds them, shape (D,).
+        text: Each value as text, empty if it has none, shape (D + 1,).
+        index: Each row's index into `text`, int32, shape (N,).
+        missing: Which values are missing, shape (D + 1,).
+        not_utf8: Which values are not valid UTF-8, shape (D + 1,).
+        not_whole: Which values are numbers that are not whole or too large to be exact, shape (D + 1,).
     """
 
     values: pa.Array
     text: pa.StringArray
-    place: npt.NDArray[np.int32]
+    index: npt.NDArray[np.int32]
     missing: Mask
-    garbled: Mask
-    fractional: Mask
+    not_utf8: Mask
+    not_whole: Mask
 
     @classmethod
     def of(cls, column: pa.Array, *, trim: bool, missing: Sequence[str], replaced: bool = False) -> Self:
@@ -41,48 +41,52 @@ class Distinct:
 
         Args:
             column: Text, bytes or numbers, or a dictionary of these.
-            trim: Whether blanks around a text are no part of it.
-            missing: Spellings of a value that is not there, blanks around it aside.
-            replaced: Whether a replacement character stands for bytes that were no UTF-8.
+            trim: Whether to strip blanks around text.
+            missing: Texts that stand for a missing value, without blanks around them.
+            replaced: Whether U+FFFD replaces bytes that were not valid UTF-8.
         """
         coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        # As bytes: Parquet's text may be no UTF-8, and only the cast from bytes looks.
+        # As bytes: text in Parquet may not be valid UTF-8, and only the cast from bytes checks it.
         values = _as_bytes(coded.dictionary) if is_text(column.type) else coded.dictionary
-        place = coded.indices.cast(pa.int32(), safe=False).fill_null(len(values)).to_numpy()
-        text, garbled, fractional = _as_text(values)
+        index = coded.indices.cast(pa.int32(), safe=False).fill_null(len(values)).to_numpy()
+        text, not_utf8, not_whole = _as_text(values)
         if replaced:
-            garbled |= _mask(pc.match_substring(text, "\ufffd"))
+            not_utf8 |= _mask(pc.match_substring(text, "\ufffd"))
         stripped = pc.utf8_trim_whitespace(text)
         absent = pc.or_(pc.equal(stripped, ""), pc.is_in(stripped, value_set=pa.array(missing, pa.string())))
-        absent = _mask(absent) & ~garbled & ~fractional
+        absent = _mask(absent) & ~not_utf8 & ~not_whole
         text = pa.concat_arrays([stripped if trim else text, pa.array([""])])
-        return cls(values, text, place, _and_one(absent, True), _and_one(garbled, False), _and_one(fractional, False))
+        return cls(
+            values, text, index, np.append(absent, True), np.append(not_utf8, False), np.append(not_whole, False)
+        )
 
     def rows(self, mask: Mask) -> Mask:
-        """Return which rows hold a value of a mask."""
-        rows: Mask = mask[self.place] if mask.any() else np.zeros(len(self.place), bool)
+        """Return which rows hold a value that the mask selects."""
+        rows: Mask = mask[self.index] if mask.any() else np.zeros(len(self.index), bool)
         return rows
 
     def original(self, row: int) -> Any:
-        """Return what the file has in a row; bytes only where they are no text."""
-        if self.place[row] == len(self.values):
+        """Return a row's value as the file holds it; bytes only if they are not valid UTF-8."""
+        if self.index[row] == len(self.values):
             return None
-        value = self.values[int(self.place[row])].as_py()
+        value = self.values[int(self.index[row])].as_py()
         text = _decoded(value) if isinstance(value, bytes) else value
         return value if text is None else text
 
     def as_dictionary(self) -> pa.DictionaryArray:
-        """Return the column as text."""
-        return pa.DictionaryArray.from_arrays(self.place, self.text)
+        """Return the column as dictionary-encoded text."""
+        # Values that differ only in blanks are one id. Arrow writes random bytes if a dictionary has duplicates.
+        distinct = self.text.dictionary_encode()
+        return pa.DictionaryArray.from_arrays(distinct.indices.to_numpy()[self.index], distinct.dictionary)
 
-    def parsed(self, parse: Callable[[str], float | int | None]) -> list[float | int | None]:
-        """Return what each distinct text means, None where it is missing or means nothing."""
-        skipped = self.missing | self.garbled
+    def parse(self, parse: Callable[[str], float | int | None]) -> list[float | int | None]:
+        """Return the parsed value of each distinct text, None if it is missing or cannot be parsed."""
+        skipped = self.missing | self.not_utf8
         return [None if skip else parse(text) for text, skip in zip(self.text.to_pylist(), skipped, strict=True)]
 
 
 def is_text(type: pa.DataType) -> bool:
-    """Tell whether a column holds text, be it stored as bytes, as views or as a dictionary."""
+    """Return whether a type is text: strings, bytes, views of these, or a dictionary of these."""
     if pa.types.is_dictionary(type):
         type = type.value_type
     return any(
@@ -99,17 +103,17 @@ def is_text(type: pa.DataType) -> bool:
     )
 
 
-def nulls(column: pa.Array) -> Mask:
+def null_rows(column: pa.Array) -> Mask:
     """Return which rows are null."""
     return _mask(pc.is_null(column))
 
 
 def _as_text(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
-    """Return values as text, and which are garbled or fractional; those are empty."""
+    """Return values as text, and which are not valid UTF-8 or not whole; the text of those is empty."""
     none = np.zeros(len(values), bool)
     if is_text(values.type):
-        text, garbled = _utf8(values)
-        return text, garbled, none
+        text, not_utf8 = _utf8(values)
+        return text, not_utf8, none
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         return _whole(values)
     return values.cast(pa.string()).fill_null(""), none, none
@@ -127,8 +131,8 @@ def _utf8(values: pa.Array) -> tuple[pa.StringArray, Mask]:
         return values.cast(pa.string()), np.zeros(len(values), bool)
     except pa.ArrowInvalid:
         decoded = [_decoded(value) for value in values.to_pylist()]
-    garbled = np.array([text is None for text in decoded], bool)
-    return pa.array([text or "" for text in decoded], pa.string()), garbled
+    not_utf8 = np.array([text is None for text in decoded], bool)
+    return pa.array([text or "" for text in decoded], pa.string()), not_utf8
 
 
 def _decoded(value: bytes) -> str | None:
@@ -139,7 +143,7 @@ def _decoded(value: bytes) -> str | None:
 
 
 def _whole(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
-    """Return whole numbers as their decimal text: a column that can lack values is often stored as floats."""
+    """Return whole numbers as decimal text: integer columns with missing values are often stored as floats."""
     floats = values.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     absent = np.isnan(floats)
     whole = ~absent & (np.floor(floats) == floats) & (np.abs(floats) <= _EXACT)
@@ -150,7 +154,3 @@ def _whole(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
 def _mask(mask: pa.Array) -> Mask:
     found: Mask = mask.to_numpy(zero_copy_only=False)
     return found
-
-
-def _and_one(mask: Mask, last: bool) -> Mask:
-    return np.append(mask, last)

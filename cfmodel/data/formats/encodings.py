@@ -1,11 +1,11 @@
-"""Bytes of any encoding to UTF-8 with one kind of line end, block by block."""
+"""Text encodings: detect them, and convert blocks of text to UTF-8 with line feeds as line ends."""
 
 import codecs
 from collections.abc import Iterator
 
 from cfmodel.errors import DataError
 
-#: Byte order marks, longest first: UTF-32's begins with UTF-16's.
+#: Byte order marks. UTF-32 comes first: its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -15,18 +15,18 @@ _MARKS = (
 )
 
 
-def recognised(block: bytes, wanted: str | None) -> tuple[str, int] | None:
-    """Return the encoding of a text by its first block, and the bytes of its byte order mark.
+def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
+    """Return the encoding of text from its first block, and the length of its byte order mark.
 
-    A mark decides; without one, text that is not UTF-8 is UTF-16 where every other byte is zero, and
-    else Latin-1, in which any byte is a letter.
+    A byte order mark decides. Without one the text is UTF-16 if every other byte is zero, else UTF-8
+    if it is valid UTF-8, else Latin-1, in which every byte is a character.
 
     Args:
         block: The first bytes.
-        wanted: What the caller says it is; None where it is to be recognised.
+        wanted: The encoding that the caller gives; None: detect it.
 
     Returns:
-        Name and length in bytes; None where the bytes are no text.
+        Encoding and length of the mark in bytes; None if the bytes are not text.
     """
     for mark, name in _MARKS:
         if block.startswith(mark) and (wanted is None or name.startswith(wanted)):
@@ -39,12 +39,12 @@ def recognised(block: bytes, wanted: str | None) -> tuple[str, int] | None:
 
 
 def as_utf8(blocks: Iterator[bytes], encoding: str, *, file: str) -> Iterator[bytes]:
-    """Yield blocks as UTF-8 whose lines end in a line feed alone.
+    """Yield the blocks as UTF-8 with line feeds as line ends.
 
-    UTF-8 passes unchecked: whoever cuts it into rows says which row is none.
+    UTF-8 is not checked here: the parsers report invalid bytes row by row.
 
     Raises:
-        DataError: The bytes are none of that encoding.
+        DataError: The bytes are not valid in that encoding.
     """
     yield from _one_line_end(blocks if encoding == "utf-8" else _transcoded(blocks, encoding, file))
 
@@ -61,7 +61,7 @@ def _without_mark(block: bytes) -> tuple[str, int] | None:
 
 def _is_utf8(block: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(block)  # a letter may be cut at the end
+        codecs.getincrementaldecoder("utf-8")().decode(block)  # the last character may be cut
     except UnicodeDecodeError:
         return False
     return True
@@ -84,7 +84,7 @@ def _one_line_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
     held = b""
     for block in blocks:
         whole = held + block
-        # Its line feed may be the first byte of the next block.
+        # The line feed of this carriage return may be the first byte of the next block.
         held = b"\r" if whole.endswith(b"\r") else b""
         whole = whole.removesuffix(b"\r")
         yield whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in whole else whole

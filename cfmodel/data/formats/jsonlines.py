@@ -1,4 +1,4 @@
-"""JSON lines: one object a row, its numbers kept as the text they are, so that no id loses a digit."""
+"""JSON lines: one object per row. Numbers are kept as text, so that no id loses a digit."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,44 +8,44 @@ from typing import Any
 import pyarrow as pa
 
 from cfmodel.data.formats.column_roles import Columns
-from cfmodel.data.formats.raw_rows import REMEDY, BadRow, shortened, told
+from cfmodel.data.formats.raw_rows import REMEDY, BadRow, short_repr, shorten
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, USER_ID
 
-_LINES_LOOKED_AT = 4096
+_MOST_LINES = 4096
 
 
-def names(lines: Sequence[str], *, file: str) -> list[str]:
-    """Return the names of all fields of the first objects: an object may leave one out.
+def field_names(lines: Sequence[str], *, file: str) -> list[str]:
+    """Return the names of all fields of the first objects, since an object may leave one out.
 
     Raises:
-        DataError: The first lines hold no object.
+        DataError: The first lines hold no JSON object.
     """
-    rows = [_object(line.encode(errors="replace")) for line in lines[:_LINES_LOOKED_AT] if line.strip()]
+    rows = [_object(line.encode(errors="replace")) for line in lines[:_MOST_LINES] if line.strip()]
     found = list(dict.fromkeys(chain.from_iterable(row for row in rows if row is not None)))
     if not found:
         raise DataError(f"{file}, row 1: is not one JSON object: {lines[0][:80]!r}; write one object per line")
     return found
 
 
-def parsed(
+def parse_lines(
     lines: Sequence[bytes], columns: Columns, *, first_row: int
 ) -> tuple[pa.RecordBatch, list[int], list[BadRow], int]:
-    """Read lines as objects.
+    """Parse lines as objects.
 
     Args:
-        lines: One object each.
-        columns: Which field says what.
+        lines: The lines, one object each.
+        columns: The roles of the fields.
         first_row: Number of the first line in its file.
 
     Returns:
-        The fields by their names, as text; the place of each row among the lines; the lines that are
-        no objects of text and numbers; and how many lines are blank.
+        The fields by name, as text; the index of each row among the lines; the lines that are not
+        objects of text and numbers; and how many lines are blank.
     """
     blank = {place for place, line in enumerate(lines) if not line.strip()}
     rows = _objects(lines)
     problems = {
-        place: ("row is not one JSON object", _no_object(lines[place]))
+        place: ("row is not one JSON object", _not_an_object(lines[place]))
         for place, row in enumerate(rows)
         if row is None and place not in blank
     }
@@ -53,7 +53,7 @@ def parsed(
     roles = {columns.names[place]: role for role, place in columns.roles.items()}
     fields = {name: [None if row is None else row.get(name) for row in rows] for name in wanted}
     for name, values in fields.items():
-        for place, problem in _unfit(values, roles.get(name, RATING)):
+        for place, problem in _misfits(values, roles.get(name, RATING)):
             problems.setdefault(place, problem)
     good = [place for place in range(len(lines)) if place not in problems and place not in blank]
     batch = pa.record_batch(
@@ -64,15 +64,15 @@ def parsed(
 
 
 def _bad(line: bytes, number: int, reason: str, detail: str) -> BadRow:
-    return BadRow(number, reason, detail, shortened(line.decode(errors="replace")))
+    return BadRow(number, reason, detail, shorten(line.decode(errors="replace")))
 
 
-def _no_object(line: bytes) -> str:
+def _not_an_object(line: bytes) -> str:
     return f"is not one JSON object: {line[:80].decode(errors='replace')!r}; {REMEDY}"
 
 
-def _unfit(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield the places of values that a column cannot hold, each with its reason and detail."""
+def _misfits(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield the index of each value that the role does not allow, with reason and detail."""
     fit = {str, type(None)} if role in (USER_ID, MOVIE_ID) else {str, type(None), _Fraction}
     if set(map(type, values)) <= fit and _is_encodable(values):
         return
@@ -81,13 +81,16 @@ def _unfit(values: list[Any], role: str) -> Iterator[tuple[int, tuple[str, str]]
             whole = isinstance(value, _Fraction)
             problem = "is not a whole number" if whole else "is neither text nor a number"
             remedy = REMEDY if whole else f"{REMEDY}, or name another column in ingest.columns.{role}"
-            yield place, (f"{role} {problem}", f"{role} {value[:100] if whole else told(value)} {problem}; {remedy}")
+            yield (
+                place,
+                (f"{role} {problem}", f"{role} {value[:100] if whole else short_repr(value)} {problem}; {remedy}"),
+            )
         elif not _is_encodable([value]):
-            yield place, (f"{role} is not UTF-8 text", f"{role} {told(value)} is not UTF-8 text; {REMEDY}")
+            yield place, (f"{role} is not UTF-8 text", f"{role} {short_repr(value)} is not UTF-8 text; {REMEDY}")
 
 
 def _is_encodable(values: list[Any]) -> bool:
-    """Tell whether text has no half of a surrogate pair, which JSON can write and UTF-8 cannot."""
+    """Return whether no text has half of a surrogate pair, which JSON can hold and UTF-8 cannot."""
     try:
         pa.array([value if isinstance(value, str) else None for value in values], pa.string())
     except UnicodeEncodeError:
@@ -114,7 +117,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 class _Fraction(str):
-    """The text of a JSON number that is not whole: a rating or a timestamp, but no id."""
+    """The text of a JSON number that is not whole: allowed as rating or timestamp, not as id."""
 
     __slots__ = ()
 
@@ -131,5 +134,5 @@ def _parse(text: bytes) -> Any:
 def _whole_or_fraction(number: str) -> str:
     if number.endswith(".0"):
         return number.removesuffix(".0")
-    # Beyond 2^53 a float no longer tells whole numbers apart.
+    # Above 2^53 a float64 does not hold every whole number.
     return f"{float(number):.0f}" if float(number).is_integer() and abs(float(number)) < 2**53 else _Fraction(number)

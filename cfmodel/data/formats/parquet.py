@@ -1,4 +1,4 @@
-"""Parquet files, batch by batch, each column of the file's own type."""
+"""Parquet files, read batch by batch with the file's own column types."""
 
 import json
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from cfmodel.data.formats.distinct_values import is_text
 from cfmodel.errors import DataError
 
 _BATCH_ROWS = 262_144
-#: Cells of a wide table that are looked at together.
+#: Most cells of a wide table in one batch.
 _BATCH_CELLS = 4_000_000
-#: What a damaged or hostile file may claim in its metadata before it is no longer believed.
-_MOST_METADATA = 64 * 1024 * 1024
+#: Limit on sizes in a file's metadata, against damaged and hostile files.
+_MOST_METADATA_BYTES = 64 * 1024 * 1024
 
 _FAULTS = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError)
 
 
-def names(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
     """Return the names of a file's columns.
 
     Raises:
-        DataError: It cannot be read as Parquet.
+        DataError: The file cannot be read as Parquet.
     """
     try:
         with _open(path) as file:
@@ -35,11 +35,11 @@ def names(path: Path) -> list[str]:
         raise _refusal(path, error) from None
 
 
-def batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Yield the rows of the columns that say something, and the number of rows the file says it has.
+def read_batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Yield the columns that have a role, batch by batch, each with the file's number of rows by its metadata.
 
     Raises:
-        DataError: It cannot be read as Parquet, or holds another number of rows than it says.
+        DataError: The file cannot be read as Parquet, or its metadata give a wrong number of rows.
     """
     wanted = [columns.names[place] for place in (*columns.roles.values(), *columns.movies)]
     rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(len(columns.movies), 1)))
@@ -53,10 +53,10 @@ def batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, int]
     except _FAULTS as error:
         raise _refusal(path, error) from None
     if read != total:
-        raise DataError(f"{path.name}: says it has {total:,} rows and has {read:,}; write or fetch it again")
+        raise DataError(f"{path.name}: has {read:,} rows where its metadata say {total:,}; write or download it again")
 
 
-def as_text(batch: pa.RecordBatch, row: int) -> str:
+def row_as_json(batch: pa.RecordBatch, row: int) -> str:
     """Return a row as one JSON object."""
     values = {name: _value(batch.column(name)[row]) for name in batch.schema.names}
     return json.dumps(values, ensure_ascii=False, default=str)
@@ -65,7 +65,7 @@ def as_text(batch: pa.RecordBatch, row: int) -> str:
 def _value(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
-    except (ValueError, OverflowError):  # text that is no UTF-8, a date beyond Python's
+    except (ValueError, OverflowError):  # text that is not valid UTF-8, or a date beyond Python's
         return repr(scalar.cast(pa.binary()).as_py()) if is_text(scalar.type) else str(scalar)
 
 
@@ -73,11 +73,11 @@ def _open(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
         path,
         page_checksum_verification=True,
-        thrift_string_size_limit=_MOST_METADATA,
-        thrift_container_size_limit=_MOST_METADATA,
+        thrift_string_size_limit=_MOST_METADATA_BYTES,
+        thrift_container_size_limit=_MOST_METADATA_BYTES,
     )
 
 
 def _refusal(path: Path, error: BaseException) -> DataError:
     message = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"{path.name}: cannot be read as Parquet ({message}); write or fetch it again")
+    return DataError(f"{path.name}: cannot be read as Parquet ({message}); write or download it again")

@@ -1,4 +1,4 @@
-"""Rows as a file has them, and rows once they were judged: what readers hand to `rows` and `rows` to the ingest."""
+"""Rows before and after they are checked, and the rows that fail."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import ENCODED_RATINGS
 
-#: As `RATINGS`, with each distinct id once a batch.
-CODED = pa.schema(
-    [
-        pa.field(USER_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field(MOVIE_ID, pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field(RATING, pa.float64(), nullable=False),
-        pa.field(TIMESTAMP, pa.int64()),
-    ]
-)
-
-#: What a message on a row ends with.
+#: The end of every message about a bad row.
 REMEDY = "correct or remove the row, or set ingest.on_bad_row = 'quarantine'"
 _MOST_CHARACTERS = 10_000
 
@@ -32,10 +22,10 @@ class BadRow:
     """A row that cannot be a rating.
 
     Attributes:
-        number: Its number in the file, 1 for the first that is no header; empty lines do not count.
-        reason: Why, in words that many rows may share.
-        detail: Why, with what stands there and what to do; None where nobody will read it.
-        text: The row as the file has it, cut where it is very long.
+        number: Its number in the file, from 1 without the header; empty lines do not count.
+        reason: The kind of problem, the same for many rows.
+        detail: The problem, the value and what to do; None for all but the first bad row of a block.
+        text: The row's text, cut if it is very long.
     """
 
     number: int
@@ -45,18 +35,18 @@ class BadRow:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """Rows as a file has them.
+class RawRows:
+    """Rows before they are checked.
 
     Attributes:
-        columns: Named by their roles, of the file's own types.
+        columns: The columns, named by their roles, with the file's own types.
         numbers: Number of each row in the file, rising, shape (N,).
-        text: Gives a row as the file has it by its place in `columns`.
-        trim: Whether blanks around an id are no part of it.
-        replaced: Whether replacement characters stand where bytes were no UTF-8.
-        bad: Rows that could not even be cut into columns.
-        ignored: Comments and lines of nothing but blanks.
-        unrated: Cells of a wide table that hold no rating.
+        text: Returns a row's text by its index in `columns`.
+        trim: Whether to strip blanks around ids.
+        replaced: Whether U+FFFD replaces bytes that were not valid UTF-8.
+        bad: Rows that cannot be split into columns.
+        ignored: Number of comments and blank lines.
+        unrated: Number of empty cells of a wide table.
     """
 
     columns: pa.RecordBatch
@@ -70,15 +60,15 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Rows once each was judged.
+class CheckedRows:
+    """Rows after they are checked.
 
     Attributes:
-        ratings: Those that are ratings, in the schema `CODED`.
-        bad: Those that cannot be, in the order of the file; the first comes with its detail.
-        uncut: How many of the bad could not even be cut into columns.
-        unrated: How many say that there is no rating.
-        ignored: Comments and lines of nothing but blanks.
+        ratings: The ratings, in the schema `ENCODED_RATINGS`.
+        bad: The bad rows, in the order of the file; only the first has its detail.
+        uncut: How many bad rows cannot be split into columns.
+        unrated: How many rows or cells hold no rating.
+        ignored: Number of comments and blank lines.
     """
 
     ratings: pa.RecordBatch
@@ -89,16 +79,16 @@ class Judged:
 
     @classmethod
     def of_bad(cls, row: BadRow) -> Self:
-        """Return a block of one bad row."""
-        return cls(pa.RecordBatch.from_pylist([], schema=CODED), (row,), uncut=1)
+        """Return the result for a block that is one bad row."""
+        return cls(pa.RecordBatch.from_pylist([], schema=ENCODED_RATINGS), (row,), uncut=1)
 
 
-def told(value: object) -> str:
-    """Return a value as a message tells it: no field fills a screen."""
+def short_repr(value: object) -> str:
+    """Return the repr of a value for a message, cut at 100 characters."""
     text = repr(value)
     return text if len(text) <= 100 else text[:100] + "..."
 
 
-def shortened(text: str) -> str:
-    """Return a row's text as it is kept: some 10,000 characters are enough to know it again."""
+def shorten(text: str) -> str:
+    """Return a row's text, cut at 10,000 characters."""
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."

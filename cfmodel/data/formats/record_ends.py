@@ -1,4 +1,4 @@
-"""Where one record of delimited text ends and the next begins, quoted line feeds included."""
+"""Splitting of delimited text into records; a quoted field may hold line feeds."""
 
 import re
 from collections.abc import Iterator
@@ -8,45 +8,45 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-#: A record is never longer: a quote that opens and does not close would else swallow the file.
-MOST_RECORD_BYTES = 4 * 1024 * 1024
+#: Longest record. Without a limit one quote that is not closed would swallow the rest of the file.
+_MOST_RECORD_BYTES = 4 * 1024 * 1024
 _LINE_FEED, _QUOTE = 10, 34
 
-Ends = npt.NDArray[np.int64]
+_Ends = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Block:
+class RecordBlock:
     """Whole records.
 
     Attributes:
-        data: Their bytes, each record with its line feed.
-        ends: Place of each record's line feed, shape (R,).
-        fault: Why the block's one line is no record; None where the block is sound.
+        data: The records' bytes, each with its line feed.
+        ends: Position of each record's line feed, shape (R,).
+        fault: The problem, if the block is a single line that is not a record; else None.
     """
 
     data: bytes
-    ends: Ends
+    ends: _Ends
     fault: str | None = None
 
     @property
-    def spans(self) -> tuple[Ends, Ends]:
-        """First byte and line feed of each record that is not empty."""
+    def spans(self) -> tuple[_Ends, _Ends]:
+        """Positions of the first byte and the line feed of each record that is not empty."""
         starts = np.concatenate([[0], self.ends[:-1] + 1]) if len(self.ends) else self.ends
         filled = self.ends > starts
         return starts[filled], self.ends[filled]
 
 
-def blocks_of_records(blocks: Iterator[bytes], separator: str | None) -> Iterator[Block]:
-    """Cut a stream after records.
+def split_into_records(blocks: Iterator[bytes], separator: str | None) -> Iterator[RecordBlock]:
+    """Split a stream into blocks of whole records.
 
-    A quote that is closed in another line, but not at the end of a field, is taken for one that opened by
-    mistake: its line alone is faulty, and the lines it would have swallowed are rows.
+    A quote that is closed in another line, but not at the end of a field, was opened by mistake: only
+    its own line is bad, and the lines after it are records of their own.
 
     Args:
-        blocks: Bytes of UTF-8 whose lines end in a line feed.
-        separator: Text between two fields. Quotes count only where it is one character, and only at
-            the start of a field; None where they never do.
+        blocks: UTF-8 text with line feeds as line ends.
+        separator: Text between two fields. Quotes count at the start of a field, and only if the
+            separator is one byte. None: quotes never count.
     """
     rest, skipping = b"", False
     for block in blocks:
@@ -57,7 +57,7 @@ def blocks_of_records(blocks: Iterator[bytes], separator: str | None) -> Iterato
         while True:
             found, rest = _cut(rest, separator)
             yield from found
-            if len(rest) <= MOST_RECORD_BYTES:
+            if len(rest) <= _MOST_RECORD_BYTES:
                 break
             faulty, rest, skipping = _faulty_line(rest)
             yield faulty
@@ -69,36 +69,32 @@ def blocks_of_records(blocks: Iterator[bytes], separator: str | None) -> Iterato
             yield faulty
 
 
-def _cut(rest: bytes, separator: str | None) -> tuple[list[Block], bytes]:
-    """Take the whole records from the front, and return what is left."""
+def _cut(rest: bytes, separator: str | None) -> tuple[list[RecordBlock], bytes]:
+    """Return the whole records at the front, and the bytes after them."""
     data = np.frombuffer(rest, np.uint8)
     newlines = np.flatnonzero(data == _LINE_FEED)
     if separator is not None and len(separator.encode()) == 1 and b'"' in rest:
         quotes = np.flatnonzero(data == _QUOTE)
-        if not _alternate(data, quotes, ord(separator)):
-            return _walked(rest, separator.encode())
+        if not _quotes_alternate(data, quotes, ord(separator)):
+            return _match_records(rest, separator.encode())
         newlines = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
     if not len(newlines):
         return [], rest
     end = int(newlines[-1]) + 1
-    return [Block(rest[:end], newlines)], rest[end:]
+    return [RecordBlock(rest[:end], newlines)], rest[end:]
 
 
-def _faulty_line(rest: bytes) -> tuple[Block, bytes, bool]:
-    """Give up on the first line: of what is left it alone is known to be no record.
-
-    Returns:
-        The line, what follows it, and whether the line's end is still to come.
-    """
+def _faulty_line(rest: bytes) -> tuple[RecordBlock, bytes, bool]:
+    """Return the first line as a faulty block, the bytes after it, and whether its end is still to come."""
     line, newline, others = rest.partition(b"\n")
-    fault = "quote is not closed" if newline and len(line) <= MOST_RECORD_BYTES else "row is longer than 4 MiB"
-    return Block(line[:MOST_RECORD_BYTES], np.empty(0, np.int64), fault), others, not newline
+    fault = "quote is not closed" if newline and len(line) <= _MOST_RECORD_BYTES else "row is longer than 4 MiB"
+    return RecordBlock(line[:_MOST_RECORD_BYTES], np.empty(0, np.int64), fault), others, not newline
 
 
-def _alternate(data: npt.NDArray[np.uint8], quotes: Ends, separator: int) -> bool:
-    """Tell whether quotes open at the start of a field and close at its end throughout.
+def _quotes_alternate(data: npt.NDArray[np.uint8], quotes: _Ends, separator: int) -> bool:
+    """Return whether all quotes open at the start of a field and close at its end.
 
-    Then a line feed is outside of quotes where an even number of them precede it. A doubled quote
+    If so, a line feed is outside of quotes when an even number of quotes precede it. A doubled quote
     closes and opens again.
     """
     border = np.zeros(256, bool)
@@ -109,10 +105,10 @@ def _alternate(data: npt.NDArray[np.uint8], quotes: Ends, separator: int) -> boo
     return bool((border[before] | (opening == 0)).all() and (border[after] | (closing == len(data) - 1)).all())
 
 
-def _walked(rest: bytes, separator: bytes) -> tuple[list[Block], bytes]:
-    """Walk record by record, as quotes stand where they open or close nothing."""
+def _match_records(rest: bytes, separator: bytes) -> tuple[list[RecordBlock], bytes]:
+    """Find records one by one with a regular expression, since some quotes are inside a field."""
     record, incomplete = _patterns(separator)
-    blocks: list[Block] = []
+    blocks: list[RecordBlock] = []
     start = place = 0
     ends: list[int] = []
     while place < len(rest):
@@ -121,21 +117,21 @@ def _walked(rest: bytes, separator: bytes) -> tuple[list[Block], bytes]:
             ends.append(place - 1 - start)
             continue
         if ends:
-            blocks.append(Block(rest[start:place], np.array(ends, np.int64)))
+            blocks.append(RecordBlock(rest[start:place], np.array(ends, np.int64)))
             start, ends = place, []
         if incomplete.match(rest, place):
             break
         place = rest.index(b"\n", place) + 1
-        blocks.append(Block(rest[start : place - 1], np.empty(0, np.int64), "quote is not closed"))
+        blocks.append(RecordBlock(rest[start : place - 1], np.empty(0, np.int64), "quote is not closed"))
         start = place
     if ends:
-        blocks.append(Block(rest[start:place], np.array(ends, np.int64)))
+        blocks.append(RecordBlock(rest[start:place], np.array(ends, np.int64)))
     return blocks, rest[place:]
 
 
 @cache
 def _patterns(separator: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return patterns of a whole record, and of what may become one with the bytes that are still to come."""
+    """Return patterns for a whole record, and for the start of a record whose end is still to come."""
     apart = re.escape(separator)
     quoted = rb'"(?:[^"]++|"")*+"(?=[%b\n])' % apart
     in_one_line = rb'"(?:[^"\n]++|"")*+"[^%b\n]*+' % apart

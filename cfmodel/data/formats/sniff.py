@@ -1,4 +1,4 @@
-"""Recognise what a file is from its first block, whatever its name says."""
+"""Detection of a file's format from its first block; the file's name does not matter."""
 
 import re
 from dataclasses import dataclass, replace
@@ -6,35 +6,36 @@ from pathlib import Path
 from typing import Literal
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats import encodings, jsonlines
 from cfmodel.data.formats.column_roles import Columns, columns_of
-from cfmodel.data.formats.compressed import Compression, PackedFile
+from cfmodel.data.formats.compressed import CompressedFile, Compression
+from cfmodel.data.formats.encodings import detect_encoding
 from cfmodel.data.formats.header import read_header
+from cfmodel.data.formats.jsonlines import field_names
 from cfmodel.errors import DataError
 
-#: Enough for a header of many thousand columns and some rows below it.
+#: Enough for a header of many thousand columns and some rows.
 _FIRST_BLOCK_BYTES = 1024 * 1024
 _COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _REFUSED = {
-    b"PK\x03\x04": "is a zip archive; unpack it and name the ratings file",
-    b"BZh": "is compressed with bzip2; unpack it or use gzip or zstd",
-    b"\xfd7zXZ": "is compressed with xz; unpack it or use gzip or zstd",
+    b"PK\x03\x04": "is a zip archive; unpack it and give the ratings file",
+    b"BZh": "is compressed with bzip2; decompress it or use gzip or zstd",
+    b"\xfd7zXZ": "is compressed with xz; decompress it or use gzip or zstd",
 }
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a file of ratings looks like.
+class FileFormat:
+    """The format of a file of ratings.
 
     Attributes:
-        kind: How rows are written.
-        compression: What the file is packed with.
-        encoding: Encoding of text, and of JSON lines.
-        mark_bytes: Bytes of a byte order mark.
+        kind: Delimited text, JSON lines or Parquet.
+        compression: The file's compression.
+        encoding: Encoding of text and JSON lines.
+        mark_bytes: Length of the byte order mark.
         separator: Text between two fields; only for text.
         skipped_lines: Lines before the first row: comments, blank lines and the header.
-        header: Whether a row names the columns; only for text.
-        columns: Which column says what; empty for Parquet, whose schema says it.
+        header: Whether there is a header row; only for text.
+        columns: The roles of the columns; empty for Parquet, whose schema is read later.
     """
 
     kind: Literal["text", "jsonl", "parquet"]
@@ -47,44 +48,35 @@ class Shape:
     columns: Columns = Columns()
 
 
-def sniff(path: Path, settings: IngestSettings, *, like: Shape | None = None) -> Shape:
-    """Look at a file's first block and say what it is.
+def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = None) -> FileFormat:
+    """Detect a file's format from its first block.
 
     Args:
         path: The file.
-        settings: What the caller knows about it.
-        like: Shape of a file read with it: where that one has a header, and this one none but as many
-            columns, they are the same columns.
+        settings: What the caller knows about the file.
+        like: Format of another file of the source that has a header. A file without one, but with as
+            many columns, has the same columns.
 
     Raises:
-        DataError: It is empty, not readable, not one of the known kinds, or has no such columns.
+        DataError: The file is empty, cannot be read, is of an unknown kind, or lacks a column.
     """
-    with PackedFile(path, None) as raw:
+    with CompressedFile(path, None) as raw:
         magic = raw.read(6)
     if magic.startswith(b"PAR1"):
-        return Shape("parquet")
-    _refuse(path, magic)
+        return FileFormat("parquet")
+    _refuse_archive(path, magic)
     compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
-    with PackedFile(path, compression) as stream:
+    with CompressedFile(path, compression) as stream:
         block = stream.read(_FIRST_BLOCK_BYTES)
-    _refuse(path, block)
-    if (encoding := encodings.recognised(block, settings.encoding)) is None:
+    _refuse_archive(path, block)
+    if (encoding := detect_encoding(block, settings.encoding)) is None:
         raise DataError(f"{path.name}: holds binary data; give CSV, TSV, JSON lines or Parquet")
     is_whole = len(block) < _FIRST_BLOCK_BYTES
     lines = _lines(block[encoding[1] :], encoding[0], is_whole)
-    first = next((line for line in lines if line.strip()), "").lstrip()
-    if not first:
-        raise DataError(f"{path.name}: is empty; give a file with ratings")
-    shape = Shape("text", compression, *encoding)
-    if first.startswith("{") and settings.separator is None:
-        names = jsonlines.names(lines, file=path.name)
-        return replace(shape, kind="jsonl", columns=columns_of(names, settings, file=path.name))
-    if first.startswith("[") and settings.separator is None:
-        raise DataError(f"{path.name}: is one JSON array; write one object per line (JSON lines)")
-    return _text(path.name, lines, shape, settings, like)
+    return _text_format(path.name, lines, FileFormat("text", compression, *encoding), settings, like)
 
 
-def _refuse(path: Path, block: bytes) -> None:
+def _refuse_archive(path: Path, block: bytes) -> None:
     for start, reason in _REFUSED.items():
         if block.startswith(start):
             raise DataError(f"{path.name}: {reason}")
@@ -95,10 +87,26 @@ def _lines(block: bytes, encoding: str, is_whole: bool) -> list[str]:
     return lines if is_whole or len(lines) == 1 else lines[:-1]
 
 
-def _text(file: str, lines: list[str], shape: Shape, settings: IngestSettings, like: Shape | None) -> Shape:
-    found = read_header(lines, settings, file=file)
-    shape = replace(shape, separator=found.separator, skipped_lines=found.skipped_lines, header=found.names is not None)
-    if found.names is None and like is not None and like.header and len(like.columns.names) == found.count:
-        return replace(shape, columns=like.columns)
-    names = found.count if found.names is None else found.names
-    return replace(shape, columns=columns_of(names, settings, file=file))
+def _text_format(
+    file: str, lines: list[str], found: FileFormat, settings: IngestSettings, like: FileFormat | None
+) -> FileFormat:
+    """Return the format of JSON lines or delimited text, whose encoding was found."""
+    first = next((line for line in lines if line.strip()), "").lstrip()
+    if not first:
+        raise DataError(f"{file}: is empty; give a file with ratings")
+    if first.startswith("{") and settings.separator is None:
+        return replace(found, kind="jsonl", columns=columns_of(field_names(lines, file=file), settings, file=file))
+    if first.startswith("[") and settings.separator is None:
+        raise DataError(f"{file}: is one JSON array; write one object per line (JSON lines)")
+    header = read_header(lines, settings, file=file)
+    if header.names is None and like is not None and like.header and len(like.columns.names) == header.count:
+        columns = like.columns
+    else:
+        columns = columns_of(header.count if header.names is None else header.names, settings, file=file)
+    return replace(
+        found,
+        separator=header.separator,
+        skipped_lines=header.skipped_lines,
+        header=header.names is not None,
+        columns=columns,
+    )

@@ -1,1 +1,1 @@
-"""From a source to typed Parquet: duplicates, quarantine, profile and drift."""
+"""Ingest: write a source as typed Parquet, with duplicates, quarantine, profile and drift."""

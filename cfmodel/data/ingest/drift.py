@@ -1,6 +1,5 @@
-"""How far a source moved since the run before: volume, mean rating, new ids."""
+"""Drift of a source since its previous run: volume, mean rating, share of new ids."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from cfmodel.config import DriftSettings
 from cfmodel.data.ingest.profile import Profile
-from cfmodel.data.sources.object_stores import as_path
+from cfmodel.data.sources.object_stores import local_path
 from cfmodel.errors import DataError
 from cfmodel.refs import Drift
+from cfmodel.system import atomic
 from cfmodel.system.digests import sha256_of_text
 
 _METADATA = b"cfmodel.snapshot"
@@ -30,12 +30,12 @@ class _Figures(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What is remembered of a data set to hold the next one against.
+    """The part of a data set that the source's next run is compared with.
 
     Attributes:
-        figures: Its digests, number of ratings, and their mean and standard deviation.
-        users: Its users' ids.
-        movies: Its movies' ids.
+        figures: The digests, the number of ratings, and their mean and standard deviation.
+        users: The users' ids.
+        movies: The movies' ids.
     """
 
     figures: _Figures
@@ -46,7 +46,7 @@ class Snapshot:
     def of(
         cls, profile: Profile, users: pa.StringArray, movies: pa.StringArray, *, digest: str, source_digest: str
     ) -> Self:
-        """Take a data set's snapshot."""
+        """Return a data set's snapshot."""
         ratings = profile.ratings
         figures = _Figures(
             digest=digest, source_digest=source_digest, rows=profile.accounts.kept, mean=ratings.mean, std=ratings.std
@@ -54,18 +54,20 @@ class Snapshot:
         return cls(figures, users, movies)
 
     def write(self, path: Path) -> None:
-        """Write the snapshot as one file, which appears whole or not at all."""
+        """Write the snapshot as one file, which appears whole or not at all.
+
+        Raises:
+            DiskFullError: There is no room for it.
+        """
         kinds = pa.array([False] * len(self.users) + [True] * len(self.movies))
         table = pa.table({"is_movie": kinds, "id": pa.concat_arrays([self.users, self.movies])})
         table = table.replace_schema_metadata({_METADATA: self.figures.model_dump_json()})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
+        with atomic.file(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Read a snapshot, None where there is none that can be read."""
+        """Read a snapshot; None if it is missing or cannot be read."""
         try:
             table = pq.read_table(path, page_checksum_verification=True)
             figures = _Figures.model_validate_json(table.schema.metadata[_METADATA])
@@ -76,14 +78,14 @@ class Snapshot:
 
 
 def snapshot_path(source: str, *, folder: Path) -> Path:
-    """Return where the snapshot of a source's last run is kept: by its name, a path by where it leads."""
-    path = as_path(source)
+    """Return the file for a source's snapshot; its name comes from the source's name, or from the absolute path."""
+    path = local_path(source)
     name = str(path.absolute()) if path is not None and path.exists() else source
     return folder / "profiles" / f"{sha256_of_text(name)[:32]}.parquet"
 
 
-def drift_between(before: Snapshot, now: Snapshot) -> Drift:
-    """Return how far a data set is from an earlier one."""
+def measure_drift(before: Snapshot, now: Snapshot) -> Drift:
+    """Return the drift from one data set to the next."""
     old, new = before.figures, now.figures
     shift = 0.0 if new.mean == old.mean else (new.mean - old.mean) / (old.std or abs(new.mean - old.mean))
     return Drift(
@@ -95,11 +97,11 @@ def drift_between(before: Snapshot, now: Snapshot) -> Drift:
     )
 
 
-def require_little(drift: Drift, settings: DriftSettings, *, source: str) -> None:
-    """Refuse a data set that is too far from the previous one.
+def require_small_drift(drift: Drift, settings: DriftSettings, *, source: str) -> None:
+    """Refuse a data set that is too different from the previous one.
 
     Raises:
-        DataError: One of `ingest.drift`'s limits is passed.
+        DataError: The drift is above a limit of `ingest.drift`.
     """
     measures = (
         ("max_volume_change", drift.volume_change, f"{drift.volume_change:+.1%} ratings"),
@@ -107,15 +109,15 @@ def require_little(drift: Drift, settings: DriftSettings, *, source: str) -> Non
         ("max_new_share", drift.new_user_share, f"{drift.new_user_share:.1%} of the users are new"),
         ("max_new_share", drift.new_movie_share, f"{drift.new_movie_share:.1%} of the movies are new"),
     )
-    passed = [
-        f"{said} (ingest.drift.{name} = {limit:g})"
-        for name, value, said in measures
+    exceeded = [
+        f"{text} (ingest.drift.{name} = {limit:g})"
+        for name, value, text in measures
         if (limit := getattr(settings, name)) is not None and abs(value) > limit
     ]
-    if passed:
+    if exceeded:
         raise DataError(
-            f"{source}: too far from the previous run's data: {'; '.join(passed)}; correct the source, or, if the "
-            f"change is right, raise the limit for one run"
+            f"{source}: too different from the previous run's data: {'; '.join(exceeded)}; correct the source or, if "
+            f"the change is right, raise the limit for one run"
         )
 
 

@@ -1,4 +1,4 @@
-"""More than one rating of a movie by a user: found over the whole data set, and made one."""
+"""Duplicates: several ratings of one movie by one user, found in the whole data set and merged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,48 +10,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.raw_rows import CODED
 from cfmodel.data.ingest.ratings_sink import Pairs, movies_of, users_of
-from cfmodel.data.storage import compact, ratings_writer
+from cfmodel.data.storage import compact, open_ratings_writer
 from cfmodel.errors import DataError
-from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import ENCODED_RATINGS, MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """What becomes of ratings of the same user and movie.
+    """How duplicates are merged.
 
     Attributes:
         kept: Which ratings stay, shape (N,).
-        places: Those of them that stand for several, rising, shape (G,).
-        ratings: Their ratings from now on, shape (G,).
+        rows: Rows of the kept ratings that replace several, rising, shape (G,).
+        ratings: Their new ratings, shape (G,).
     """
 
     kept: npt.NDArray[np.bool_]
-    places: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
     ratings: npt.NDArray[np.float64]
 
     @property
     def merged(self) -> int:
-        """How many ratings give way."""
+        """Number of ratings that are dropped."""
         return len(self.kept) - int(self.kept.sum())
 
 
-def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, movies: pa.Array) -> Merge | None:
-    """Find ratings of the same user and movie, and say which of them stays.
+def find_duplicates(
+    pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, movies: pa.Array
+) -> Merge | None:
+    """Find ratings of the same user and movie; return how to merge them, or None if there are none.
 
-    The newest stays, by its timestamp, and by its place in the source where there is none or it is
-    the same; its rating becomes the mean of all where `ingest.on_duplicate` says so.
+    The rating with the newest timestamp stays; without timestamps, or if they are equal, the last one
+    in the source. With `ingest.on_duplicate = 'mean'` it gets the mean of all.
 
     Args:
         pairs: User and movie of each rating, in the order of the file.
         path: The file of ratings.
-        settings: What is to become of them.
-        users: Id of each user code, for the refusal.
-        movies: Id of each movie code, for the refusal.
+        settings: Whether to merge duplicates, and how.
+        users: Id of each user code, for the error message.
+        movies: Id of each movie code, for the error message.
 
     Raises:
-        DataError: There are some, and they are to stop the run.
+        DataError: There are duplicates and `ingest.on_duplicate` is 'stop'.
     """
     ordered = np.sort(pairs)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
@@ -68,7 +69,7 @@ def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, mo
             f"user {users[user].as_py()!r} and movie {movies[movie].as_py()!r}; remove them, or set "
             f"ingest.on_duplicate = 'last' or 'mean'"
         )
-    rating, timestamp = _taken(path, involved)
+    rating, timestamp = _read_rows(path, involved)
     order = np.lexsort((places, timestamp, pairs[places]))
     group = np.searchsorted(twice, pairs[places][order])
     last = np.append(group[1:] != group[:-1], True)
@@ -81,22 +82,23 @@ def find(pairs: Pairs, path: Path, settings: IngestSettings, users: pa.Array, mo
     return Merge(kept, winners[rising], ratings[rising])
 
 
-def rewrite(path: Path, target: Path, merge: Merge) -> None:
-    """Write a file of ratings anew without those that give way."""
-    with ratings_writer(target, CODED, first=pa.array(merge.ratings)) as writer:
+def merge_duplicates(path: Path, target: Path, merge: Merge) -> None:
+    """Copy a file of ratings with its duplicates merged."""
+    with open_ratings_writer(target, ENCODED_RATINGS, first=pa.array(merge.ratings)) as writer:
         for first, ratings in row_groups(path):
-            rows = slice(first, first + ratings.num_rows)
-            at = slice(*np.searchsorted(merge.places, (rows.start, rows.stop)))
+            here = slice(first, first + ratings.num_rows)
+            at = slice(*np.searchsorted(merge.rows, (here.start, here.stop)))
             values = ratings[RATING].to_numpy().copy()
-            values[merge.places[at] - first] = merge.ratings[at]
-            changed = ratings.set_column(ratings.schema.get_field_index(RATING), CODED.field(RATING), [values])
-            left = changed.filter(pa.array(merge.kept[rows]))
+            values[merge.rows[at] - first] = merge.ratings[at]
+            column = ratings.schema.get_field_index(RATING)
+            changed = ratings.set_column(column, ENCODED_RATINGS.field(RATING), [values])
+            left = changed.filter(pa.array(merge.kept[here]))
             if left.num_rows:
-                writer.write_table(compact(left.cast(CODED)), row_group_size=left.num_rows)
+                writer.write_table(compact(left.cast(ENCODED_RATINGS)), row_group_size=left.num_rows)
 
 
 def row_groups(path: Path, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-    """Yield a file's row groups, each with the place of its first rating."""
+    """Yield a file's row groups, each with the row number of its first rating."""
     first = 0
     with pq.ParquetFile(path, read_dictionary=[USER_ID, MOVIE_ID], page_checksum_verification=True) as file:
         for place in range(file.num_row_groups):
@@ -105,8 +107,8 @@ def row_groups(path: Path, columns: list[str] | None = None) -> Iterator[tuple[i
             first += group.num_rows
 
 
-def _taken(path: Path, involved: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return rating and timestamp of some ratings; the timestamp is 0 where there is none."""
+def _read_rows(path: Path, involved: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return rating and timestamp of the selected rows; the timestamp is 0 if missing."""
     rating, timestamp = [], []
     for first, group in row_groups(path, [RATING, TIMESTAMP]):
         chosen = group.filter(pa.array(involved[first : first + group.num_rows]))

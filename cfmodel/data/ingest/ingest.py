@@ -1,4 +1,4 @@
-"""Stream a source of ratings into typed Parquet."""
+"""Ingest: read a source of ratings and write it as typed Parquet, once per content."""
 
 import json
 import time
@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 import cfmodel
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest import drift, duplicates
+from cfmodel.data.ingest import drift
 from cfmodel.data.ingest.drift import Snapshot
-from cfmodel.data.ingest.profile import Profile, profile_of
+from cfmodel.data.ingest.duplicates import find_duplicates, merge_duplicates
+from cfmodel.data.ingest.profile import Profile, profile_ratings
 from cfmodel.data.ingest.quarantine import Quarantine
 from cfmodel.data.ingest.ratings_sink import Pairs, RatingsSink, movies_of, users_of
-from cfmodel.data.ingest.read_source import FileRead, RowsRead, read_all, total
-from cfmodel.data.sources import sources
+from cfmodel.data.ingest.read_source import FileRead, RowsRead, add_accounts, read_source
+from cfmodel.data.sources.sources import FilesSource, digest_of_source, resolve_source
 from cfmodel.data.sources.synthetic import SyntheticSource
-from cfmodel.data.storage import is_whole
+from cfmodel.data.storage import find_earlier
 from cfmodel.errors import DataError
 from cfmodel.refs import DatasetRef
 from cfmodel.system import atomic
@@ -28,23 +28,23 @@ from cfmodel.system.digests import code_digest, sha256_of_file, sha256_of_text
 
 __all__ = ["RowsRead", "ingest", "previous_digest", "source_digest"]
 
-FORMAT_VERSION = 2
+_FORMAT_VERSION = 2
 
-Resolved = SyntheticSource | sources.FilesSource
+_Resolved = SyntheticSource | FilesSource
 
 
 def source_digest(source: str, *, folder: Path) -> str:
-    """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings.
+    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings.
 
     Args:
-        source: What to read, as for `ingest`.
-        folder: Folder below which downloads are kept.
+        source: The source, as for `ingest`.
+        folder: Folder for data, which holds the downloads.
     """
-    return sources.digest_of(sources.resolve(source, folder=folder))
+    return digest_of_source(resolve_source(source, folder=folder))
 
 
 def previous_digest(source: str, *, folder: Path, now: str) -> str:
-    """Return the digest of the data a source gave in its previous run; empty if none or from the bytes it has now."""
+    """Return the digest of the data set of a source's previous run; empty if none, or if its bytes were the same."""
     before = Snapshot.read(drift.snapshot_path(source, folder=folder))
     return "" if before is None or before.figures.source_digest == now else before.figures.digest
 
@@ -54,73 +54,74 @@ def ingest(
 ) -> DatasetRef:
     """Read ratings from a source and write them as typed Parquet.
 
-    The ratings go to `folder/ingested/<key>`, where the key is over the source's bytes, the
-    settings and cfmodel's code. An equal data set that is there and whole is used again. Every row
-    is accounted for: kept, set aside, merged with another of its pair, or saying that there is no rating.
+    The ratings go to `folder/ingested/<key>`; the key is a digest of the source's bytes, the settings
+    and cfmodel's code. An earlier result with the same key is reused if its ratings are not damaged.
+    Every row is counted: as kept, quarantined, merged or unrated.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob or the
+        source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob or the
             address of an object store.
         settings: How to read it.
         folder: Folder for data.
-        on_record: Takes a `RowsRead` now and then.
+        on_record: Called with a `RowsRead` now and then.
 
     Raises:
-        ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
-        DataError: Nothing is there, it cannot be read, it is empty, too many rows cannot be ratings,
-            or it is too far from the previous run's.
+        ConfigError: A key of `synthetic` is unknown or its value is out of range.
+        DataError: The source is missing, empty or cannot be read, has too many bad rows, or is too
+            different from its previous run.
     """
-    resolved = sources.resolve(source, folder=folder)
-    digest = sources.digest_of(resolved)
+    resolved = resolve_source(source, folder=folder)
+    digest = digest_of_source(resolved)
     key = sha256_of_text(digest, settings.of_the_data, code_digest())[:32]
     final = folder.resolve() / "ingested" / key
-    ref = _existing(final, source)
+    ref = find_earlier(DatasetRef, final, "dataset", source=source)
     if ref is None:
         with atomic.folder(final, replace=True) as temporary:
-            work = _Work(resolved, source, digest, settings, temporary, aside=folder / "quarantine" / f"{key}.parquet")
-            ref = work.done(on_record).model_copy(update={"path": final})
-            # Last: a folder without a manifest is no data set.
+            quarantine = folder / "quarantine" / f"{key}.parquet"
+            work = _Work(resolved, source, digest, settings, temporary, quarantine=quarantine)
+            ref = work.write(on_record).model_copy(update={"path": final})
+            # Last: a folder without a manifest is not a data set.
             (temporary / "manifest.json").write_text(work.manifest(ref), encoding="utf-8")
-    return _compared(ref, settings, folder)
+    return _compare_with_previous(ref, settings, folder)
 
 
 class _Work:
-    """One ingest under way in a temporary folder."""
+    """One ingest, written to a temporary folder."""
 
     def __init__(
-        self, resolved: Resolved, source: str, digest: str, settings: IngestSettings, target: Path, *, aside: Path
+        self, resolved: _Resolved, source: str, digest: str, settings: IngestSettings, target: Path, *, quarantine: Path
     ) -> None:
         self._resolved, self._source, self._digest = resolved, source, digest
-        self._settings, self._target, self._aside = settings, target, aside
+        self._settings, self._target, self._quarantine = settings, target, quarantine
         self._files: list[FileRead] = []
 
-    def done(self, on_record: Callable[[Any], None] | None) -> DatasetRef:
-        """Write ratings, profile, snapshot and the rows set aside."""
+    def write(self, on_record: Callable[[Any], None] | None) -> DatasetRef:
+        """Write ratings, profile, snapshot and quarantine."""
         start, path = time.perf_counter(), self._target / "ratings.parquet"
-        with Quarantine(self._target / "quarantine.parquet", self._settings) as aside, RatingsSink(path) as sink:
-            self._files = list(read_all(self._resolved, self._settings, aside, sink, on_record))
-        accounts = total(file.accounts for file in self._files)
-        aside.require_few(accounts.rows_in, keep=self._aside)
+        with Quarantine(self._target / "quarantine.parquet", self._settings) as bad, RatingsSink(path) as sink:
+            self._files = list(read_source(self._resolved, self._settings, bad, sink, on_record))
+        accounts = add_accounts(file.accounts for file in self._files)
+        bad.require_few(accounts.rows_in, keep=self._quarantine)
         if not accounts.kept:
             raise DataError(f"{self._source}: holds no ratings; give a source with at least one")
-        pairs, merged = self._merged(sink, path)
+        pairs, merged = self._merge(sink, path)
         accounts = accounts.model_copy(update={"kept": len(pairs), "merged": merged})
         accounts.require_balance()
         users, movies = np.bincount(users_of(pairs)), np.bincount(movies_of(pairs))
-        profile = profile_of(path, users, movies, accounts, aside.by_reason)
+        profile = profile_ratings(path, users, movies, accounts, bad.by_reason)
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)
         snapshot = Snapshot.of(profile, sink.users, sink.movies, digest=digest, source_digest=self._digest)
         snapshot.write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
 
-    def _merged(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
-        """Make several ratings of one pair one; return the pairs that stay and how many gave way."""
+    def _merge(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
+        """Merge duplicates; return the remaining pairs and the number of ratings dropped."""
         pairs = sink.pairs()
-        merge = duplicates.find(pairs, path, self._settings, sink.users, sink.movies)
+        merge = find_duplicates(pairs, path, self._settings, sink.users, sink.movies)
         if merge is None:
             return pairs, 0
-        duplicates.rewrite(path, self._target / "merged.parquet", merge)
+        merge_duplicates(path, self._target / "merged.parquet", merge)
         (self._target / "merged.parquet").replace(path)
         return pairs[merge.kept], merge.merged
 
@@ -143,9 +144,9 @@ class _Work:
         )
 
     def manifest(self, ref: DatasetRef) -> str:
-        """Return what is said of the data set beside it."""
+        """Return the text of `manifest.json`."""
         manifest = {
-            "format_version": FORMAT_VERSION,
+            "format_version": _FORMAT_VERSION,
             "cfmodel_version": cfmodel.__version__,
             "pyarrow_version": pa.__version__,
             "dataset": ref.model_dump(mode="json"),
@@ -155,26 +156,15 @@ class _Work:
         return json.dumps(manifest, indent=2) + "\n"
 
 
-def _existing(final: Path, source: str) -> DatasetRef | None:
-    """Return the data set of a folder if it is there and whole, under the name now asked for."""
-    try:
-        manifest = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
-        ref = DatasetRef.model_validate(manifest["dataset"])
-    except (OSError, ValueError, KeyError, ValidationError):
-        return None
-    ref = ref.model_copy(update={"path": final, "source": source})
-    return ref if is_whole(ref) else None
-
-
-def _compared(ref: DatasetRef, settings: IngestSettings, folder: Path) -> DatasetRef:
-    """Hold a data set against the source's previous one, and remember it in its place."""
+def _compare_with_previous(ref: DatasetRef, settings: IngestSettings, folder: Path) -> DatasetRef:
+    """Compare a data set with the source's previous one, and keep its snapshot for the next run."""
     path = drift.snapshot_path(ref.source, folder=folder)
     before, now = Snapshot.read(path), Snapshot.read(ref.path / "snapshot.parquet")
     if now is None or (before is not None and before.figures == now.figures):
         return ref
     if before is not None and before.figures.source_digest != ref.source_digest:
-        found = drift.drift_between(before, now)
-        drift.require_little(found, settings.drift, source=ref.source)
+        found = drift.measure_drift(before, now)
+        drift.require_small_drift(found, settings.drift, source=ref.source)
         ref = ref.model_copy(update={"drift": found})
     now.write(path)
     return ref

@@ -1,7 +1,7 @@
-"""What a data set looks like: counts, curves and spans, small enough to read and to compare."""
+"""The profile of a data set: counts, histograms and curves, written as `profile.json`."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,25 @@ from cfmodel.errors import DigestError
 from cfmodel.refs import Accounts
 from cfmodel.schema import RATING, TIMESTAMP
 
-#: More distinct ratings than this are drawn as a histogram of bins.
+#: More distinct ratings than this are counted in bins.
 _MOST_LEVELS = 1_000
 _BINS = 60
 _CURVE_POINTS = 100
 _DAY_SECONDS = 86_400
 
-Counts = npt.NDArray[np.int64]
+_Counts = npt.NDArray[np.int64]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Histogram(_Part):
-    """How many values lie in each bin.
+class ProfileHistogram(_Part):
+    """Counts of values, per bin or per distinct value.
 
     Attributes:
-        edges: Borders of the bins, one more than these; or the values themselves, as many.
-        counts: How many.
+        edges: Edges of the bins, one more than counts; or the distinct values, as many as counts.
+        counts: Number of values in each bin.
     """
 
     edges: tuple[float, ...]
@@ -45,12 +45,12 @@ class RatingProfile(_Part):
     """The ratings, in rating units.
 
     Attributes:
-        low: Lowest rating; with `high` the scale as it is inferred.
+        low: Lowest rating.
         high: Highest rating.
-        step: Smallest distance of two ratings that occur; None where there are too many or one.
-        mean: Their mean.
-        std: Their standard deviation.
-        histogram: How many there are of each, or in each of 60 bins.
+        step: Smallest difference of two distinct ratings; None if there is one, or more than 1,000.
+        mean: Mean rating.
+        std: Standard deviation.
+        histogram: Number of ratings of each value, or in each of 60 bins.
     """
 
     low: float
@@ -58,17 +58,17 @@ class RatingProfile(_Part):
     step: float | None
     mean: float
     std: float
-    histogram: Histogram
+    histogram: ProfileHistogram
 
 
 class CountProfile(_Part):
-    """How many ratings each user gave, or each movie got.
+    """Number of ratings per user, or per movie.
 
     Attributes:
-        number: Users, or movies.
-        quantiles: Ratings of one at 0, 25, 50, 75, 99 and 100 % of them.
-        top_share: Share of all ratings that the most active or popular 1 % have.
-        curve: Pairs of rank, 1 for the first, and ratings at that rank.
+        number: Number of users, or of movies.
+        quantiles: Ratings per user or movie at 0, 25, 50, 75, 99 and 100 %.
+        top_share: Share of all ratings that belong to the most active or popular 1 %.
+        curve: Pairs of rank, from 1, and number of ratings at that rank.
     """
 
     number: int
@@ -78,32 +78,32 @@ class CountProfile(_Part):
 
 
 class TimeProfile(_Part):
-    """When the ratings were given, in seconds since 1970-01-01 UTC.
+    """Timestamps of the ratings, in seconds since 1970-01-01 UTC.
 
     Attributes:
-        first: The oldest rating.
-        last: The newest rating.
-        missing: Ratings without a timestamp.
-        histogram: How many there are in each of up to 60 spans of whole days.
+        first: The oldest timestamp.
+        last: The newest timestamp.
+        missing: Number of ratings without a timestamp.
+        histogram: Number of ratings in up to 60 bins of whole days.
     """
 
     first: int
     last: int
     missing: int
-    histogram: Histogram
+    histogram: ProfileHistogram
 
 
 class Profile(_Part):
-    """A data set at a glance.
+    """The profile of a data set.
 
     Attributes:
-        accounts: What became of the source's rows.
-        quarantined_by_reason: How many rows were set aside for each reason.
-        density: Share of all pairs of a user and a movie that are rated.
+        accounts: Counts of the source's rows.
+        quarantined_by_reason: Number of rows in the quarantine for each reason.
+        density: Share of all (user, movie) pairs that are rated.
         ratings: The ratings.
-        users: Their activity.
-        movies: Their popularity.
-        times: When the ratings were given; None where no rating says.
+        users: Activity of the users.
+        movies: Popularity of the movies.
+        times: The timestamps; None if no rating has one.
     """
 
     accounts: Accounts
@@ -119,7 +119,7 @@ def read_profile(folder: Path) -> Profile:
     """Return the profile of a data set's folder.
 
     Raises:
-        DigestError: There is none that can be read.
+        DigestError: The profile is missing or cannot be read.
     """
     path = folder / "profile.json"
     try:
@@ -128,33 +128,35 @@ def read_profile(folder: Path) -> Profile:
         raise DigestError(f"{path}: cannot be read ({str(error).splitlines()[0]}); ingest the source again") from None
 
 
-def profile_of(path: Path, users: Counts, movies: Counts, accounts: Accounts, by_reason: Mapping[str, int]) -> Profile:
-    """Look at a data set once more, rating and timestamp alone.
+def profile_ratings(
+    path: Path, users: _Counts, movies: _Counts, accounts: Accounts, by_reason: Mapping[str, int]
+) -> Profile:
+    """Return the profile of a data set; reads its ratings and timestamps.
 
     Args:
         path: The file of ratings.
-        users: Ratings of each user.
-        movies: Ratings of each movie.
-        accounts: What became of the source's rows.
-        by_reason: How many rows were set aside for each reason.
+        users: Number of ratings of each user.
+        movies: Number of ratings of each movie.
+        accounts: Counts of the source's rows.
+        by_reason: Number of rows in the quarantine for each reason.
     """
-    levels, moments = _Levels(), _Moments()
+    values, times = _RatingValues(), _Timestamps()
     for _, group in row_groups(path, [RATING, TIMESTAMP]):
-        levels.add(group[RATING].to_numpy())
-        moments.add(group[TIMESTAMP])
+        values.add(group[RATING].to_numpy())
+        times.add(group[TIMESTAMP])
     return Profile(
         accounts=accounts,
         quarantined_by_reason=dict(by_reason),
         density=accounts.kept / (len(users) * len(movies)),
-        ratings=levels.profile(path),
-        users=_counts(users),
-        movies=_counts(movies),
-        times=moments.profile(),
+        ratings=values.profile(path),
+        users=_count_profile(users),
+        movies=_count_profile(movies),
+        times=times.profile(),
     )
 
 
-class _Levels:
-    """Adds up ratings."""
+class _RatingValues:
+    """Running statistics of the ratings."""
 
     def __init__(self) -> None:
         self._counts: Counter[float] | None = Counter()
@@ -164,7 +166,7 @@ class _Levels:
     def add(self, ratings: npt.NDArray[np.float64]) -> None:
         """Add ratings."""
         self._origin = self._origin if self._rows else float(ratings[0])
-        centred = ratings - self._origin  # so that squares of large numbers do not swallow small differences
+        centred = ratings - self._origin  # keeps the squares small, so that no digits are lost
         self._rows += len(ratings)
         self._sum += float(centred.sum())
         self._squares += float(np.square(centred).sum())
@@ -175,7 +177,7 @@ class _Levels:
             self._counts = self._counts if len(self._counts) <= _MOST_LEVELS else None
 
     def profile(self, path: Path) -> RatingProfile:
-        """Return what the ratings look like; where there are too many levels the file is read again."""
+        """Return the profile; if there are too many distinct ratings, the file is read again."""
         offset = self._sum / self._rows
         variance = max(self._squares / self._rows - offset**2, 0.0)
         levels = None if self._counts is None else np.array(sorted(self._counts))
@@ -189,27 +191,27 @@ class _Levels:
             histogram=self._histogram(path, levels),
         )
 
-    def _histogram(self, path: Path, levels: npt.NDArray[np.float64] | None) -> Histogram:
+    def _histogram(self, path: Path, levels: npt.NDArray[np.float64] | None) -> ProfileHistogram:
         if levels is not None and self._counts is not None:
-            return Histogram(
+            return ProfileHistogram(
                 edges=tuple(levels.tolist()), counts=tuple(self._counts[value] for value in levels.tolist())
             )
         edges = np.linspace(self._low, self._high, _BINS + 1)
         counts = np.zeros(_BINS, np.int64)
         for _, group in row_groups(path, [RATING]):
             counts += np.histogram(group[RATING].to_numpy(), edges)[0]
-        return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
+        return ProfileHistogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
 
 
-class _Moments:
-    """Adds up timestamps."""
+class _Timestamps:
+    """Running statistics of the timestamps."""
 
     def __init__(self) -> None:
         self._days: Counter[int] = Counter()
         self._first, self._last, self._missing = 2**63, -(2**63), 0
 
     def add(self, timestamps: pa.ChunkedArray) -> None:
-        """Add timestamps, or what is missing of them."""
+        """Add timestamps."""
         self._missing += timestamps.null_count
         known = timestamps.drop_null().to_numpy()
         if len(known):
@@ -218,14 +220,16 @@ class _Moments:
                 self._days[day] += count
 
     def profile(self) -> TimeProfile | None:
-        """Return when the ratings were given, None where none says."""
+        """Return the profile, None if no rating has a timestamp."""
         if not self._days:
             return None
         days = np.array(sorted(self._days))
         span = -(-int(days[-1] - days[0] + 1) // _BINS)
         edges = np.arange(days[0], days[-1] + span + 1, span)
         counts, _ = np.histogram(days, edges, weights=[self._days[day] for day in days.tolist()])
-        histogram = Histogram(edges=tuple((edges * float(_DAY_SECONDS)).tolist()), counts=tuple(map(int, counts)))
+        histogram = ProfileHistogram(
+            edges=tuple((edges * float(_DAY_SECONDS)).tolist()), counts=tuple(map(int, counts))
+        )
         return TimeProfile(first=self._first, last=self._last, missing=self._missing, histogram=histogram)
 
 
@@ -234,17 +238,13 @@ def _value_counts(values: npt.NDArray[Any]) -> list[tuple[Any, int]]:
     return list(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
 
-def _counts(counts: Counts) -> CountProfile:
+def _count_profile(counts: _Counts) -> CountProfile:
     falling = np.sort(counts)[::-1]
     ranks = np.unique(np.geomspace(1, len(falling), _CURVE_POINTS).round().astype(np.int64))
     top = falling[: max(1, len(falling) // 100)]
     return CountProfile(
         number=len(counts),
-        quantiles=_quantiles(falling, (0, 0.25, 0.5, 0.75, 0.99, 1)),
+        quantiles=tuple(np.quantile(falling, (0, 0.25, 0.5, 0.75, 0.99, 1)).tolist()),
         top_share=float(top.sum() / falling.sum()),
         curve=tuple((rank, int(falling[rank - 1])) for rank in ranks.tolist()),
     )
-
-
-def _quantiles(values: Counts, shares: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.quantile(values, shares))

@@ -1,4 +1,4 @@
-"""Rows that cannot be ratings: set aside with their text and reason, or the end of the run."""
+"""The quarantine: a file of the bad rows, each with its text and reason."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from cfmodel.config import IngestSettings
 from cfmodel.data.formats.raw_rows import BadRow
 from cfmodel.errors import DataError
 
-QUARANTINE = pa.schema(
+_QUARANTINE = pa.schema(
     [
         pa.field("file", pa.string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
@@ -23,10 +23,10 @@ QUARANTINE = pa.schema(
 
 
 class Quarantine:
-    """Takes bad rows, and says what there is to say about them.
+    """A Parquet file of bad rows; it is created with the first one.
 
     Attributes:
-        by_reason: How many rows were set aside for each reason.
+        by_reason: Number of bad rows for each reason.
     """
 
     def __init__(self, path: Path, settings: IngestSettings) -> None:
@@ -47,14 +47,14 @@ class Quarantine:
 
     @property
     def rows(self) -> int:
-        """How many rows were set aside."""
+        """Number of bad rows."""
         return self.by_reason.total()
 
     def add(self, file: str, bad: tuple[BadRow, ...]) -> None:
-        """Set rows of a file aside.
+        """Add the bad rows of a file.
 
         Raises:
-            DataError: A bad row is to stop the run.
+            DataError: There is a bad row and `ingest.on_bad_row` is 'stop'.
         """
         if not bad:
             return
@@ -70,15 +70,15 @@ class Quarantine:
             pa.array([row.reason for row in bad]),
         ]
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, QUARANTINE, compression="zstd", write_page_checksum=True)
-        self._writer.write_batch(pa.record_batch(columns, schema=QUARANTINE))
+            self._writer = pq.ParquetWriter(self._path, _QUARANTINE, compression="zstd", write_page_checksum=True)
+        self._writer.write_batch(pa.record_batch(columns, schema=_QUARANTINE))
 
     def require_few(self, rows_in: int, *, keep: Path) -> None:
-        """Refuse a source of which too much had to be set aside.
+        """Refuse a source with too many bad rows.
 
         Args:
-            rows_in: All rows of the source.
-            keep: Where the rows set aside are put for whoever has to look into it.
+            rows_in: Number of rows of the source.
+            keep: Where to put the quarantine file if the source is refused, so that it can be examined.
 
         Raises:
             DataError: The share of bad rows is above `ingest.max_bad_fraction`.
@@ -89,6 +89,7 @@ class Quarantine:
         self._path.replace(keep)
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
         raise DataError(
-            f"{self.rows:,} of {rows_in:,} rows cannot be ratings ({reasons}), more than ingest.max_bad_fraction = "
-            f"{self._settings.max_bad_fraction:g} allows; they are in {keep}, the first is {self._first}"
+            f"{self.rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "
+            f"{self._settings.max_bad_fraction:g} allows; correct the source or raise the limit; the bad rows are in "
+            f"{keep}, the first is {self._first}"
         )

@@ -1,4 +1,4 @@
-"""Read a source from its first row to its last, blocks beside each other, and account for every row."""
+"""Reading of a whole source: check blocks in parallel, write ratings in order, and count every row."""
 
 import os
 from collections import deque
@@ -9,28 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.raw_rows import CODED, Judged
-from cfmodel.data.formats.sniff import Shape, sniff
+from cfmodel.data.formats.raw_rows import CheckedRows
+from cfmodel.data.formats.sniff import FileFormat, sniff
 from cfmodel.data.ingest.quarantine import Quarantine
 from cfmodel.data.ingest.ratings_sink import RatingsSink
-from cfmodel.data.reading.read_file import Job, jobs
+from cfmodel.data.reading.read_file import UncheckedBlock, read_blocks
 from cfmodel.data.sources.sources import FilesSource
 from cfmodel.data.sources.synthetic import SyntheticSource
 from cfmodel.errors import DataError
 from cfmodel.refs import Accounts, Ref
+from cfmodel.schema import ENCODED_RATINGS
 
-#: Threads that judge blocks, and blocks that wait for them or for being written: what bounds memory.
+#: Threads that check blocks, and blocks in memory at a time.
 _THREADS = 2
 _BLOCKS_AHEAD = 4
 
 
 @dataclass(frozen=True)
 class RowsRead:
-    """How far reading has come.
+    """Progress of reading.
 
     Attributes:
         rows: Ratings read so far.
-        fraction: Share of the source read so far, in [0, 1]; None where it is unknown.
+        fraction: Share of the source read so far, in [0, 1]; None if unknown.
     """
 
     rows: int
@@ -38,15 +39,15 @@ class RowsRead:
 
 
 class FileRead(Ref):
-    """What a file was taken for, and what became of its rows.
+    """The format of a file, and the counts of its rows.
 
     Attributes:
-        name: The file's name, below the folder that all files share.
-        kind: `text`, `jsonl` or `parquet`.
-        encoding: Encoding of text, None for Parquet.
-        separator: Text between two fields, None where there is none.
-        header: Whether a row named the columns, None where there is none to do so.
-        accounts: What became of its rows, duplicates aside.
+        name: The file's path below the folder that all files share.
+        kind: `text`, `jsonl`, `parquet` or `synthetic`.
+        encoding: Encoding of text; None for Parquet.
+        separator: Text between two fields; None if not delimited text.
+        header: Whether there is a header row; None if not delimited text.
+        accounts: Counts of the file's rows, before duplicates are merged.
     """
 
     name: str
@@ -57,77 +58,77 @@ class FileRead(Ref):
     accounts: Accounts
 
 
-def read_all(
+def read_source(
     source: SyntheticSource | FilesSource,
     settings: IngestSettings,
-    aside: Quarantine,
+    quarantine: Quarantine,
     sink: RatingsSink,
     on_record: Callable[[Any], None] | None,
 ) -> Iterator[FileRead]:
-    """Read a source; yield what each file was, once it is read.
+    """Read a source; yield each file's format and counts after it is read.
 
     Raises:
-        DataError: A file cannot be read, or a bad row is to stop the run.
-        AssertionError: A row was lost or made up.
+        DataError: A file cannot be read, or there is a bad row and `ingest.on_bad_row` is 'stop'.
+        AssertionError: The counts of rows do not add up.
     """
     if isinstance(source, SyntheticSource):
-        yield _planted(source, sink, on_record)
+        yield _read_synthetic(source, sink, on_record)
         return
     names, sizes = source.names, [path.stat().st_size for path in source.paths]
     kept = rows_before = 0
-    for place, (path, shape) in enumerate(_shapes(source, settings)):
+    for place, (path, format) in enumerate(_formats(source, settings)):
         parts: list[Accounts] = []
         try:
-            for job, judged in _in_order(jobs(path, shape, settings, rows_before=rows_before)):
-                aside.add(names[place], judged.bad)
-                sink.add(judged.ratings)
-                parts.append(_accounts(job, judged))
-                kept += judged.ratings.num_rows
-                rows_before += job.rows
+            for block, checked in _in_order(read_blocks(path, format, settings, rows_before=rows_before)):
+                quarantine.add(names[place], checked.bad)
+                sink.add(checked.ratings)
+                parts.append(_accounts(block, checked))
+                kept += checked.ratings.num_rows
+                rows_before += block.rows
                 if on_record is not None:
-                    read = sum(sizes[:place]) + job.share * sizes[place]
+                    read = sum(sizes[:place]) + block.share * sizes[place]
                     on_record(RowsRead(kept, read / max(sum(sizes), 1)))
         except DataError as error:
-            raise _among_others(error, source) from None
-        yield _file_read(names[place], shape, total(parts))
+            raise _with_file_names(error, source) from None
+        yield _file_read(names[place], format, add_accounts(parts))
 
 
-def total(parts: Iterable[Accounts]) -> Accounts:
-    """Add up accounts."""
+def add_accounts(parts: Iterable[Accounts]) -> Accounts:
+    """Return the sum of accounts."""
     listed = list(parts)
     return Accounts(**{name: sum(getattr(part, name) for part in listed) for name in Accounts.model_fields})
 
 
-def _shapes(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, Shape]]:
-    """Look at every file first: one without a header may be a part of one with."""
+def _formats(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, FileFormat]]:
+    """Detect the format of every file; one without a header may be a part of one with a header."""
     try:
-        shapes = [sniff(path, settings) for path in source.paths]
-        like = next((shape for shape in shapes if shape.header), None)
+        formats = [sniff(path, settings) for path in source.paths]
+        like = next((format for format in formats if format.header), None)
         if like is not None:
-            shapes = [
-                shape if shape.kind != "text" or shape.header else sniff(path, settings, like=like)
-                for path, shape in zip(source.paths, shapes, strict=True)
+            formats = [
+                format if format.kind != "text" or format.header else sniff(path, settings, like=like)
+                for path, format in zip(source.paths, formats, strict=True)
             ]
     except DataError as error:
-        raise _among_others(error, source) from None
-    return list(zip(source.paths, shapes, strict=True))
+        raise _with_file_names(error, source) from None
+    return list(zip(source.paths, formats, strict=True))
 
 
-def _among_others(error: DataError, source: FilesSource) -> DataError:
-    """Say which files are read together: a folder or glob may have taken in one that is not of ratings."""
+def _with_file_names(error: DataError, source: FilesSource) -> DataError:
+    """Add the names of all files to an error: a folder or glob may include a file that holds no ratings."""
     if len(source.paths) == 1:
         return error
     named = ", ".join(source.names[:8]) + (", ..." if len(source.paths) > 8 else "")
     return DataError(f"{error} (read together: {len(source.paths):,} files, {named})")
 
 
-def _in_order(waiting: Iterator[Job]) -> Iterator[tuple[Job, Judged]]:
-    """Judge blocks beside each other, and yield them in the order of the file."""
+def _in_order(blocks: Iterator[UncheckedBlock]) -> Iterator[tuple[UncheckedBlock, CheckedRows]]:
+    """Check blocks in parallel, and yield them in the order of the file."""
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "ingest") as threads:
-        running: deque[tuple[Job, Future[Judged]]] = deque()
+        running: deque[tuple[UncheckedBlock, Future[CheckedRows]]] = deque()
         try:
-            for job in waiting:
-                running.append((job, threads.submit(job.judged)))
+            for block in blocks:
+                running.append((block, threads.submit(block.check)))
                 if len(running) >= _BLOCKS_AHEAD:
                     yield _next(running)
             while running:
@@ -137,41 +138,41 @@ def _in_order(waiting: Iterator[Job]) -> Iterator[tuple[Job, Judged]]:
                 future.cancel()
 
 
-def _next(running: "deque[tuple[Job, Future[Judged]]]") -> tuple[Job, Judged]:
-    job, future = running.popleft()
-    return job, future.result()
+def _next(running: "deque[tuple[UncheckedBlock, Future[CheckedRows]]]") -> tuple[UncheckedBlock, CheckedRows]:
+    block, future = running.popleft()
+    return block, future.result()
 
 
-def _accounts(job: Job, judged: Judged) -> Accounts:
-    """Account for a block; what came in is counted apart from what became of it."""
+def _accounts(block: UncheckedBlock, checked: CheckedRows) -> Accounts:
+    """Return the counts of a block; `rows_in` is counted independently of the others."""
     accounts = Accounts(
-        rows_in=(job.rows - judged.ignored - judged.uncut) * job.cells + judged.uncut,
-        kept=judged.ratings.num_rows,
-        quarantined=len(judged.bad),
-        unrated=judged.unrated,
-        ignored=judged.ignored,
+        rows_in=(block.rows - checked.ignored - checked.uncut) * block.cells + checked.uncut,
+        kept=checked.ratings.num_rows,
+        quarantined=len(checked.bad),
+        unrated=checked.unrated,
+        ignored=checked.ignored,
     )
     accounts.require_balance()
     return accounts
 
 
-def _file_read(name: str, shape: Shape, accounts: Accounts) -> FileRead:
-    text = shape.kind == "text"
+def _file_read(name: str, format: FileFormat, accounts: Accounts) -> FileRead:
+    text = format.kind == "text"
     return FileRead(
         name=name,
-        kind=shape.kind,
-        encoding=None if shape.kind == "parquet" else shape.encoding,
-        separator=shape.separator if text else None,
-        header=shape.header if text else None,
+        kind=format.kind,
+        encoding=None if format.kind == "parquet" else format.encoding,
+        separator=format.separator if text else None,
+        header=format.header if text else None,
         accounts=accounts,
     )
 
 
-def _planted(source: SyntheticSource, sink: RatingsSink, on_record: Callable[[Any], None] | None) -> FileRead:
+def _read_synthetic(source: SyntheticSource, sink: RatingsSink, on_record: Callable[[Any], None] | None) -> FileRead:
     rows = 0
     for batch in source.batches():
         columns = [column.dictionary_encode() if at < 2 else column for at, column in enumerate(batch.columns)]
-        sink.add(type(batch).from_arrays(columns, schema=CODED))
+        sink.add(type(batch).from_arrays(columns, schema=ENCODED_RATINGS))
         rows += batch.num_rows
         if on_record is not None:
             on_record(RowsRead(rows, rows / source.ratings))

@@ -1,1 +1,1 @@
-"""From raw rows to checked ratings with their types."""
+"""Reading: parse and check raw rows, and return typed ratings."""

@@ -1,4 +1,4 @@
-"""One number or moment from its text: what is asked only where a whole column cannot be cast at once."""
+"""Parsing of single numbers and timestamps, for columns that Arrow cannot cast as a whole."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,22 +11,22 @@ _COMMA = re.compile(r"([+-]?\d*),(\d+)", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LARGEST = 2**63 - 1  # its negative has an absolute value that fits, too
+_LARGEST = 2**63 - 1  # its negative also has an absolute value that fits into int64
 #: The years 1 to 9999 in seconds since 1970-01-01 UTC.
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-#: A number of this size or more is in the finer unit: as seconds it would lie beyond the year 5000,
-#: as the finer unit it lies after 1973.
+#: Numbers from this size on are in the next finer unit. As seconds, 100 billion would be after the year
+#: 5000; as milliseconds, it is in 1973.
 _FINER_FROM = (100_000_000_000, 100_000_000_000_000, 100_000_000_000_000_000)
 
 
-def number(text: str, decimal: str | None) -> float | None:
-    """Return the number that a text writes, None where it writes none.
+def parse_number(text: str, decimal: str | None) -> float | None:
+    """Return a text's number, None if it is not one.
 
     Args:
-        text: Without blanks around it.
-        decimal: Mark before the decimals. None takes either, but a comma before just three digits
-            only with a zero in front: `1,234` may be a thousand.
+        text: The text, without blanks around it.
+        decimal: The decimal mark, `.` or `,`. None allows both, but `1,234` is not a number then,
+            since the comma may group thousands; `0,234` is.
     """
     if decimal != "," and _NUMBER.fullmatch(text):
         return float(text)
@@ -38,17 +38,17 @@ def number(text: str, decimal: str | None) -> float | None:
     return float(f"{whole}.{decimals}")
 
 
-def moment(text: str, unit: str | None) -> int | None:
-    """Return the seconds since 1970-01-01 UTC that a text writes, None where it writes no moment.
+def parse_timestamp(text: str, unit: str | None) -> int | None:
+    """Return a text's time in seconds since 1970-01-01 UTC, None if it is not a time.
 
     Args:
-        text: A number or ISO 8601 without blanks around it; without a zone it is UTC.
+        text: A number or ISO 8601, without blanks around it; without a time zone it is UTC.
         unit: Unit of a number; None: by its size.
     """
     if _WHOLE.fullmatch(text):
-        return int(seconds(np.array([int(text)]), unit)[0])
-    if (value := number(text, None)) is not None:
-        return int(seconds(np.array([value]), unit)[0]) if abs(value) < 2.0**62 else None
+        return int(to_seconds(np.array([int(text)]), unit)[0])
+    if (value := parse_number(text, None)) is not None:
+        return int(to_seconds(np.array([value]), unit)[0]) if abs(value) < 2.0**62 else None
     try:
         found = datetime.fromisoformat(_ZONE.sub("", text.replace(",", ".")))
         aware = found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -57,8 +57,8 @@ def moment(text: str, unit: str | None) -> int | None:
         return None
 
 
-def seconds(numbers: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str | None) -> npt.NDArray[np.int64]:
-    """Return numbers of a unit as whole seconds, rounded down; by their size where no unit is given."""
+def to_seconds(numbers: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str | None) -> npt.NDArray[np.int64]:
+    """Return numbers as whole seconds, rounded down; without a unit, each number's size decides its unit."""
     if unit is not None:
         return np.floor_divide(numbers, _PER_SECOND[unit]).astype(np.int64)
     size = np.abs(np.maximum(numbers, -_LARGEST))

@@ -1,4 +1,4 @@
-"""Read files of ratings block by block: calls that judge a block's rows, each free to run beside the others."""
+"""Files of ratings, read block by block; each block can be checked in a thread of its own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,111 +11,73 @@ import pyarrow as pa
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats import delimited, jsonlines, parquet
 from cfmodel.data.formats.column_roles import Columns, columns_of
-from cfmodel.data.formats.compressed import PackedFile
+from cfmodel.data.formats.compressed import CompressedFile
 from cfmodel.data.formats.encodings import as_utf8
-from cfmodel.data.formats.raw_rows import BadRow, Judged, Numbers, Raw, shortened
-from cfmodel.data.formats.record_ends import Block, blocks_of_records
-from cfmodel.data.formats.sniff import Shape
-from cfmodel.data.formats.wide import melted
-from cfmodel.data.reading.check_rows import judge
+from cfmodel.data.formats.raw_rows import BadRow, CheckedRows, Numbers, RawRows, shorten
+from cfmodel.data.formats.record_ends import RecordBlock, split_into_records
+from cfmodel.data.formats.sniff import FileFormat
+from cfmodel.data.formats.wide import melt_wide
+from cfmodel.data.reading.check_rows import check_rows
 from cfmodel.schema import USER_ID
 
 
 @dataclass(frozen=True)
-class Job:
-    """A block of rows that are still to be judged.
+class UncheckedBlock:
+    """A block of rows that are not checked yet.
 
     Attributes:
-        judged: Judges them.
-        rows: How many there are as counted in the file's bytes or metadata, comments included.
-        cells: Ratings that a row can hold: 1, or the movies of a wide table.
-        share: How much of the file was read with it, in [0, 1].
+        check: Parses and checks the rows.
+        rows: Number of rows by the file's bytes or metadata, comments included.
+        cells: Ratings that a row can hold: 1, or the number of movies of a wide table.
+        share: Share of the file read up to this block, in [0, 1].
     """
 
-    judged: Callable[[], Judged]
+    check: Callable[[], CheckedRows]
     rows: int
     cells: int
     share: float
 
 
-def jobs(path: Path, shape: Shape, settings: IngestSettings, *, rows_before: int = 0) -> Iterator[Job]:
+def read_blocks(
+    path: Path, format: FileFormat, settings: IngestSettings, *, rows_before: int = 0
+) -> Iterator[UncheckedBlock]:
     """Yield a file's rows, block by block.
 
     Args:
         path: The file.
-        shape: What it looks like.
-        settings: What is missing, what is no rating, which ratings are allowed.
-        rows_before: Rows of the files read before it: they number users that have no other name.
+        format: The file's format.
+        settings: Which values are missing, which ratings mean "not rated" and which are allowed.
+        rows_before: Rows in the files before this one, so that new users of a wide table get new numbers.
 
     Raises:
-        DataError: The file cannot be read or has no such columns.
+        DataError: The file cannot be read or lacks a column.
     """
-    reader = _Reader(path.name, shape.columns, settings, rows_before)
-    if shape.kind == "parquet":
-        yield from _parquet_jobs(path, reader)
-        return
-    with PackedFile(path, shape.compression) as stream:
-        blocks = _without_start(stream.blocks(), shape.mark_bytes)
-        lines = _without_lines(as_utf8(blocks, shape.encoding, file=path.name), shape.skipped_lines)
-        first_row = 1
-        for block in blocks_of_records(lines, shape.separator if shape.kind == "text" else None):
-            rows = len(block.spans[0]) if block.fault is None else 1
-            parse = reader.text if shape.kind == "text" else reader.jsonl
-            judged = partial(parse, block, first_row, shape.separator)
-            if rows:
-                cells = max(len(shape.columns.movies), 1)
-                yield Job(
-                    judged if block.fault is None else partial(_faulty, block, first_row), rows, cells, stream.share
-                )
-            first_row += rows
+    return READERS[format.kind](_File(path, format, settings, rows_before))
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """How the rows of one file are read."""
+class _File:
+    """One file to read; the fields are the arguments of `read_blocks`."""
 
-    file: str
-    columns: Columns
+    path: Path
+    format: FileFormat
     settings: IngestSettings
     rows_before: int
 
-    def text(self, block: Block, first_row: int, separator: str) -> Judged:
-        """Judge delimited text."""
-        columns, file = self.columns, self.file
-        batch, places, bad, ignored = delimited.parsed(block, columns, separator, file=file, first_row=first_row)
-        return self._judged(
-            {int(name): column for name, column in zip(batch.schema.names, batch.columns, strict=True)},
-            places + first_row,
-            lambda at: delimited.record(block, int(places[at])),
-            bad=bad,
-            ignored=ignored,
-            trim=True,
-            replaced=delimited.is_garbled(block),
-        )
+    @property
+    def columns(self) -> Columns:
+        return self.format.columns
 
-    def jsonl(self, block: Block, first_row: int, separator: str) -> Judged:  # noqa: ARG002 - as for text
-        """Judge JSON lines."""
-        starts, ends = block.spans
-        lines = [block.data[start:end] for start, end in zip(starts, ends, strict=True)]
-        batch, places, bad, blank = jsonlines.parsed(lines, self.columns, first_row=first_row)
-        return self._judged(
-            self._by_place(batch),
-            np.array(places, np.int64) + first_row,
-            lambda at: shortened(lines[places[at]].decode(errors="replace")),
-            bad=bad,
-            ignored=blank,
-        )
+    @property
+    def cells(self) -> int:
+        return max(len(self.columns.movies), 1)
 
-    def parquet(self, batch: pa.RecordBatch, first_row: int) -> Judged:
-        """Judge rows of a Parquet file."""
-        numbers = np.arange(first_row, first_row + batch.num_rows)
-        return self._judged(self._by_place(batch), numbers, lambda at: shortened(parquet.as_text(batch, at)))
+    def by_index(self, batch: pa.RecordBatch) -> dict[int, pa.Array]:
+        """Return the columns of a batch by their index in the file."""
+        used = (*self.columns.roles.values(), *self.columns.movies)
+        return {index: batch.column(self.columns.names[index]) for index in used}
 
-    def _by_place(self, batch: pa.RecordBatch) -> dict[int, pa.Array]:
-        places = (*self.columns.roles.values(), *self.columns.movies)
-        return {place: batch.column(self.columns.names[place]) for place in places}
-
-    def _judged(
+    def check(
         self,
         fields: Mapping[int, pa.Array],
         numbers: Numbers,
@@ -125,42 +87,103 @@ class _Reader:
         ignored: int = 0,
         trim: bool = False,
         replaced: bool = False,
-    ) -> Judged:
-        roles = {role: fields[place] for role, place in self.columns.roles.items()}
+    ) -> CheckedRows:
+        """Check rows given by the index of their columns; those of a wide table become one row per rating."""
+        roles = {role: fields[index] for role, index in self.columns.roles.items()}
         if not self.columns.movies:
-            return judge(
-                Raw(pa.record_batch(roles), numbers, text, trim, replaced, tuple(bad), ignored),
-                self.settings,
-                file=self.file,
-            )
+            raw = RawRows(pa.record_batch(roles), numbers, text, trim, replaced, tuple(bad), ignored)
+            return check_rows(raw, self.settings, file=self.path.name)
         users = roles.get(USER_ID, pa.array(numbers + self.rows_before).cast(pa.string()))
-        cells = {movie: fields[place] for place, movie in self.columns.movies.items()}
-        batch, row, unrated = melted(users, cells, missing=self.settings.missing)
-        raw = Raw(batch, numbers[row], lambda at: text(int(row[at])), trim, replaced, tuple(bad), ignored, unrated)
-        return judge(raw, self.settings, file=self.file)
+        cells = {movie: fields[index] for index, movie in self.columns.movies.items()}
+        batch, row, unrated = melt_wide(users, cells, missing=self.settings.missing)
+        raw = RawRows(batch, numbers[row], lambda at: text(int(row[at])), trim, replaced, tuple(bad), ignored, unrated)
+        return check_rows(raw, self.settings, file=self.path.name)
 
 
-def _parquet_jobs(path: Path, reader: _Reader) -> Iterator[Job]:
-    columns = columns_of(parquet.names(path), reader.settings, file=path.name)
-    reader = replace(reader, columns=columns)
-    read = 0
-    for batch, total in parquet.batches(path, columns):
-        judged = partial(reader.parquet, batch, read + 1)
-        read += batch.num_rows
-        yield Job(judged, batch.num_rows, max(len(columns.movies), 1), read / max(total, 1))
+def _read_text(file: _File) -> Iterator[UncheckedBlock]:
+    return _read_records(file, _check_text, separator=file.format.separator)
 
 
-def _faulty(block: Block, number: int) -> Judged:
-    return Judged.of_bad(delimited.faulty(block, number))
+def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
+    batch, rows, bad, ignored = delimited.parse_records(
+        block, file.columns, file.format.separator, file=file.path.name, first_row=first_row
+    )
+    return file.check(
+        {int(name): column for name, column in zip(batch.schema.names, batch.columns, strict=True)},
+        rows + first_row,
+        lambda at: delimited.record_text(block, int(rows[at])),
+        bad=bad,
+        ignored=ignored,
+        trim=True,
+        replaced=delimited.has_invalid_utf8(block),
+    )
 
 
-def _without_start(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
+def _read_json_lines(file: _File) -> Iterator[UncheckedBlock]:
+    return _read_records(file, _check_json_lines, separator=None)
+
+
+def _check_json_lines(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
+    lines = [block.data[start:end] for start, end in zip(*block.spans, strict=True)]
+    batch, rows, bad, blank = jsonlines.parse_lines(lines, file.columns, first_row=first_row)
+    return file.check(
+        file.by_index(batch),
+        np.array(rows, np.int64) + first_row,
+        lambda at: shorten(lines[rows[at]].decode(errors="replace")),
+        bad=bad,
+        ignored=blank,
+    )
+
+
+def _read_records(
+    file: _File, check: Callable[[_File, RecordBlock, int], CheckedRows], *, separator: str | None
+) -> Iterator[UncheckedBlock]:
+    name, format, first_row = file.path.name, file.format, 1
+    with CompressedFile(file.path, format.compression) as stream:
+        blocks = _skip_bytes(stream.blocks(), format.mark_bytes)
+        lines = _skip_lines(as_utf8(blocks, format.encoding, file=name), format.skipped_lines)
+        for block in split_into_records(lines, separator):
+            rows = len(block.spans[0]) if block.fault is None else 1
+            if rows:
+                checks = partial(check if block.fault is None else _check_unreadable, file, block, first_row)
+                yield UncheckedBlock(checks, rows, file.cells, stream.share)
+            first_row += rows
+
+
+def _check_unreadable(file: _File, block: RecordBlock, number: int) -> CheckedRows:  # noqa: ARG001 - as the others
+    return CheckedRows.of_bad(delimited.unreadable_row(block, number))
+
+
+def _read_parquet(file: _File) -> Iterator[UncheckedBlock]:
+    columns = columns_of(parquet.column_names(file.path), file.settings, file=file.path.name)
+    file = replace(file, format=replace(file.format, columns=columns))
+    rows = 0
+    for batch, total in parquet.read_batches(file.path, columns):
+        check = partial(_check_parquet, file, batch, rows + 1)
+        rows += batch.num_rows
+        yield UncheckedBlock(check, batch.num_rows, file.cells, rows / max(total, 1))
+
+
+def _check_parquet(file: _File, batch: pa.RecordBatch, first_row: int) -> CheckedRows:
+    numbers = np.arange(first_row, first_row + batch.num_rows)
+    return file.check(file.by_index(batch), numbers, lambda at: shorten(parquet.row_as_json(batch, at)))
+
+
+#: The reader of each kind of file.
+READERS: dict[str, Callable[[_File], Iterator[UncheckedBlock]]] = {
+    "text": _read_text,
+    "jsonl": _read_json_lines,
+    "parquet": _read_parquet,
+}
+
+
+def _skip_bytes(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
     for block in blocks:
         yield block[count:]
         count = max(0, count - len(block))
 
 
-def _without_lines(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
+def _skip_lines(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
     for block in blocks:
         while count and block:
             _, newline, block = block.partition(b"\n")

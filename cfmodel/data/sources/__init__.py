@@ -1,1 +1,1 @@
-"""Where ratings come from: files, object stores, public sets and planted ratings."""
+"""Sources of ratings: files, object stores, public data sets and synthetic ratings."""

@@ -1,4 +1,4 @@
-"""Public rating sets by name: fetched once, checked by digest, one file unpacked."""
+"""Public data sets: download an archive once, check its digest and unpack the ratings file."""
 
 import errno
 import lzma
@@ -20,15 +20,15 @@ import requests
 from cfmodel.errors import DataError
 from cfmodel.system import atomic
 
-#: Where GroupLens publishes its archives, with their MD5 beside them. TLS alone: redirects are refused.
+#: Where GroupLens publishes its archives, each with an MD5 file. Only TLS is used; redirects are refused.
 BASE_URL = "https://files.grouplens.org/datasets/movielens/"
 
 _TIMEOUT_SECONDS = 30
-#: Waits before a failed transfer is tried again: a hiccup passes, and no network is still told within seconds.
+#: Pauses before a failed download is retried. They are short, so that a missing network is reported in seconds.
 _PAUSES_SECONDS = (1, 2)
 _MOST_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 1024 * 1024
-#: What `zipfile` raises for an archive that is cut off, encrypted, or packed in a way it does not know.
+#: What `zipfile` raises for an archive that is truncated, encrypted, or compressed in an unknown way.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -38,8 +38,8 @@ class PublicSet:
 
     Attributes:
         member: The file with the ratings, inside the archive.
-        md5: The archive's MD5 as published beside it; None where the archive changes over time, and
-            the publisher's present one is fetched with it.
+        md5: The archive's published MD5; None if the archive changes over time, so that the current MD5
+            is downloaded with it.
     """
 
     member: str
@@ -57,20 +57,18 @@ PUBLIC_SETS = {
 }
 
 
-def fetch(name: str, *, folder: Path) -> Path:
-    """Return the ratings file of a public set, downloaded and unpacked where that was not done yet.
+def download_set(name: str, *, folder: Path) -> Path:
+    """Return the ratings file of a public data set; download and unpack it if needed.
 
-    An archive put at `folder/<name>.zip` by hand is used in place of a download. Its digest is
-    checked like a downloaded one's, where one is known beforehand (`ml-latest-small` changes over
-    time, so none is).
+    If `folder/<name>.zip` exists, it is used instead of a download. Its MD5 is checked as well, except
+    for `ml-latest-small`, which changes over time.
 
     Args:
         name: One of `PUBLIC_SETS`.
-        folder: Where archives and unpacked files are kept.
+        folder: Folder for archives and unpacked files.
 
     Raises:
-        DataError: There is no network, the archive is not the published one, or it does not hold
-            the file.
+        DataError: There is no network, the archive is not the published one, or it lacks the file.
     """
     wanted = PUBLIC_SETS[name]
     unpacked = folder / name / PurePosixPath(wanted.member).name
@@ -78,7 +76,7 @@ def fetch(name: str, *, folder: Path) -> Path:
         return unpacked
     archive = folder / f"{name}.zip"
     if archive.exists():
-        _check(archive, wanted.md5)
+        _check_md5(archive, wanted.md5)
     else:
         _download(name, archive, wanted.md5)
     with atomic.folder(folder / name) as temporary:
@@ -89,32 +87,32 @@ def fetch(name: str, *, folder: Path) -> Path:
 def _download(name: str, archive: Path, md5: str | None) -> None:
     url = f"{BASE_URL}{archive.name}"
     try:
-        _transfer(url, archive, md5)
+        _download_with_retries(url, archive, md5)
     except (requests.RequestException, OSError) as error:
         raise DataError(
-            f"{name} cannot be downloaded from {url} ({_reason(error)}): put the archive at {archive.resolve()} "
-            f"by hand, or use the source `synthetic`, which works offline"
+            f"{name} cannot be downloaded from {url} ({_reason(error)}); put the archive at {archive.resolve()} "
+            f"yourself, or use the source `synthetic`, which works offline"
         ) from None
     except ValueError:
         raise DataError(
-            f"{url}: what came is not the published archive (its MD5 differs); try again later, or put the archive "
-            f"at {archive.resolve()} by hand"
+            f"{url}: the download is not the published archive (its MD5 differs); retry later, or put the archive "
+            f"at {archive.resolve()} yourself"
         ) from None
 
 
-def _transfer(url: str, archive: Path, md5: str | None) -> None:
-    """Download an archive, and again after a pause where what failed may pass."""
+def _download_with_retries(url: str, archive: Path, md5: str | None) -> None:
+    """Download an archive; retry after a pause if the failure may be temporary."""
     for pause in (*_PAUSES_SECONDS, None):
         try:
-            _transfer_once(url, archive, md5)
+            _download_once(url, archive, md5)
             return
         except requests.RequestException as error:
-            if pause is None or not _may_pass(error):
+            if pause is None or not _is_temporary(error):
                 raise
             time.sleep(pause)
 
 
-def _transfer_once(url: str, archive: Path, md5: str | None) -> None:
+def _download_once(url: str, archive: Path, md5: str | None) -> None:
     # A redirect could lead away from TLS.
     downloader = pooch.HTTPDownloader(progressbar=False, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
     known = f"md5:{md5 or _published_md5(url)}"
@@ -122,8 +120,8 @@ def _transfer_once(url: str, archive: Path, md5: str | None) -> None:
         pooch.retrieve(url, known, fname=archive.name, path=archive.parent, downloader=downloader)
 
 
-def _may_pass(error: requests.RequestException) -> bool:
-    """Tell whether a failure may be gone a moment later; one that already took its whole timeout is not waited for."""
+def _is_temporary(error: requests.RequestException) -> bool:
+    """Return whether a retry may help; a timeout is not retried, since it already took long."""
     if isinstance(error, requests.HTTPError):
         return error.response is not None and error.response.status_code in (429, 500, 502, 503, 504)
     if isinstance(error, requests.Timeout | requests.exceptions.SSLError):
@@ -132,7 +130,7 @@ def _may_pass(error: requests.RequestException) -> bool:
 
 
 def _published_md5(url: str) -> str:
-    """Fetch the MD5 the publisher keeps beside an archive: `MD5 (name) = digest` or `digest  name`."""
+    """Download the published MD5 of an archive: `MD5 (name) = digest` or `digest  name`."""
     answer = requests.get(f"{url}.md5", timeout=_TIMEOUT_SECONDS, allow_redirects=False)
     answer.raise_for_status()
     digest = next(iter(re.findall(r"\b[0-9a-f]{32}\b", answer.text[:1000].lower())), "")
@@ -141,34 +139,34 @@ def _published_md5(url: str) -> str:
     return digest
 
 
-def _check(archive: Path, md5: str | None) -> None:
+def _check_md5(archive: Path, md5: str | None) -> None:
     found = pooch.file_hash(str(archive), alg="md5")
     if md5 is not None and found != md5:
         raise DataError(
             f"{archive}: is not the published archive (MD5 {found}, published {md5}); "
-            f"remove it to download it again, or put the right one there"
+            f"remove it to download it again, or replace it with the published one"
         )
 
 
 def _unpack(archive: Path, member: str, target: Path) -> None:
-    """Copy one member out of an archive, and nothing else: no path in it is ever followed."""
+    """Copy one member of an archive to a file; paths in the archive are never used."""
     try:
         with zipfile.ZipFile(archive) as zipped:
             if stat.S_ISLNK(zipped.getinfo(member).external_attr >> 16):
-                raise DataError(f"{archive}: its {member} is a link; put the published archive there")
+                raise DataError(f"{archive}: its {member} is a link; replace it with the published archive")
             with zipped.open(member) as source, target.open("wb") as file:
                 _copy(source, file, archive)
     except KeyError:
-        raise DataError(f"{archive}: holds no {member}; put the published archive there") from None
+        raise DataError(f"{archive}: holds no {member}; replace it with the published archive") from None
     except (*_DAMAGED, OSError) as error:
-        # A place that the archive names and that cannot be; all else the disk says is no fault of the archive.
+        # EINVAL is an impossible offset in the archive; other errors are the disk's.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise DataError(f"{archive}: is a damaged archive ({error}); remove it to download it again") from None
 
 
 def _copy(source: IO[bytes], target: IO[bytes], archive: Path) -> None:
-    """Copy at most so many bytes, counted as they come: an archive may lie about its sizes."""
+    """Copy with a limit on the bytes written, since the sizes in an archive may be wrong."""
     left = _MOST_BYTES
     while block := source.read(_BLOCK_BYTES):
         left -= len(block)
@@ -178,7 +176,7 @@ def _copy(source: IO[bytes], target: IO[bytes], archive: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # An SSLError is a ConnectionError too, so the order matters.
+    # An SSLError is also a ConnectionError, so the order matters.
     if isinstance(error, requests.exceptions.SSLError):
         return "its TLS certificate is not accepted"
     if isinstance(error, requests.exceptions.Timeout):
@@ -190,7 +188,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch from printing what it does; ours is the sentence to read."""
+    """Silence pooch's own messages."""
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(CRITICAL)

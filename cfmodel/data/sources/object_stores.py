@@ -1,4 +1,4 @@
-"""Files in object stores, reached through fsspec: copied once per content, then read like any other."""
+"""Object stores, reached through fsspec: copy files once per content, then read the copies."""
 
 import glob
 import shutil
@@ -15,7 +15,7 @@ from cfmodel.system.digests import sha256_of_text
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-#: Stores that can be read, and the package that each needs beside fsspec.
+#: Stores that can be read, and the package that each needs in addition to fsspec.
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -25,38 +25,38 @@ _PACKAGES = {
     "hdfs": "pyarrow",
     "memory": "",
 }
-#: Copies of a source's earlier content are removed when they are older.
+#: Copies of a source's earlier content are removed after this time.
 _KEEP_SECONDS = 24 * 3600
 
 
-def as_path(source: str) -> Path | None:
-    """Return the path that a source's name is; None for the address of an object store."""
+def local_path(source: str) -> Path | None:
+    """Return a source's path; None for the address of an object store."""
     protocol, mark, rest = source.partition("://")
     if mark and protocol not in ("file", "local"):
         return None
     path = Path(rest if mark else source)
     try:
         return path.expanduser()
-    except RuntimeError:  # the home of a user that there is not
+    except RuntimeError:  # the home folder of an unknown user
         return path
 
 
-def store_of(source: str) -> "AbstractFileSystem":
-    """Return the store of an address.
+def open_store(source: str) -> "AbstractFileSystem":
+    """Return the fsspec file system of an address.
 
     Raises:
-        DataError: It is no store that can be read, the address holds a secret, or a package is missing.
+        DataError: The store is not supported, the address holds a secret, or a package is missing.
     """
     protocol, public = source.partition("://")[0], shown(source)
     if "::" in source or protocol not in _PACKAGES:
         web = protocol in ("http", "https", "ftp")
-        remedy = "download it, check its digest and name the file" if web else f"use one of {', '.join(_PACKAGES)}"
-        raise DataError(f"{public}: {protocol}:// is not read; {remedy}")
+        remedy = "download it, check its digest and give the file" if web else f"use one of {', '.join(_PACKAGES)}"
+        raise DataError(f"{public}: {protocol}:// is not supported; {remedy}")
     if holds_secret(source):
         raise DataError(
-            f"{public}: a password or key is no part of a source's address, which Prefect and MLflow store and show; "
-            "give it to the store's own package, in its environment variables or its own file of credentials, or "
-            "in fsspec's configuration (~/.config/fsspec)"
+            f"{public}: a source's address must not hold a password or key, since Prefect and MLflow store "
+            "and show it; set the credentials in the environment variables or the credentials file of the store's "
+            "package, or in fsspec's configuration (~/.config/fsspec)"
         )
     import fsspec
 
@@ -65,25 +65,25 @@ def store_of(source: str) -> "AbstractFileSystem":
     except ImportError:
         package = _PACKAGES[protocol]
         raise DataError(f"{public}: {protocol}:// needs the package {package}; pip install {package}") from None
-    except Exception as error:  # whatever a store's client raises
-        raise _refusal(public, error) from None
+    except Exception as error:  # store clients raise anything
+        raise _unreadable(public, error) from None
 
 
-def fetch(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
-    """Return a copy of the files at an address: one, those below a folder, or those of a glob.
+def copy_objects(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
+    """Return copies of the files at an address: one file, all below a folder, or all of a glob.
 
-    What the store says of the files (their tags, sizes, times) names the copy, so that they are
-    fetched again when one of them changed, and only then.
+    The name of the copy depends on the files' tags, sizes and times in the store, so that they are
+    copied again only if one of them changed.
 
     Args:
         source: The address.
-        folder: Where copies are kept.
-        endings: How the names of files end that are read, of those below a folder.
+        folder: Folder for the copies.
+        endings: Endings of the names of files to read below a folder.
 
     Raises:
-        DataError: Nothing is there, or it cannot be read.
+        DataError: Nothing is found, or it cannot be read.
     """
-    store = store_of(source)
+    store = open_store(source)
     try:
         root = str(store._strip_protocol(source)).rstrip("/")
         names = _names(store, root, endings)
@@ -94,15 +94,15 @@ def fetch(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[Path, .
         raise
     except FileNotFoundError:
         raise DataError(f"{source}: no such object, folder or glob") from None
-    except Exception as error:  # whatever a store's client raises
-        raise _refusal(source, error) from None
+    except Exception as error:  # store clients raise anything
+        raise _unreadable(source, error) from None
 
 
 def _names(store: "AbstractFileSystem", root: str, endings: Sequence[str]) -> list[str]:
     if glob.has_magic(root):
         return sorted(name for name in store.glob(root) if store.isfile(name))
     if not store.isdir(root):
-        store.info(root)  # says if there is nothing
+        store.info(root)  # raises if nothing is there
         return [root]
     below = (PurePosixPath(name.removeprefix(root).lstrip("/")) for name in sorted(store.find(root)))
     return [
@@ -131,6 +131,6 @@ def _sweep(folder: Path, key: str, newest: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _refusal(source: str, error: Any) -> DataError:
+def _unreadable(source: str, error: Any) -> DataError:
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return DataError(f"{source}: cannot be read ({reason}); check the address, and the store's own configuration")
+    return DataError(f"{source}: cannot be read ({reason}); check the address and the store's configuration")

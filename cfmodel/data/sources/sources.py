@@ -1,4 +1,4 @@
-"""What a source's name means: planted ratings, files, or a public set."""
+"""Sources by name: synthetic ratings, files, public data sets and object stores."""
 
 import glob
 import os
@@ -6,17 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cfmodel.data.sources import object_stores as objects
-from cfmodel.data.sources.downloads import PUBLIC_SETS, fetch
-from cfmodel.data.sources.synthetic import NAME as SYNTHETIC
-from cfmodel.data.sources.synthetic import SyntheticSource
+from cfmodel.data.sources.downloads import PUBLIC_SETS, download_set
+from cfmodel.data.sources.object_stores import copy_objects, local_path, open_store
+from cfmodel.data.sources.synthetic import SYNTHETIC, SyntheticSource
 from cfmodel.errors import DataError
 from cfmodel.system.digests import sha256_of_file, sha256_of_text
 
-#: Folder of sets already unpacked, each in its archive's own folder or in one of its name.
+#: Environment variable: a folder of unpacked public data sets, each in its archive's folder or in one of its name.
 DATA_DIR_VARIABLE = "CFMODEL_DATA_DIR"
 
-#: The file of ratings in MovieLens' layouts, and the files beside one of which it is known to be that.
+#: The ratings file in each MovieLens layout, and the other files; one of them must be there, too.
 _LAYOUTS = {
     "ratings.csv": ("movies.csv", "links.csv", "tags.csv"),
     "ratings.dat": ("movies.dat",),
@@ -29,55 +28,55 @@ _ENDINGS = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACK
 
 @dataclass(frozen=True)
 class FilesSource:
-    """Files of ratings, read one after the other."""
+    """Files of ratings, read in order."""
 
     paths: tuple[Path, ...]
 
     @property
     def names(self) -> list[str]:
-        """The files' names, below the folder that all of them share."""
+        """The files' paths below the folder that all of them share."""
         if len(self.paths) == 1:
             return [self.paths[0].name]
         shared = os.path.commonpath([path.parent.absolute() for path in self.paths])
         return [path.absolute().relative_to(shared).as_posix() for path in self.paths]
 
 
-def resolve(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
-    """Say what a source's name means; a public set is downloaded where it is not at hand.
+def resolve_source(source: str, *, folder: Path) -> SyntheticSource | FilesSource:
+    """Return the source of a name; a public data set is downloaded and an object store's files are copied if needed.
 
     Args:
-        source: `synthetic[:key=value,...]`, a public set's name, a file, a folder, a glob, or the
+        source: `synthetic[:key=value,...]`, a public data set's name, a file, a folder, a glob, or the
             address of one of these in an object store.
         folder: Folder below which downloads are kept.
 
     Raises:
-        ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
-        DataError: Nothing is there, or a public set or a store cannot be reached.
+        ConfigError: A key of `synthetic` is unknown or its value is out of range.
+        DataError: Nothing is found, or a download or store cannot be reached.
     """
     if source.partition(":")[0] == SYNTHETIC:
         return SyntheticSource.parse(source)
     if source in PUBLIC_SETS:
         return FilesSource(_public_set(source, folder))
-    if (path := objects.as_path(source)) is None:
-        return FilesSource(objects.fetch(source, folder=folder / "downloads" / "objects", endings=_ENDINGS))
+    if (path := local_path(source)) is None:
+        return FilesSource(copy_objects(source, folder=folder / "downloads" / "objects", endings=_ENDINGS))
     return FilesSource(_files(path))
 
 
-def check(source: str) -> None:
-    """Refuse a source that cannot be there, without reading or downloading anything.
+def check_source(source: str) -> None:
+    """Refuse a source that does not exist, without reading or downloading anything.
 
     Raises:
-        ConfigError: A key of `synthetic` is unknown or its value outside what it may be.
+        ConfigError: A key of `synthetic` is unknown or its value is out of range.
         DataError: There is no such file, folder or glob.
     """
-    if objects.as_path(source) is None:
-        objects.store_of(source)
+    if local_path(source) is None:
+        open_store(source)
     elif source not in PUBLIC_SETS:
-        resolve(source, folder=Path())
+        resolve_source(source, folder=Path())
 
 
-def digest_of(resolved: SyntheticSource | FilesSource) -> str:
-    """Return the SHA-256 over a source's raw bytes, names excluded, or over a generated one's settings."""
+def digest_of_source(resolved: SyntheticSource | FilesSource) -> str:
+    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings."""
     if isinstance(resolved, SyntheticSource):
         return sha256_of_text(str(resolved))
     try:
@@ -93,11 +92,11 @@ def _public_set(name: str, folder: Path) -> tuple[Path, ...]:
         for path in (Path(unpacked) / member, Path(unpacked) / name / member.name):
             if path.is_file():
                 return (path,)
-    return (fetch(name, folder=folder / "downloads"),)
+    return (download_set(name, folder=folder / "downloads"),)
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    with suppress(OSError, ValueError):  # a name that no file can have
+    with suppress(OSError, ValueError):  # not a valid file name
         if path.is_dir():
             return _in_folder(path)
         if path.is_file():
@@ -106,12 +105,12 @@ def _files(path: Path) -> tuple[Path, ...]:
         if files := tuple(match for match in matches if match.is_file()):
             return files
     raise DataError(
-        f"{path}: no such file, folder or glob; give one, `synthetic`, or a public set: {', '.join(PUBLIC_SETS)}"
+        f"{path}: no such file, folder or glob; give one, `synthetic`, or a public data set: {', '.join(PUBLIC_SETS)}"
     )
 
 
 def _in_folder(folder: Path) -> tuple[Path, ...]:
-    """Return the ratings file of a known layout alone, and else every file that can be read, by name."""
+    """Return the ratings file of a MovieLens layout, else every file with a known ending, sorted by name."""
     for name, others in _LAYOUTS.items():
         if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
             return (ratings,)
@@ -123,7 +122,7 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
-    """Tell whether a name below a folder begins with a dot or underscore, as `_SUCCESS` and `.crc` do."""
+    """Return whether a name below a folder begins with a dot or underscore, such as `_SUCCESS`."""
     return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
 
 

@@ -1,4 +1,4 @@
-"""Ratings with planted biases, tastes and noise, so that the best reachable RMSE is known."""
+"""Synthetic ratings from known biases, taste vectors and noise, so that the best possible RMSE is known."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -11,16 +11,16 @@ import pyarrow as pa
 from cfmodel.errors import ConfigError
 from cfmodel.schema import RATINGS
 
-NAME = "synthetic"
+SYNTHETIC = "synthetic"
 
-#: Ratings made at a time. Fixed: the streams are drawn block by block, so it shapes the ratings.
+#: Ratings per block. Do not change: random numbers are drawn block by block, so it changes the ratings.
 _BLOCK_ROWS = 262_144
 
 _GLOBAL_MEAN = 3.5
 _BIAS_STD = 0.4
-#: Each planted taste has this share of the variance of the one before it.
+#: Each factor of a taste vector has this share of the variance of the one before it.
 _DECAY = 0.6
-#: Fewest ratings of a user, where there are enough for everybody.
+#: Minimum number of ratings of a user, if there are enough for everybody.
 _LEAST_ACTIVITY = 20
 _ACTIVITY_SIGMA = 1.0
 #: Popularity falls as 1 / (rank + shift): a Zipf law whose head is flattened, as in MovieLens 1M.
@@ -29,13 +29,13 @@ _POPULARITY_SHIFT = 0.03
 _GREEDIEST_FRACTION = 0.8
 _FIRST_SECOND, _SECONDS = 1_420_070_400, 3 * 365 * 86_400  # three years from 2015-01-01
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
+_Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """What to plant.
+    """Settings of synthetic ratings.
 
         rating = 3.5 + user_bias + movie_bias + <user_taste, movie_taste> + noise
 
@@ -43,14 +43,14 @@ class SyntheticSource:
         users: Number of users, U.
         movies: Number of movies, M.
         ratings: Number of ratings, N; at least one per user, at most half of all pairs.
-        seed: Seed of every stream.
+        seed: Seed of all random numbers.
         noise: Standard deviation of the noise, in rating units: no model's expected RMSE is below it.
-        signal: Standard deviation of what tastes add to a rating, in rating units.
-        factors: Numbers in a planted taste.
+        signal: Standard deviation of the dot product of tastes, in rating units.
+        factors: Length of a taste vector.
     """
 
-    # Each planted number must be estimated from ratings: (factors + 1) (U + M) / N of the noise's
-    # variance comes on top of the floor at the least. The defaults keep that to 2.4 %, or 1.2 % of RMSE.
+    # A model must estimate (factors + 1) (U + M) parameters from N ratings, which adds at least that ratio
+    # times the noise variance to its error. With the defaults this is 2.4 %, or 1.2 % of RMSE.
     users: int = 4000
     movies: int = 2000
     ratings: int = 1_000_000
@@ -64,7 +64,7 @@ class SyntheticSource:
         """Read `synthetic` or `synthetic:users=6040,movies=3706,...`.
 
         Raises:
-            ConfigError: A key is unknown or given twice, or a value is outside what it may be.
+            ConfigError: A key is unknown or given twice, or a value is out of range.
         """
         _, _, text = source.partition(":")
         known = {field.name: field.type for field in fields(cls)}
@@ -75,29 +75,29 @@ class SyntheticSource:
                 problem = "is given twice" if name in values else "is not a key"
                 raise ConfigError(f"{source}: {name!r} {problem}; known: {', '.join(known)}, each as key=number")
             values[name] = _number(source, name, value, whole=known[name] is int)
-        made = cls(**values)  # type: ignore[arg-type]  # the field's own type, just checked
-        made._check(source)
+        made = cls(**values)  # type: ignore[arg-type]  # the field's own type, checked above
+        made._check_ranges(source)
         return made
 
     def __str__(self) -> str:
-        return f"{NAME}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
+        return f"{SYNTHETIC}:" + ",".join(f"{name}={value}" for name, value in asdict(self).items())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the ratings block by block, in the schema of `RATINGS`; each (user, movie) occurs once."""
+        """Yield the ratings block by block, in the schema `RATINGS`; each (user, movie) pair occurs once."""
         streams = [np.random.Generator(np.random.PCG64(seed)) for seed in np.random.SeedSequence(self.seed).spawn(6)]
         activity, popularity, planting, pairs, noise, time = streams
         counts = _activity(activity, self)
         weights = popularity.permutation(1 / (np.arange(self.movies) + _POPULARITY_SHIFT * self.movies + 1))
         cumulative = np.cumsum(weights / weights.sum())
-        planted = _Planted.draw(planting, self)
+        truth = _Truth.draw(planting, self)
         for first, last in _blocks(counts):
             user_idx, movie_idx = _draw_pairs(pairs, counts[first:last], cumulative)
             user_idx += first
-            rating = planted.expected(user_idx, movie_idx) + self.noise * noise.standard_normal(len(user_idx))
-            moment = planted.start[user_idx] + time.random(len(user_idx)) * (_SECONDS - planted.start[user_idx])
+            rating = truth.expected(user_idx, movie_idx) + self.noise * noise.standard_normal(len(user_idx))
+            moment = truth.start[user_idx] + time.random(len(user_idx)) * (_SECONDS - truth.start[user_idx])
             yield _batch(user_idx, movie_idx, rating, _FIRST_SECOND + moment.astype(np.int64))
 
-    def _check(self, source: str) -> None:
+    def _check_ranges(self, source: str) -> None:
         most = self.users * self.movies // 2
         bounds: dict[str, tuple[float, float]] = {
             "users": (1, 2**31 - 1),
@@ -117,14 +117,14 @@ class SyntheticSource:
 
 
 @dataclass(frozen=True)
-class _Planted:
-    """The truth: biases, tastes and the second each user joined, after the first."""
+class _Truth:
+    """The true biases and taste vectors, and each user's first possible second."""
 
-    user_bias: Floats
-    movie_bias: Floats
-    user_taste: Floats
-    movie_taste: Floats
-    start: Floats
+    user_bias: _Floats
+    movie_bias: _Floats
+    user_taste: _Floats
+    movie_taste: _Floats
+    start: _Floats
 
     @classmethod
     def draw(cls, rng: np.random.Generator, source: SyntheticSource) -> Self:
@@ -138,31 +138,31 @@ class _Planted:
             start=rng.random(source.users) * _SECONDS,
         )
 
-    def expected(self, user_idx: Integers, movie_idx: Integers) -> Floats:
+    def expected(self, user_idx: _Integers, movie_idx: _Integers) -> _Floats:
         """Return the ratings without their noise, shape (N,)."""
         dot = np.einsum("nk,nk->n", self.user_taste[user_idx], self.movie_taste[movie_idx])
-        expected: Floats = _GLOBAL_MEAN + self.user_bias[user_idx] + self.movie_bias[movie_idx] + dot
+        expected: _Floats = _GLOBAL_MEAN + self.user_bias[user_idx] + self.movie_bias[movie_idx] + dot
         return expected
 
 
-def _activity(rng: np.random.Generator, source: SyntheticSource) -> Integers:
-    """Return how many ratings each user gives: log-normal between a floor and a cap, `ratings` in all."""
-    floor = max(1, min(_LEAST_ACTIVITY, source.ratings // source.users // 2))
-    cap = max(floor, int(_GREEDIEST_FRACTION * source.movies))
+def _activity(rng: np.random.Generator, source: SyntheticSource) -> _Integers:
+    """Return the number of ratings of each user: log-normal between a minimum and a cap, `ratings` in total."""
+    least = max(1, min(_LEAST_ACTIVITY, source.ratings // source.users // 2))
+    cap = max(least, int(_GREEDIEST_FRACTION * source.movies))
     weights = rng.lognormal(sigma=_ACTIVITY_SIGMA, size=source.users)
     low, high = 0.0, float(cap / weights.min())
     for _ in range(100):  # bisection: the sum rises with the scale
         scale = (low + high) / 2
-        low, high = (scale, high) if np.clip(scale * weights, floor, cap).sum() < source.ratings else (low, scale)
-    ends = np.cumsum(np.clip(high * weights, floor, cap))
-    # Rounding the running total and not each count keeps the sum exact.
+        low, high = (scale, high) if np.clip(scale * weights, least, cap).sum() < source.ratings else (low, scale)
+    ends = np.cumsum(np.clip(high * weights, least, cap))
+    # Rounding the running total instead of each count keeps the sum exact.
     whole = np.rint(ends * (source.ratings / ends[-1])).astype(np.int64)
-    counts: Integers = np.diff(whole, prepend=0)
+    counts: _Integers = np.diff(whole, prepend=0)
     return counts
 
 
-def _blocks(counts: Integers) -> Iterator[tuple[int, int]]:
-    """Yield ranges of users whose ratings make up one block."""
+def _blocks(counts: _Integers) -> Iterator[tuple[int, int]]:
+    """Yield ranges of users, one per block of ratings."""
     ends = np.cumsum(counts)
     first = 0
     while first < len(counts):
@@ -172,11 +172,11 @@ def _blocks(counts: Integers) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _draw_pairs(rng: np.random.Generator, counts: Integers, cumulative: Floats) -> tuple[Integers, Integers]:
-    """Draw each user's distinct movies by popularity, as one draw without replacement after the other.
+def _draw_pairs(rng: np.random.Generator, counts: _Integers, cumulative: _Floats) -> tuple[_Integers, _Integers]:
+    """Draw each user's distinct movies by popularity, without replacement.
 
-    Draws with replacement in which repeats are passed over are such draws, so a batch of them is
-    drawn, repeats go, and users who still lack movies draw again, twice as many as before.
+    Drawing with replacement and skipping repeats has the same distribution. So a batch is drawn, repeats
+    are dropped, and users who still lack movies draw again, twice as many as before.
     """
     movies, factor = len(cumulative), 2
     pairs, lack = np.empty(0, np.int64), counts
@@ -189,8 +189,8 @@ def _draw_pairs(rng: np.random.Generator, counts: Integers, cumulative: Floats) 
     return pairs // movies, pairs % movies
 
 
-def _first_distinct(pairs: Integers, counts: Integers, movies: int) -> Integers:
-    """Return each user's first distinct pairs in order of arrival, as many as wanted, grouped by user."""
+def _first_distinct(pairs: _Integers, counts: _Integers, movies: int) -> _Integers:
+    """Return each user's first `counts` distinct pairs in drawing order, grouped by user."""
     _, arrival = np.unique(pairs, return_index=True)
     distinct = pairs[np.sort(arrival)]
     distinct = distinct[np.argsort(distinct // movies, kind="stable")]
@@ -199,7 +199,7 @@ def _first_distinct(pairs: Integers, counts: Integers, movies: int) -> Integers:
     return distinct[np.arange(len(user)) - firsts[user] < counts[user]]
 
 
-def _batch(user_idx: Integers, movie_idx: Integers, rating: Floats, timestamp: Integers) -> pa.RecordBatch:
+def _batch(user_idx: _Integers, movie_idx: _Integers, rating: _Floats, timestamp: _Integers) -> pa.RecordBatch:
     # Ids count from 1, as in most published sets.
     ids = [pa.array(rows + 1).cast(pa.string()) for rows in (user_idx, movie_idx)]
     return pa.record_batch([*ids, pa.array(rating), pa.array(timestamp)], schema=RATINGS)

@@ -1,4 +1,4 @@
-"""The names of movies, where a file that knows them lies beside the ratings."""
+"""Titles of movies, from a file next to the ratings."""
 
 import csv
 import io
@@ -9,19 +9,19 @@ from pathlib import Path, PurePosixPath
 
 from cfmodel.data.sources.downloads import PUBLIC_SETS
 from cfmodel.data.sources.sources import DATA_DIR_VARIABLE
-from cfmodel.data.sources.synthetic import NAME as SYNTHETIC
+from cfmodel.data.sources.synthetic import SYNTHETIC
 from cfmodel.errors import DataError
 
-#: Files of movies in MovieLens' layouts: what separates fields, and how text is encoded.
+#: Files of movies in the MovieLens layouts: separator and encoding.
 _LAYOUTS = {"movies.csv": (",", "utf-8"), "movies.dat": ("::", "latin-1"), "u.item": ("|", "latin-1")}
 
 
 def find_titles(source: str, *, folder: Path) -> Path | None:
-    """Return the file of movies that belongs to a source of ratings; None where there is none.
+    """Return the file of movies that belongs to a source of ratings; None if there is none.
 
     Args:
-        source: What was ingested: a public set's name, a file or a folder.
-        folder: Folder for data, below which downloads are kept.
+        source: The source that was ingested: a public data set's name, a file or a folder.
+        folder: Folder for data, which holds the downloads.
     """
     if source.partition(":")[0] == SYNTHETIC:
         return None
@@ -32,16 +32,16 @@ def read_titles(path: Path) -> dict[str, str]:
     """Read the title of each movie id.
 
     Args:
-        path: A file in a layout of MovieLens', told by its name, or any other CSV file with a header
-            and the columns id and title first; it may lie in a ZIP archive, as `archive.zip/set/movies.csv`.
+        path: A MovieLens file, recognised by its name, or any CSV file with a header whose first columns
+            are id and title. It may be inside a ZIP archive, as in `archive.zip/set/movies.csv`.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The file cannot be read.
     """
     separator, encoding = _LAYOUTS.get(path.name, (",", "utf-8"))
     try:
         text = _content(path).decode(encoding)
-        return _parsed(text, separator, header=path.name not in ("movies.dat", "u.item"))
+        return _parse_titles(text, separator, header=path.name not in ("movies.dat", "u.item"))
     except (OSError, KeyError, ValueError, csv.Error, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: titles cannot be read ({error}); set scoring.titles to a CSV file") from None
 
@@ -50,7 +50,7 @@ def _places(source: str, folder: Path) -> Iterable[Path]:
     if source in PUBLIC_SETS:
         member = PurePosixPath(PUBLIC_SETS[source].member).parent
         unpacked = os.environ.get(DATA_DIR_VARIABLE)
-        roots = [*([Path(unpacked) / member, Path(unpacked) / source] if unpacked else [])]
+        roots = [Path(unpacked) / member, Path(unpacked) / source] if unpacked else []
         roots += [folder / "downloads" / source, folder / "downloads" / f"{source}.zip" / member]
     else:
         given = Path(source).expanduser()
@@ -59,7 +59,7 @@ def _places(source: str, folder: Path) -> Iterable[Path]:
 
 
 def _archive_of(path: Path) -> tuple[Path, str] | None:
-    """Return the archive a path leads into and the member's name in it."""
+    """Return the archive that a path points into, and the member's name."""
     for parent in path.parents:
         if parent.suffix == ".zip" and parent.is_file():
             return parent, path.relative_to(parent).as_posix()
@@ -85,7 +85,7 @@ def _content(path: Path) -> bytes:
         return zipped.read(member)
 
 
-def _parsed(text: str, separator: str, *, header: bool) -> dict[str, str]:
+def _parse_titles(text: str, separator: str, *, header: bool) -> dict[str, str]:
     if separator == ",":
         rows: Iterable[list[str]] = csv.reader(io.StringIO(text))
     else:

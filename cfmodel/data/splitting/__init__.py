@@ -1,1 +1,1 @@
-"""From a data set to train, val and test, and back into memory."""
+"""Splitting: divide a data set into train, val and test, and load the parts."""

@@ -1,4 +1,4 @@
-"""Say of each rating whether it is for training, validation or testing."""
+"""Split strategies: assign each rating to train, val or test."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -7,31 +7,31 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.config import SplitSettings
-from cfmodel.data.splitting.ratings_table import Ratings
-from cfmodel.data.storage import taken
+from cfmodel.data.splitting.ratings_table import RatingsTable
+from cfmodel.data.storage import take_rows
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError
 
 TRAIN, VAL, TEST = 0, 1, 2
-#: Ratings whose hashes are held at once, and the threads that work on such blocks.
+#: Ratings per block of hashes, and threads that work on blocks.
 _BLOCK_ROWS, _THREADS = 262_144, 2
 
-Parts = npt.NDArray[np.int8]
-Hashes = npt.NDArray[np.uint64]
+_Parts = npt.NDArray[np.int8]
+_Hashes = npt.NDArray[np.uint64]
 
 
-def assign(ratings: Ratings, settings: SplitSettings) -> Parts:
+def assign_parts(ratings: RatingsTable, settings: SplitSettings) -> _Parts:
     """Return the part of each rating, shape (N,): 0 for train, 1 for val, 2 for test.
 
-    - `random`: by a hash of seed, user and movie, in [0, 1): a rating's part depends on nothing
-      else, so ratings that come later move none.
-    - `per_user_latest`: of a user's n ratings the newest n * test_fraction, rounded, are tested,
-      and the newest of what remains validated; one is always left for training. Ratings of the
-      same second go by movie id.
-    - `temporal`: one instant for all. Ratings at that instant or later are tested, so that every
-      test rating is newer than every other and ties are together; the newest of the rest are
-      validated by the same rule.
-    - `predefined`: ratings marked as test are; val is drawn from the others by the hash.
+    - `random`: by a hash of seed, user and movie in [0, 1). A rating's part depends on nothing else,
+      so new ratings do not move old ones.
+    - `per_user_latest`: of a user's n ratings the newest n * test_fraction, rounded, are test, and the
+      newest of the rest are val; at least one stays in train. Ratings of the same second are ordered
+      by movie id.
+    - `temporal`: all ratings from one point in time on are test, so that every test rating is newer
+      than all others and equal timestamps stay together. The newest of the rest are val by the same
+      rule.
+    - `predefined`: ratings of the second data set are test; val is drawn from the first by the hash.
 
     Raises:
         DataError: The strategy needs timestamps and there are none.
@@ -45,22 +45,22 @@ def assign(ratings: Ratings, settings: SplitSettings) -> Parts:
     if ratings.timestamp is None:
         raise DataError(
             f"split.strategy = '{settings.strategy}' needs timestamps, and the ratings have none; "
-            f"set split.strategy = 'random', or name their column in ingest.columns.timestamp"
+            f"set split.strategy = 'random', or set ingest.columns.timestamp"
         )
     if settings.strategy == "per_user_latest":
         return _per_user_latest(ratings, ratings.timestamp, settings)
     return _temporal(ratings.timestamp, settings)
 
 
-def _by_hash(ratings: Ratings, settings: SplitSettings, *, test_fraction: float) -> Parts:
+def _by_hash(ratings: RatingsTable, settings: SplitSettings, *, test_fraction: float) -> _Parts:
     users = _hashes(ratings.users, settings.seed, "user")
     movies = _mixed(_hashes(ratings.movies, settings.seed, "movie"))
     parts = np.full(len(ratings), TRAIN, np.int8)
 
     def assign_block(first: int) -> None:
         rows = slice(first, first + _BLOCK_ROWS)
-        pairs = _mixed(taken(users, ratings.user_idx[rows]) + taken(movies, ratings.movie_idx[rows]))
-        # A second mix draws val apart from test: the same number would tie the two.
+        pairs = _mixed(take_rows(users, ratings.user_idx[rows]) + take_rows(movies, ratings.movie_idx[rows]))
+        # A second mix makes val independent of test.
         parts[rows][_unit(_mixed(pairs)) < settings.val_fraction] = VAL
         parts[rows][_unit(pairs) < test_fraction] = TEST
 
@@ -69,34 +69,34 @@ def _by_hash(ratings: Ratings, settings: SplitSettings, *, test_fraction: float)
     return parts
 
 
-def _hashes(vocabulary: Vocabulary, seed: int, kind: str) -> Hashes:
-    """Hash each distinct id once, the same on every machine: `hash()` is salted per process."""
+def _hashes(vocabulary: Vocabulary, seed: int, kind: str) -> _Hashes:
+    """Hash each distinct id, equally on every machine; Python's `hash()` is salted per process."""
     key, person = seed.to_bytes(8, "little"), kind.encode()
     keyed = hashlib.blake2b(digest_size=8, key=key, person=person)
     digests = []
     for id in vocabulary.ids.to_pylist():
-        hashed = keyed.copy()  # half the time of keying each anew
+        hashed = keyed.copy()  # takes half the time of a new keyed hash
         hashed.update(id.encode())
         digests.append(hashed.digest())
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def _mixed(hashes: Hashes) -> Hashes:
+def _mixed(hashes: _Hashes) -> _Hashes:
     """Mix the bits of 64-bit numbers (the finaliser of SplitMix64, Steele, Lea & Flood 2014)."""
     mixed = hashes + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    last: Hashes = mixed ^ (mixed >> np.uint64(31))
+    last: _Hashes = mixed ^ (mixed >> np.uint64(31))
     return last
 
 
-def _unit(hashes: Hashes) -> npt.NDArray[np.float64]:
+def _unit(hashes: _Hashes) -> npt.NDArray[np.float64]:
     """Map 64-bit numbers evenly to [0, 1)."""
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _per_user_latest(ratings: Ratings, timestamp: npt.NDArray[np.int64], settings: SplitSettings) -> Parts:
-    # Movie and rating as last keys: the order of the source must not decide.
+def _per_user_latest(ratings: RatingsTable, timestamp: npt.NDArray[np.int64], settings: SplitSettings) -> _Parts:
+    # Movie and rating are the last keys, so that the order of the source does not matter.
     order = np.lexsort((ratings.rating, ratings.movie_idx, timestamp, ratings.user_idx))
     user = ratings.user_idx[order]
     counts = np.bincount(user, minlength=len(ratings.users))
@@ -110,23 +110,23 @@ def _per_user_latest(ratings: Ratings, timestamp: npt.NDArray[np.int64], setting
 
 
 def _rounded_share(counts: npt.NDArray[np.int64], fraction: float) -> npt.NDArray[np.int64]:
-    """Round a share of each count, half up, so that one is left."""
+    """Return a share of each count, rounded half up, and less than the count."""
     share = np.floor(counts * fraction + 0.5).astype(np.int64)
     left: npt.NDArray[np.int64] = np.minimum(share, np.maximum(counts - 1, 0))
     return left
 
 
-def _temporal(timestamp: npt.NDArray[np.int64], settings: SplitSettings) -> Parts:
-    test = timestamp >= _instant(timestamp, settings.test_fraction)
+def _temporal(timestamp: npt.NDArray[np.int64], settings: SplitSettings) -> _Parts:
+    test = timestamp >= _oldest_of_newest(timestamp, settings.test_fraction)
     rest = timestamp[~test]
     parts = np.where(test, np.int8(TEST), np.int8(TRAIN))
     if len(rest):
-        parts[~test & (timestamp >= _instant(rest, settings.val_fraction))] = VAL
+        parts[~test & (timestamp >= _oldest_of_newest(rest, settings.val_fraction))] = VAL
     return parts
 
 
-def _instant(timestamp: npt.NDArray[np.int64], fraction: float) -> np.int64:
-    """Return the oldest moment among the newest share of the ratings."""
+def _oldest_of_newest(timestamp: npt.NDArray[np.int64], fraction: float) -> np.int64:
+    """Return the oldest timestamp among the newest share of the ratings."""
     place = min(len(timestamp) - 1, len(timestamp) - round(len(timestamp) * fraction))
-    instant: np.int64 = np.partition(timestamp, place)[place]
-    return instant
+    oldest: np.int64 = np.partition(timestamp, place)[place]
+    return oldest

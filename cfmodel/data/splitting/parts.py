@@ -1,4 +1,4 @@
-"""Read the parts of a split back, as rows of vocabularies."""
+"""Loading of a split's parts as arrays of vocabulary rows."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cfmodel.data.storage import dictionary_of, digest_of_parts, encoded, read_ratings
+from cfmodel.data.storage import dictionary_of, digest_of_parts, encode_column, read_ratings_file
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DigestError
 from cfmodel.refs import SplitRef
@@ -22,10 +22,10 @@ class RatingArrays:
     """Ratings as arrays.
 
     Attributes:
-        user_idx: Rows of the user vocabulary, -1 where the user is not in it, int32, shape (N,).
-        movie_idx: Rows of the movie vocabulary, -1 where the movie is not in it, int32, shape (N,).
+        user_idx: Rows of the user vocabulary, -1 for an unknown user, int32, shape (N,).
+        movie_idx: Rows of the movie vocabulary, -1 for an unknown movie, int32, shape (N,).
         rating: Ratings in rating units, float32, shape (N,).
-        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None where the source has none.
+        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None if not loaded or missing.
     """
 
     user_idx: npt.NDArray[np.int32]
@@ -37,31 +37,31 @@ class RatingArrays:
         return len(self.rating)
 
     def __getitem__(self, rows: slice | npt.NDArray[np.integer[Any]]) -> "RatingArrays":
-        """Return some of the ratings; those of a slice share its memory."""
+        """Return some of the ratings; a slice shares their memory."""
         timestamp = None if self.timestamp is None else self.timestamp[rows]
         return RatingArrays(self.user_idx[rows], self.movie_idx[rows], self.rating[rows], timestamp)
 
 
 def read_split(folder: Path) -> SplitRef:
-    """Return the ref of a split that is in a folder.
+    """Return the ref of the split in a folder.
 
     Raises:
-        DigestError: There is none, or its parts are not the ones it names.
+        DigestError: There is no split, or its files have changed.
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         split = SplitRef.model_validate(manifest["split"]).model_copy(update={"path": folder})
     except (OSError, ValueError, KeyError, TypeError):
-        raise DigestError(f"{folder}: holds no split that can be read; run the pipeline again") from None
+        raise DigestError(f"{folder}: holds no readable split; run the pipeline again") from None
     _verify(split)
     return split
 
 
 def load_vocabularies(split: SplitRef, *, parts: Sequence[str] = ("train",)) -> tuple[Vocabulary, Vocabulary]:
-    """Return the users and the movies of some parts of a split, by default of train alone.
+    """Return the vocabularies of users and movies of some parts of a split, by default of train.
 
     Raises:
-        DigestError: A part is not the one the ref names.
+        DigestError: The split's files have changed.
     """
     _verify(split)
     if tuple(parts) == ("train",):
@@ -73,28 +73,28 @@ def load_vocabularies(split: SplitRef, *, parts: Sequence[str] = ("train",)) -> 
 def load_part(
     split: SplitRef, part: str, *, users: Vocabulary, movies: Vocabulary, timestamps: bool = True
 ) -> RatingArrays:
-    """Read one part of a split as rows of two vocabularies.
+    """Load one part of a split as rows of two vocabularies.
 
     Args:
-        split: The split to read from.
+        split: The split.
         part: `train`, `val` or `test`.
-        users: Vocabulary of the users; others get row -1.
-        movies: Vocabulary of the movies; others get row -1.
-        timestamps: Whether they are wanted: of 25 million ratings they are 200 MB.
+        users: Vocabulary of the users; unknown users get row -1.
+        movies: Vocabulary of the movies; unknown movies get row -1.
+        timestamps: Whether to load timestamps; for 25 million ratings they take 200 MB.
 
     Raises:
-        DigestError: A part is not the one the ref names.
+        DigestError: The split's files have changed.
     """
     _verify(split)
 
-    # Column by column, so that of one alone there is what was read beside what is kept.
+    # Column by column, so that only one column is in memory twice.
     def column(name: str) -> pa.ChunkedArray:
-        return read_ratings(split.path / f"{part}.parquet", [name])[name]
+        return read_ratings_file(split.path / f"{part}.parquet", [name])[name]
 
     timestamp = column(TIMESTAMP) if timestamps else None
     return RatingArrays(
-        user_idx=encoded(column(USER_ID), users),
-        movie_idx=encoded(column(MOVIE_ID), movies),
+        user_idx=encode_column(column(USER_ID), users),
+        movie_idx=encode_column(column(MOVIE_ID), movies),
         rating=column(RATING).to_numpy().astype(np.float32),
         timestamp=None if timestamp is None or timestamp.null_count else timestamp.to_numpy(),
     )
@@ -103,19 +103,19 @@ def load_part(
 def load_together(
     split: SplitRef, parts: Sequence[str], *, users: Vocabulary, movies: Vocabulary
 ) -> tuple[RatingArrays, dict[str, RatingArrays]]:
-    """Read parts of a split end to end, without their timestamps.
+    """Load several parts of a split into one array, without timestamps.
 
     Args:
-        split: The split to read from.
-        parts: Which, in what order.
-        users: Vocabulary of the users; others get row -1.
-        movies: Vocabulary of the movies; others get row -1.
+        split: The split.
+        parts: Names of the parts, in order.
+        users: Vocabulary of the users; unknown users get row -1.
+        movies: Vocabulary of the movies; unknown movies get row -1.
 
     Returns:
-        All of them, and each by its name, sharing the memory of all.
+        All ratings, and name to part; the parts share the memory of all.
 
     Raises:
-        DigestError: A part is not the one the ref names.
+        DigestError: The split's files have changed.
     """
     loaded = [load_part(split, part, users=users, movies=movies, timestamps=False) for part in parts]
     ends = np.cumsum([0, *map(len, loaded)]).tolist()
@@ -124,7 +124,7 @@ def load_together(
 
 
 def concatenate(*arrays: RatingArrays) -> RatingArrays:
-    """Join ratings end to end; timestamps only where all have them."""
+    """Concatenate ratings; with timestamps only if all have them."""
     times = [part.timestamp for part in arrays if part.timestamp is not None]
     return RatingArrays(
         user_idx=np.concatenate([part.user_idx for part in arrays]),
@@ -136,13 +136,13 @@ def concatenate(*arrays: RatingArrays) -> RatingArrays:
 
 def _verify(split: SplitRef) -> None:
     try:
-        whole = digest_of_parts(split.path) == split.digest
+        digest = digest_of_parts(split.path)
     except OSError as error:
         raise DigestError(f"{error.filename}: cannot be read ({error.strerror}); run the split again") from None
-    if not whole:
-        raise DigestError(f"{split.path}: the parts are not the ones that were split; run the split again")
+    if digest != split.digest:
+        raise DigestError(f"{split.path}: the files of the split have changed; run the split again")
 
 
 def _distinct(folder: Path, parts: Sequence[str], column: str) -> pa.ChunkedArray:
-    columns = [read_ratings(folder / f"{part}.parquet", [column])[column] for part in parts]
+    columns = [read_ratings_file(folder / f"{part}.parquet", [column])[column] for part in parts]
     return pa.chunked_array([dictionary_of(ids) for ids in columns], pa.string())

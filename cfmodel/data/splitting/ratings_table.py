@@ -1,4 +1,4 @@
-"""A whole data set in memory: rows of its own vocabularies, so that an id is held once."""
+"""A whole data set in memory, as rows of its own vocabularies, so that each id is in memory once."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,29 +10,36 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cfmodel.data.formats.raw_rows import CODED
-from cfmodel.data.storage import compacted, dictionary_of, encoded, is_whole, ratings_writer, read_ratings, taken
+from cfmodel.data.storage import (
+    compact_column,
+    dictionary_of,
+    encode_column,
+    is_whole,
+    open_ratings_writer,
+    read_ratings_file,
+    take_rows,
+)
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DigestError
 from cfmodel.refs import DatasetRef
-from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import ENCODED_RATINGS, MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _ROW_GROUP_ROWS = 1_048_576
 _THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Ratings:
-    """Ratings of one or two data sets, in their order.
+class RatingsTable:
+    """Ratings of one or two data sets, in order.
 
     Attributes:
-        users: Every user.
-        movies: Every movie.
+        users: All users.
+        movies: All movies.
         user_idx: Rows of `users`, int32, shape (N,).
         movie_idx: Rows of `movies`, int32, shape (N,).
         rating: Ratings in rating units, float64, shape (N,).
-        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None where some have none.
-        is_test: Which come from the second data set, bool, shape (N,); None where there is one.
+        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None if some are missing.
+        is_test: Which ratings are from the second data set, bool, shape (N,); None without a second.
     """
 
     users: Vocabulary
@@ -48,15 +55,15 @@ class Ratings:
 
     @classmethod
     def read(cls, data: DatasetRef, test: DatasetRef | None = None) -> Self:
-        """Read a data set, and a second one behind it whose ratings are marked as test.
+        """Read a data set, and optionally a second one whose ratings are marked as test.
 
         Raises:
-            DigestError: A file is not the one its ref names.
+            DigestError: A file is missing or has changed.
         """
         refs = [ref for ref in (data, test) if ref is not None]
         for ref in refs:
             _require_whole(ref)
-        # Column by column, so that of few there is what was read beside what is kept.
+        # Column by column, so that only a few columns are in memory twice.
         with ThreadPoolExecutor(_THREADS, "split") as threads:
             coded = threads.map(_coded, (refs, refs), (USER_ID, MOVIE_ID))
             plain = threads.map(_plain, (refs, refs), (RATING, TIMESTAMP))
@@ -74,7 +81,7 @@ class Ratings:
         )
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Self:
-        """Return the ratings a mask keeps; the vocabularies stay."""
+        """Return the ratings that a mask selects; the vocabularies stay the same."""
         return replace(
             self,
             user_idx=self.user_idx[kept],
@@ -85,44 +92,44 @@ class Ratings:
         )
 
     def write(self, path: Path, rows: npt.NDArray[np.int64]) -> None:
-        """Write some of the ratings as Parquet, to be read back as `RATINGS`.
+        """Write some of the ratings as Parquet, which is read back in the schema `RATINGS`.
 
         Args:
             path: The file.
-            rows: Which ratings, shape (R,).
+            rows: Indices of the ratings, shape (R,).
         """
-        with ratings_writer(path, CODED, first=pa.array(self.rating[rows[:_ROW_GROUP_ROWS]])) as writer:
+        with open_ratings_writer(path, ENCODED_RATINGS, first=pa.array(self.rating[rows[:_ROW_GROUP_ROWS]])) as writer:
             for first in range(0, len(rows), _ROW_GROUP_ROWS):
                 writer.write_table(self._table(rows[first : first + _ROW_GROUP_ROWS]), row_group_size=_ROW_GROUP_ROWS)
 
     def _table(self, rows: npt.NDArray[np.int64]) -> pa.Table:
         columns = [
-            # Parquet keeps all of a dictionary, so it must not hold the ids of other parts.
-            compacted(pa.DictionaryArray.from_arrays(taken(self.user_idx, rows), self.users.ids)),
-            compacted(pa.DictionaryArray.from_arrays(taken(self.movie_idx, rows), self.movies.ids)),
-            pa.array(taken(self.rating, rows)),
-            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(taken(self.timestamp, rows)),
+            # Parquet writes the whole dictionary, so it must not hold ids of other parts.
+            compact_column(pa.DictionaryArray.from_arrays(take_rows(self.user_idx, rows), self.users.ids)),
+            compact_column(pa.DictionaryArray.from_arrays(take_rows(self.movie_idx, rows), self.movies.ids)),
+            pa.array(take_rows(self.rating, rows)),
+            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(take_rows(self.timestamp, rows)),
         ]
-        return pa.Table.from_arrays(columns, schema=CODED)
+        return pa.Table.from_arrays(columns, schema=ENCODED_RATINGS)
 
 
 def _require_whole(ref: DatasetRef) -> None:
     if not is_whole(ref):
-        raise DigestError(f"{ref.path}: the ratings are missing or not the ones that were ingested; ingest them again")
+        raise DigestError(f"{ref.path}: the ratings are missing or have changed; ingest them again")
 
 
 def _column(refs: Sequence[DatasetRef], name: str) -> pa.ChunkedArray:
-    tables = [read_ratings(ref.path / "ratings.parquet", [name]) for ref in refs]
+    tables = [read_ratings_file(ref.path / "ratings.parquet", [name]) for ref in refs]
     return pa.concat_tables(tables).unify_dictionaries()[name]
 
 
 def _coded(refs: Sequence[DatasetRef], name: str) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
     column = _column(refs, name)
     vocabulary = Vocabulary.of(dictionary_of(column))
-    return vocabulary, encoded(column, vocabulary)
+    return vocabulary, encode_column(column, vocabulary)
 
 
 def _plain(refs: Sequence[DatasetRef], name: str) -> npt.NDArray[Any] | None:
-    """Return a column's numbers; None where some are missing, which only timestamps may be."""
+    """Return a column's numbers; None if some are missing, which only timestamps may be."""
     column = _column(refs, name)
     return None if column.null_count else column.to_numpy()

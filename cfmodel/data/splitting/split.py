@@ -1,4 +1,4 @@
-"""Divide a data set into train, val and test."""
+"""Splitting: divide a data set into train, val and test, once per content."""
 
 import json
 import time
@@ -11,34 +11,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import ValidationError
 
 import cfmodel
 from cfmodel.config import SplitSettings
-from cfmodel.data.splitting.assign_parts import TEST, TRAIN, VAL, assign
-from cfmodel.data.splitting.ratings_table import Ratings
-from cfmodel.data.storage import digests_of_parts, is_whole
+from cfmodel.data.splitting.assign_parts import TEST, TRAIN, VAL, assign_parts
+from cfmodel.data.splitting.ratings_table import RatingsTable
+from cfmodel.data.storage import digests_of_parts, find_earlier
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.refs import DatasetRef, SplitRef
 from cfmodel.system import atomic
 from cfmodel.system.digests import code_digest, sha256_of_text
 
-FORMAT_VERSION = 1
+_FORMAT_VERSION = 1
 
 _PARTS = {"train": TRAIN, "val": VAL, "test": TEST}
 _THREADS = 2
 
-Rows = npt.NDArray[np.int64]
+_Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class RowsSplit:
-    """How far splitting has come.
+    """Progress of splitting.
 
     Attributes:
         rows: Ratings written so far.
-        fraction: Their share of all, in [0, 1].
+        fraction: Share of all ratings, in [0, 1].
     """
 
     rows: int
@@ -55,37 +54,40 @@ def split(
 ) -> SplitRef:
     """Divide ratings into train, val and test, and write the vocabularies of the training part.
 
-    The parts go to `folder/splits/<key>`, where the key is over the data's digest, the settings and
-    cfmodel's code. An equal split that is there and whole is used again. The data set is only read.
+    The parts go to `folder/splits/<key>`; the key is a digest of the data's digest, the settings and
+    cfmodel's code. An earlier result with the same key is reused if its files are not damaged. The data
+    set itself is not changed.
 
     Args:
-        data: The ratings; for `predefined` those for training and validation.
-        settings: How to divide them; `cfmodel.data.splitting.assign_parts.assign` says what the strategies do.
+        data: The ratings; for `predefined` those for train and val.
+        settings: How to divide them; `assign_parts` describes the strategies.
         folder: Folder for data.
-        test: The ratings for testing; for `predefined` alone.
-        on_record: Takes a `RowsSplit` now and then.
+        test: The ratings for test; only for `predefined`.
+        on_record: Called with a `RowsSplit` now and then.
 
     Raises:
         ConfigError: `test` is missing for `predefined`, or given for another strategy.
-        DataError: Timestamps are needed and missing, a part would be empty, or a user's rating of a
-            movie is in both predefined files.
-        DigestError: The data set is not the one its ref names.
+        DataError: Timestamps are needed and missing, a part would be empty, or a (user, movie) pair is
+            in both predefined files.
+        DigestError: The data set is missing or has changed.
     """
     _check_test(settings, test)
     final = folder.resolve() / "splits" / _key(data, settings, test)[:32]
-    if (existing := _existing(final, data)) is not None:
-        return existing
+    # The same ratings may come from another source, such as a copy of the file.
+    given = {"source": data.source, "noise_floor": data.noise_floor, "data": data}
+    if (earlier := find_earlier(SplitRef, final, "split", **given)) is not None:
+        return earlier
     start = time.perf_counter()
-    ratings = Ratings.read(data, test)
+    ratings = RatingsTable.read(data, test)
     if ratings.is_test is not None:
         _refuse_leak(ratings, ratings.is_test)
-    kept, dropped_rows = _often_enough(ratings, settings)
-    parts = assign(kept, settings)
-    _refuse_empty(parts, settings)
+    kept, dropped_rows = _drop_rare(ratings, settings)
+    parts = assign_parts(kept, settings)
+    _refuse_empty_part(parts, settings)
     with atomic.folder(final, replace=True) as temporary:
         train = _write_parts(kept, parts, temporary, on_record)
-        users = _present(kept.users, kept.user_idx[train])
-        movies = _present(kept.movies, kept.movie_idx[train])
+        users = _occurring(kept.users, kept.user_idx[train])
+        movies = _occurring(kept.movies, kept.movie_idx[train])
         rating = kept.rating[train]
         users.write(temporary / "users.parquet")
         movies.write(temporary / "movies.parquet")
@@ -110,7 +112,7 @@ def split(
             data=data,
             seconds=time.perf_counter() - start,
         )
-        # Last: a folder without a manifest is no split.
+        # Last: a folder without a manifest is not a split.
         (temporary / "manifest.json").write_text(_manifest(ref, settings, digests), encoding="utf-8")
     return ref
 
@@ -123,25 +125,25 @@ def _check_test(settings: SplitSettings, test: DatasetRef | None) -> None:
 
 
 def _key(data: DatasetRef, settings: SplitSettings, test: DatasetRef | None) -> str:
-    # The test file counts by its content, not by its name.
-    said = settings.model_dump_json(exclude={"test_source"})
-    return sha256_of_text(data.digest, test.digest if test else "", said, code_digest())
+    # The test file's content counts, not its name.
+    options = settings.model_dump_json(exclude={"test_source"})
+    return sha256_of_text(data.digest, test.digest if test else "", options, code_digest())
 
 
-def _refuse_leak(ratings: Ratings, is_test: npt.NDArray[np.bool_]) -> None:
+def _refuse_leak(ratings: RatingsTable, is_test: npt.NDArray[np.bool_]) -> None:
     pairs = ratings.user_idx.astype(np.int64) * len(ratings.movies) + ratings.movie_idx
     both = np.intersect1d(pairs[~is_test], pairs[is_test])
     if len(both):
         user, movie = divmod(int(both[0]), len(ratings.movies))
         raise DataError(
-            f"{len(both):,} (user, movie) pairs are in both the training and the test file, the first of them user "
+            f"{len(both):,} (user, movie) pairs are in both the training and the test file, the first with user "
             f"{ratings.users.decode([user])[0]!r} and movie {ratings.movies.decode([movie])[0]!r}; "
-            f"a test rating must not be trained on: take them out of one file"
+            f"remove them from one file, since test ratings must not be trained on"
         )
 
 
-def _often_enough(ratings: Ratings, settings: SplitSettings) -> tuple[Ratings, int]:
-    """Leave out users with too few ratings, then movies with too few of those that remain."""
+def _drop_rare(ratings: RatingsTable, settings: SplitSettings) -> tuple[RatingsTable, int]:
+    """Drop users with too few ratings, then movies with too few of the remaining ones."""
     kept = ratings
     if (least := settings.min_ratings_per_user) > 1:
         kept = kept.where(_frequent(kept.user_idx, len(kept.users), least))
@@ -160,32 +162,32 @@ def _frequent(idx: npt.NDArray[np.int32], num_rows: int, least: int) -> npt.NDAr
     return frequent
 
 
-def _refuse_empty(parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
+def _refuse_empty_part(parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
     remedies = {
-        "train": "lower split.test_fraction or split.val_fraction, or take another split.strategy",
+        "train": "lower split.test_fraction or split.val_fraction, or choose another split.strategy",
         "val": "raise split.val_fraction",
         "test": "raise split.test_fraction" if settings.strategy != "predefined" else "give another split.test_source",
     }
     for name, part in _PARTS.items():
         if not (parts == part).any():
             raise DataError(
-                f"split '{settings.strategy}' leaves none of the {len(parts):,} ratings in {name}; "
+                f"split '{settings.strategy}' puts none of the {len(parts):,} ratings in {name}; "
                 f"{remedies[name]}, or give more ratings"
             )
 
 
 def _write_parts(
-    ratings: Ratings, parts: npt.NDArray[np.int8], folder: Path, on_record: Callable[[Any], None] | None
-) -> Rows:
-    """Write the three parts beside each other, and return which ratings the training one has."""
+    ratings: RatingsTable, parts: npt.NDArray[np.int8], folder: Path, on_record: Callable[[Any], None] | None
+) -> _Rows:
+    """Write the three parts in parallel; return the indices of the training ratings."""
 
-    def write(name: str) -> Rows:
+    def write(name: str) -> _Rows:
         rows = np.flatnonzero(parts == _PARTS[name])
         ratings.write(folder / f"{name}.parquet", rows)
         return rows
 
     with ThreadPoolExecutor(_THREADS, "split") as threads:
-        # The largest first, so that nothing waits for it in the end.
+        # The largest part comes first, so that the others do not wait for it.
         running = {name: threads.submit(write, name) for name in _PARTS}
         written = 0
         for future in as_completed(running.values()):
@@ -195,27 +197,15 @@ def _write_parts(
     return running["train"].result()
 
 
-def _present(vocabulary: Vocabulary, idx: npt.NDArray[np.int32]) -> Vocabulary:
-    """Return the ids that occur; they stay sorted."""
+def _occurring(vocabulary: Vocabulary, idx: npt.NDArray[np.int32]) -> Vocabulary:
+    """Return the vocabulary of the ids that occur."""
     occurs = np.bincount(idx, minlength=len(vocabulary)) > 0
     return Vocabulary(vocabulary.ids.filter(pa.array(occurs)))
 
 
-def _existing(final: Path, data: DatasetRef) -> SplitRef | None:
-    """Return the split of a folder if it is there and whole, under the name now asked for."""
-    try:
-        manifest = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
-        ref = SplitRef.model_validate(manifest["split"])
-    except (OSError, ValueError, KeyError, ValidationError):
-        return None
-    # Equal ratings may come from another source, as generated or as a copy of them in a file.
-    ref = ref.model_copy(update={"path": final, "source": data.source, "noise_floor": data.noise_floor, "data": data})
-    return ref if is_whole(ref) else None
-
-
 def _manifest(ref: SplitRef, settings: SplitSettings, digests: Mapping[str, str]) -> str:
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": _FORMAT_VERSION,
         "cfmodel_version": cfmodel.__version__,
         "pyarrow_version": pa.__version__,
         "split": ref.model_dump(mode="json"),

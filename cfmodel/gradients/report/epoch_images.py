@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 #: From 1e-9 to some 64 on each side of zero; the outermost octaves also count larger values.
-AXIS = OctaveAxis(low=-30, octaves=36, signed=True)
+_AXIS = OctaveAxis(low=-30, octaves=36, signed=True)
 #: If no more epochs than this have a sampled step, all of them get a picture.
 _FEW_EPOCHS = 6
 #: Highest share of the values on the axis: a run's fullest octave holds 5 to 15 %.
@@ -59,12 +59,12 @@ def epoch_images(samples: Sequence[StepSample]) -> Iterator[tuple[str, int, Imag
 
 
 def axis_shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the share of the finite values in each cell of `AXIS`, from counts by bucket, shape (512,)."""
+    """Return the share of the finite values in each cell of `_AXIS`, from counts by bucket, shape (512,)."""
     held = counts.copy()
     for sign in (0, 256):
-        last = sign + AXIS.low + 127 + AXIS.octaves - 1
+        last = sign + _AXIS.low + 127 + _AXIS.octaves - 1
         held[last] += held[last + 1 : sign + 255].sum()
-    cells = AXIS.cells(held[None])[0]
+    cells = _AXIS.cells(held[None])[0]
     share: npt.NDArray[np.float64] = cells / max(cells.sum(), 1)
     return share
 
@@ -77,13 +77,13 @@ def _empty_picture() -> "tuple[FigureCanvasAgg, Sequence[Rectangle], Text]":
 
     figure = Figure(figsize=(6, 3.4), dpi=100, facecolor="white")
     axes = figure.add_axes((0.1, 0.16, 0.87, 0.66))
-    cells = 2 * AXIS.octaves + 1
-    colours = [_GREY if cell == AXIS.octaves else _BLUE for cell in range(cells)]
+    cells = 2 * _AXIS.octaves + 1
+    colours = [_GREY if cell == _AXIS.octaves else _BLUE for cell in range(cells)]
     bars = axes.bar(np.arange(cells) + 0.5, np.zeros(cells), width=0.9, color=colours)
     places = [
         (_place(sign * 10.0**power), f"{'−' * (sign < 0)}10{_raised(power)}") for power in _POWERS for sign in (-1, 1)
     ]
-    places.append((AXIS.octaves + 0.5, "0"))
+    places.append((_AXIS.octaves + 0.5, "0"))
     axes.set_xticks([place for place, _ in places], [text for _, text in places], fontsize=8)
     axes.set(xlim=(0, cells), ylim=(0, _HIGHEST_SHARE))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -101,8 +101,8 @@ def _raised(power: int) -> str:
 
 
 def _place(value: float) -> float:
-    away = np.log2(abs(value)) - AXIS.low
-    return float(AXIS.octaves + 1 + away if value > 0 else AXIS.octaves - away)
+    away = np.log2(abs(value)) - _AXIS.low
+    return float(_AXIS.octaves + 1 + away if value > 0 else _AXIS.octaves - away)
 
 
 def _caption(sample: StepSample, seen: TableSample, table: str) -> str:

@@ -1,1 +1,1 @@
-"""Statistics of a tensor: histogram, quantiles and effective rank."""
+"""Statistics of a tensor: counts by bucket, quantiles and effective rank."""

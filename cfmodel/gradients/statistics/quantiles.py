@@ -1,4 +1,4 @@
-"""The five quantiles that stand for a distribution in the records."""
+"""The five quantiles by which the records describe a distribution."""
 
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -10,18 +10,18 @@ from cfmodel.gradients.recording.buckets import MAGNITUDE
 from cfmodel.gradients.recording.gradient_records import QUANTILES, Floats
 from cfmodel.system.compiled import compiled
 
-#: Parts that the values' range is divided into, so that few share one with those looked for.
+#: Number of parts of the values' range: so many that few values share a part with a wanted one.
 _PARTS = 2048
 
 
-class Places(NamedTuple):
-    """Where among so many ordered values the quantiles lie.
+class QuantilePlaces(NamedTuple):
+    """Positions of the quantiles among a number of sorted values.
 
     Attributes:
-        places: Places that count, from 0, in order, each once, int64, shape (P,).
-        low: Which of them is the last before each quantile, int64, shape (5,).
-        high: Which of them is the first after, int64, shape (5,).
-        way: How far between the two the quantile is, shape (5,).
+        places: Positions of the values needed, from 0, rising, int64, shape (P,).
+        low: Index in `places` of the value before each quantile, int64, shape (5,).
+        high: Index in `places` of the value after it, int64, shape (5,).
+        way: Fraction of the way from the one to the other, shape (5,).
     """
 
     places: npt.NDArray[np.int64]
@@ -31,23 +31,23 @@ class Places(NamedTuple):
 
 
 @lru_cache
-def places_among(number: int) -> Places:
-    """Return where the quantiles lie among so many values."""
+def places_among(number: int) -> QuantilePlaces:
+    """Return the positions of the quantiles among a number of sorted values."""
     position = np.array(QUANTILES) * (number - 1)
     low = position.astype(np.int64)
     high = np.minimum(low + 1, number - 1)
     places = np.unique([low, high])
-    return Places(places, np.searchsorted(places, low), np.searchsorted(places, high), position - low)
+    return QuantilePlaces(places, np.searchsorted(places, low), np.searchsorted(places, high), position - low)
 
 
 def quantiles(sizes: npt.NDArray[np.floating]) -> Floats:
-    """Return the quantiles of at least one size at `QUANTILES`, between neighbours by straight lines.
+    """Return the quantiles of sizes at `QUANTILES`, with linear interpolation, shape (5,).
 
-    As `numpy.quantile` does, which takes five times as long: where no two inputs are the same a
-    processor cannot guess which of two values is larger, and here it need not.
+    They are those of `numpy.quantile`, which takes five times as long: it compares values, and the
+    processor mispredicts the outcomes.
 
     Args:
-        sizes: None negative, shape (N,); seen in float32; a NaN counts as the largest.
+        sizes: At least one, none negative, shape (N,); converted to float32. NaN counts as the largest.
     """
     found = np.empty(len(QUANTILES))
     fill_quantiles(sizes.astype(np.float32, copy=False), places_among(len(sizes)), found)
@@ -56,13 +56,13 @@ def quantiles(sizes: npt.NDArray[np.floating]) -> Floats:
 
 @cache
 def compile_quantiles() -> None:
-    """Have it compiled, or read back, before a clock runs."""
+    """Compile the code, or read it from the cache, before anything is timed."""
     quantiles(np.ones(1, np.float32))
 
 
 @compiled()
 def fill_quantiles(sizes: Any, where: Any, found: Any) -> None:
-    """Fill in the quantiles of float32 sizes, given `places_among` so many, shape (5,)."""
+    """Write the quantiles of float32 sizes, with `places_among` their number, to an array of shape (5,)."""
     bits, places = sizes.view(np.uint32), where.places
     first, last = np.uint32(MAGNITUDE), np.uint32(0)
     for at in range(len(bits)):
@@ -74,7 +74,7 @@ def fill_quantiles(sizes: Any, where: Any, found: Any) -> None:
     counts = np.zeros(_PARTS, np.int64)
     for at in range(len(bits)):
         counts[((bits[at] & np.uint32(MAGNITUDE)) - first) >> shift] += 1
-    # Parts in which places lie get a slot each, with room for all that are in them; the rest share the first one.
+    # Each part that holds a wanted position gets a slot with room for its values; all others share slot 0.
     slot, slots, below = np.zeros(_PARTS, np.int64), 0, 0
     start, before = np.zeros(len(places) + 2, np.int64), np.zeros(len(places) + 1, np.int64)
     of_place, place = np.zeros(len(places), np.int64), 0
@@ -102,6 +102,6 @@ def fill_quantiles(sizes: Any, where: Any, found: Any) -> None:
     held = values.view(np.float32)
     for quantile in range(len(found)):
         low, high = np.float64(held[where.low[quantile]]), np.float64(held[where.high[quantile]])
-        # Between two infinities lies infinity, not NaN, and what lies at one place has nothing of the next.
+        # Between two infinities lies infinity, not NaN, and a quantile at a position has no share of the next value.
         way = where.way[quantile]
         found[quantile] = low if low == high or way == 0 else low + (high - low) * way

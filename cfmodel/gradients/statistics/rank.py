@@ -1,4 +1,4 @@
-"""How many directions a table uses."""
+"""Effective rank: how many directions a table uses."""
 
 import math
 from typing import Any
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from cfmodel.system.compiled import FAST, compiled
 
-#: Rows a column from which the rank of a table is told: of 64 columns all used alike so many say 63.5.
+#: Rows per column that are used for the rank: of 64 columns used equally, these give 63.5.
 RANK_ROWS = 16
-#: Columns from which it is told: the work grows with their third power, at 1,024 to a third of a second.
+#: Most columns used for it: the work grows with their third power, to a third of a second at 1,024.
 RANK_COLUMNS = 128
-#: Rows whose products are added up in float32 before they go into a sum in float64.
+#: Rows whose products are summed in float32 before they are added to a sum in float64.
 _BLOCK = 32
 
 
@@ -23,17 +23,17 @@ def effective_rank(table: Tensor) -> float:
 
         exp(-sum p log p),  p = s / sum s
 
-    with the singular values s, here as roots of the eigenvalues of the K x K Gram matrix, which is
-    much less work for many rows; singular values below 0.0003 of the largest are lost in rounding. Of
-    more than `RANK_ROWS` rows a column so many, evenly spaced, stand for all. More than `RANK_COLUMNS`
-    columns are added up into so many, each with a random sign: few directions stay as many as they are,
-    and of many some `RANK_COLUMNS` are told.
+    with the singular values s, computed as roots of the eigenvalues of the K x K Gram matrix, which is
+    much less work for many rows; singular values below 0.0003 of the largest are lost in rounding. At most
+    `RANK_ROWS` rows per column are used, evenly spaced. More than `RANK_COLUMNS` columns are added up into
+    that many, each with a random sign: the rank stays the same if it is small, and is at most
+    `RANK_COLUMNS` otherwise.
 
     Args:
         table: Rows, shape (rows, K).
 
     Returns:
-        From 1 to K, or to `RANK_COLUMNS`; NaN where the table is zero or not finite.
+        From 1 to K, or to `RANK_COLUMNS` if that is less; NaN if the table is zero or not finite.
 
     Sources: Roy & Vetterli, "The effective rank: a measure of effective dimensionality" (2007); for the
     columns Clarkson & Woodruff, "Low rank approximation and regression in input sparsity time" (2013).
@@ -46,12 +46,12 @@ def effective_rank(table: Tensor) -> float:
 
 
 def spacing(rows: int, columns: int) -> int:
-    """Return that every so manyth of these rows is enough."""
+    """Return the distance between the rows to use."""
     return max(1, rows // (RANK_ROWS * columns))
 
 
 def rank_from(gram: npt.NDArray[np.float64]) -> float:
-    """Return it from the products of each two columns, summed over the rows; read below the diagonal, and on it."""
+    """Return the effective rank from the Gram matrix of the columns, of which only the lower triangle is read."""
     if not 0 < gram.trace() < math.inf:
         return math.nan
     values = [math.sqrt(value) for value in np.linalg.eigvalsh(gram).tolist() if value > 0]
@@ -61,7 +61,7 @@ def rank_from(gram: npt.NDArray[np.float64]) -> float:
 
 
 def _folded(rows: Tensor, columns: int) -> Tensor:
-    """Add up columns, each with a sign drawn at random, into so many; shape (R, columns)."""
+    """Add up the columns into a smaller number, each with a random sign, shape (R, columns)."""
     dim = rows.shape[1]
     signs = torch.randint(0, 2, (dim,), generator=torch.Generator().manual_seed(0)).to(rows) * 2 - 1
     filled = torch.nn.functional.pad(rows * signs, (0, -dim % columns))
@@ -71,12 +71,12 @@ def _folded(rows: Tensor, columns: int) -> Tensor:
 
 @compiled(fastmath=FAST)
 def add_products(table: Any, number: int, step: int, gram: Any) -> None:
-    """Add the products of each two columns, below the diagonal and on it, over every so manyth row.
+    """Add every `step`-th row's products of two columns to the lower triangle of the Gram matrix.
 
     Args:
         table: `Rows` of C columns.
-        number: How many rows it has.
-        step: Every so manyth is taken.
+        number: Number of its rows.
+        step: Distance between the rows to use.
         gram: Added to, float64, shape (C, C).
     """
     dim, stride, taken = table.dim, step * table.stride, (number + step - 1) // step
@@ -89,7 +89,7 @@ def add_products(table: Any, number: int, step: int, gram: Any) -> None:
         four = table.values[(at + 3) * stride : (at + 3) * stride + dim] if at + 3 < taken else zeros
         for i in range(dim):
             a, b, c, d, sums = one[i], two[i], three[i], four[i], block[i]
-            # Eight at a time is faster than to stop at the diagonal.
+            # Eight at a time are faster than a stop at the diagonal.
             for j in range(min((i | 7) + 1, dim)):
                 sums[j] += (a * one[j] + b * two[j]) + (c * three[j] + d * four[j])
         if (at + 4) % _BLOCK == 0 or at + 4 >= taken:

@@ -1,1 +1,1 @@
-"""What is logged to a run: model, data, gradients, evaluation and comparisons."""
+"""Log to a run: its model, data, gradients, evaluation, and comparisons of runs."""

@@ -1,4 +1,4 @@
-"""Runs compared: found in the store, held against each other, and recorded as a run of its own."""
+"""Compare runs of the store, and log the comparison as a run of its own."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cfmodel.config import TrackingSettings
 from cfmodel.tracking.logging.evaluations import curve_of
 from cfmodel.tracking.logging.gradients import read_gradients
-from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.outbox.log_entries import log_files
 from cfmodel.tracking.run import Run, RunSummary
 from cfmodel.tracking.runs.find_runs import find_run
 from cfmodel.tracking.runs.lifecycle import end_run, ended_on_error, start_run
@@ -14,18 +14,18 @@ from cfmodel.tracking.runs.lifecycle import end_run, ended_on_error, start_run
 if TYPE_CHECKING:
     from cfmodel.gradients.report.comparison import ComparedRun, RunComparison
 
-PAGE, NUMBERS = "comparison.html", "comparison.json"
+_PAGE, _NUMBERS = "comparison.html", "comparison.json"
 
 
 def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunComparison, Run]":
-    """Hold runs against the first of them, and record the comparison as a run with the tag `kind=comparison`.
+    """Compare runs with the first of them, and log the comparison as a run with the tag `kind=comparison`.
 
     Args:
         settings: Which store and which experiment.
         runs: Two or more ids, starts of ids, or names.
 
     Returns:
-        The comparison, and the run that holds `comparison.html` and `comparison.json`.
+        The comparison, and its run with the artifacts `comparison.html` and `comparison.json`.
 
     Raises:
         ConfigError: Fewer than two runs, too many, or one named twice.
@@ -37,15 +37,10 @@ def compare_runs(settings: TrackingSettings, runs: Sequence[str]) -> "tuple[RunC
     require_several(runs)
     found = [find_run(settings, name) for name in runs]
     comparison = RunComparison(tuple(map(_compared, found)))
-    return comparison, log_comparison(settings, comparison)
+    return comparison, _log_comparison(settings, comparison)
 
 
-def log_comparison(settings: TrackingSettings, comparison: "RunComparison") -> Run:
-    """Record a comparison as a run of its own.
-
-    Raises:
-        TrackingError: The store does not take it.
-    """
+def _log_comparison(settings: TrackingSettings, comparison: "RunComparison") -> Run:
     from cfmodel.gradients.report.comparison import comparison_json
     from cfmodel.gradients.report.comparison_page import comparison_page
 
@@ -53,8 +48,7 @@ def log_comparison(settings: TrackingSettings, comparison: "RunComparison") -> R
     ids = ",".join(run.run_id for run in comparison.runs)
     run = start_run(settings, name=names, tags={"kind": "comparison", "compared_runs": ids})
     with ended_on_error(run):
-        page = comparison_page(comparison)
-        tell_files(run, {PAGE: page, NUMBERS: comparison_json(comparison)})
+        log_files(run, {_PAGE: comparison_page(comparison), _NUMBERS: comparison_json(comparison)})
         end_run(run)
     return run
 

@@ -1,13 +1,13 @@
-"""What an evaluation found, in the store: metrics, the metric card and plots."""
+"""Log an evaluation: metrics, the metric card and plots."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfmodel.tables import TABLES
 from cfmodel.tracking.outbox.journal import Journal
-from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.outbox.log_entries import log_files
 from cfmodel.tracking.run import TrackedRun
-from cfmodel.tracking.runs.lifecycle import log_metrics, told_of
+from cfmodel.tracking.runs.lifecycle import log_metrics, summary_of
 from cfmodel.tracking.store import client, reaching
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ _NORM = "grad_norm/"
 
 
 def log_evaluation(run: TrackedRun, evaluation: "Evaluation") -> None:
-    """Record an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
+    """Log an evaluation: its metrics, `metric_card.md` and three plots in `plots/`.
 
     Raises:
-        TrackingError: The store does not take them.
+        TrackingError: The store refuses them.
     """
     from cfmodel.plots.plots import png
 
     log_metrics(run, evaluation.metrics)
     files: dict[str, Path | str | bytes] = {"metric_card.md": evaluation.metric_card}
     files |= {f"plots/{name}.png": png(figure) for name, figure in _figures(run, evaluation).items()}
-    tell_files(run, files)
+    log_files(run, files)
 
 
 def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
@@ -48,20 +48,20 @@ def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
 def _norms_of(run: TrackedRun) -> list[str]:
     """Return the keys of the tables' gradient norms, in the order in which the tables are declared."""
     declared = {f"{_NORM}{table.name}": place for place, table in enumerate(TABLES)}
-    found = (key for key in told_of(run).metrics if key.startswith(_NORM) and key != f"{_NORM}total")
+    found = (key for key in summary_of(run).metrics if key.startswith(_NORM) and key != f"{_NORM}total")
     return sorted(found, key=lambda key: declared.get(key, len(declared)))
 
 
 def curve_of(run: TrackedRun, key: str) -> "Curve":
-    """Return a metric of a run as (step, value) pairs, rising; empty where it was not recorded.
+    """Return a metric of a run as (step, value) pairs by rising step; empty if it was not recorded.
 
-    They are those of the run's journal, or of its store where it has none.
+    They come from the run's journal, or from its store if it has none.
 
     Raises:
-        TrackingError: It has none, and the store is away.
+        TrackingError: The run has no journal, and the store is away.
     """
-    if run.spool is not None:
-        return [(point.step, point.value) for point in Journal(run.spool).history(key)]
+    if run.journal_folder is not None:
+        return [(point.step, point.value) for point in Journal(run.journal_folder).history(key)]
     with reaching(run.tracking_uri, f"reading {key}"):
         found = client(run.tracking_uri).get_metric_history(run.run_id, key)
     return sorted((metric.step, metric.value) for metric in found)

@@ -1,4 +1,4 @@
-"""What the gradients did, in the store: verdicts, the report, the archive, and pictures by epoch."""
+"""Log what the gradients of a training did: health verdicts, the report, the archive, and images by epoch."""
 
 import json
 import logging
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from cfmodel.errors import CFModelError
 from cfmodel.tracking.logging.image_files import IMAGES_TAG, image_files
-from cfmodel.tracking.outbox.write import tell_files
+from cfmodel.tracking.outbox.log_entries import log_files
 from cfmodel.tracking.run import RunSummary, TrackedRun
 from cfmodel.tracking.runs.find_runs import train_settings_of
-from cfmodel.tracking.runs.lifecycle import set_tags, told_of
+from cfmodel.tracking.runs.lifecycle import set_tags, summary_of
 from cfmodel.tracking.store import client, reaching
 
 if TYPE_CHECKING:
@@ -22,33 +22,31 @@ if TYPE_CHECKING:
     from cfmodel.gradients.recording.gradient_records import GradientRecord
     from cfmodel.refs import SplitRef
 
-#: Where a run keeps all of this among its artifacts.
-FOLDER = "gradients"
+#: Folder of the artifacts.
+_FOLDER = "gradients"
 _log = logging.getLogger(__name__)
-
-REPORT, VERDICTS = "report.html", "health.json"
 
 
 def archive_folder(data_dir: Path, run: TrackedRun) -> Path:
-    """Return the folder that a run's archive is written to below the folder for data."""
-    return data_dir / FOLDER / run.run_id
+    """Return the folder of a run's gradient archive below the folder for data."""
+    return data_dir / _FOLDER / run.run_id
 
 
 def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: Path | None = None) -> "HealthReport":
-    """Judge a training by what its monitor saw, and record the verdict and all there is to see.
+    """Judge the health of a training by its gradients, and log the verdict, the report and the archive.
 
-    That is the tag `health.verdict`, and below `gradients/` the page `report.html`, `health.json`
-    and the archive; and one picture of every table's histogram by epoch.
+    These are the tags of the verdict (`health.verdict`), below `gradients/` the files `report.html`,
+    `health.json` and the archive, and one image of every table's histogram by epoch.
 
     Args:
         run: The run that trained.
         archive: Folder that `archived` wrote.
-        split: What it learned from.
+        split: The split it was trained on.
         model: Folder of the saved recommender, for a lesson with its numbers; None: no lesson.
 
     Raises:
         DigestError: The archive or the split is damaged.
-        TrackingError: The store does not take it.
+        TrackingError: The store refuses it.
     """
     from cfmodel.gradients.health.judge import judge_health
     from cfmodel.gradients.recording.archive import read_archive
@@ -58,24 +56,24 @@ def log_gradients(run: TrackedRun, archive: Path, split: "SplitRef", *, model: P
     records = read_archive(archive)
     history = GradientHistory.of(records)
     health = judge_health(history, ids=_ids(split))
-    page = _report(told_of(run), records, health, _lesson(run, split, model))
+    page = _report(summary_of(run), records, health, _lesson(run, split, model))
     set_tags(run, health.as_tags() | IMAGES_TAG)
-    pictures = ((f"{FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
+    images = ((f"{_FOLDER}/{table}", epoch, image) for table, epoch, image in epoch_images(history.samples))
     files: dict[str, Path | str | bytes] = {
-        f"{FOLDER}/{REPORT}": page,
-        f"{FOLDER}/{VERDICTS}": json.dumps(health.as_json(), indent=2),
-        **{f"{FOLDER}/{file.relative_to(archive).as_posix()}": file for file in archive.rglob("*") if file.is_file()},
-        **image_files(pictures),
+        f"{_FOLDER}/report.html": page,
+        f"{_FOLDER}/health.json": json.dumps(health.as_json(), indent=2),
+        **{f"{_FOLDER}/{file.relative_to(archive).as_posix()}": file for file in archive.rglob("*") if file.is_file()},
+        **image_files(images),
     }
-    tell_files(run, files)
+    log_files(run, files)
     return health
 
 
 @contextmanager
 def reported_on_error(run: TrackedRun, archive: Path, split: "SplitRef") -> Iterator[None]:
-    """Record what the gradients did up to there where a training ends in a refusal of ours.
+    """Log the gradients so far if the block ends in a CFModelError, which is raised again.
 
-    The error goes on to the caller; what else goes wrong on the way is only logged.
+    An error of logging them is only logged.
     """
     try:
         yield
@@ -89,7 +87,7 @@ def reported_on_error(run: TrackedRun, archive: Path, split: "SplitRef") -> Iter
 
 
 def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
-    """Read a run's archive back from its store; empty where the run was not watched.
+    """Read a run's gradient archive from its store; empty if the run had no monitor.
 
     Raises:
         DigestError: The archive is damaged.
@@ -99,15 +97,15 @@ def read_gradients(run: TrackedRun) -> "list[GradientRecord]":
 
     store = client(run.tracking_uri)
     with reaching(run.tracking_uri, "reading the gradients"), tempfile.TemporaryDirectory() as temporary:
-        there = {Path(entry.path).name for entry in store.list_artifacts(run.run_id, FOLDER)}
+        there = {Path(entry.path).name for entry in store.list_artifacts(run.run_id, _FOLDER)}
         if not there.issuperset(FILES):
             return []
-        fetched = [store.download_artifacts(run.run_id, f"{FOLDER}/{name}", temporary) for name in FILES]
+        fetched = [store.download_artifacts(run.run_id, f"{_FOLDER}/{name}", temporary) for name in FILES]
         return read_archive(Path(fetched[0]).parent)
 
 
 def _ids(split: "SplitRef") -> "IdOf":
-    """Return what names the rows of a fit as the source does: by the vocabularies of the training part."""
+    """Return a function from a table and a row of it to the id in the source."""
     from cfmodel.data.splitting.parts import load_vocabularies
 
     users, movies = load_vocabularies(split)
@@ -121,7 +119,7 @@ def _report(run: RunSummary, records: "Sequence[GradientRecord]", health: "Healt
 
 
 def _facts(run: RunSummary) -> dict[str, str]:
-    """Return what a reader wants to know of a run, of what is known by now."""
+    """Return the facts about a run for the report's head, as far as they are known by now."""
     named = {"source": "source", "learning rate": "train.learning_rate", "embedding_dim": "train.embedding_dim"}
     found = {"run": run.run.run_id} | {name: run.params[key] for name, key in named.items() if key in run.params}
     measured = {
@@ -133,7 +131,7 @@ def _facts(run: RunSummary) -> dict[str, str]:
 
 
 def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
-    """Return the textbook told with the model's numbers, or why it cannot be told; empty without a model."""
+    """Return the lesson with the model's numbers, or why there is none; empty without a model."""
     from cfmodel.gradients.lesson.html import lesson_html, missing_lesson_html
     from cfmodel.recommending.recommender import Recommender
     from cfmodel.training.explain import explain
@@ -141,10 +139,10 @@ def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
 
     if model is None:
         return ""
-    settings = train_settings_of(told_of(run)).train
+    settings = train_settings_of(summary_of(run)).train
     try:
         adam = SavedAdamState.load(adam_state_path(model))
         return lesson_html(explain(Recommender.load(model), split, settings, adam=adam))
-    except CFModelError as refusal:  # the report is worth having all the same
+    except CFModelError as refusal:  # the report is useful without it
         _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
         return missing_lesson_html(str(refusal))

@@ -1,7 +1,7 @@
-"""Pictures by epoch as files, named the way MLflow's image view expects.
+"""Image files by epoch, with the names that MLflow's image view expects.
 
-`MlflowClient.log_image` makes up new names on every call, so that a picture told twice is there twice.
-These names are a function of what the picture shows.
+`MlflowClient.log_image` chooses a new name on every call, so that an image logged twice is there twice.
+These names depend on key and step only.
 """
 
 from collections.abc import Iterable
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from cfmodel.gradients.report.epoch_images import Image
 
-#: By this tag MLflow's pages know that a run has such pictures.
+#: Tag that makes MLflow's pages show a run's images.
 IMAGES_TAG = {"mlflow.loggedImages": "True"}
 _LONGER_SIDE = 512
 
 
 def image_files(images: "Iterable[tuple[str, int, Image]]") -> dict[str, Path | str | bytes]:
-    """Return each picture as PNG and, small, as WebP, by path among the artifacts.
+    """Return each image as PNG and as a small WebP, by path among the artifacts.
 
     Args:
-        images: Key, step and pixels of each, RGB, shape (height, width, 3); a slash in the key is allowed.
+        images: Key (which may hold slashes), step, and RGB pixels of shape (height, width, 3) of each.
     """
     from PIL.Image import fromarray
 

@@ -1,4 +1,4 @@
-"""The model somebody asks for, from wherever it is recorded: the champion, a version, a run's."""
+"""Load a recorded model: the champion, a version, or the model of a run."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,8 +23,8 @@ class LoadedModel:
 
     Attributes:
         recommender: The model.
-        name: What it is, for people: `cfmodel version 3 (champion)`, `the model of run ...`.
-        version: Its version; None where it was taken from a run.
+        name: Its name for people: `cfmodel version 3 (champion)`, `the model of run ...`.
+        version: Its version; None if it was taken from a run.
         run: The run that trained it.
     """
 
@@ -35,12 +35,12 @@ class LoadedModel:
 
 
 def load_model(settings: PipelineSettings, wanted: str | None = None) -> LoadedModel:
-    """Load a recorded model, checking every file.
+    """Load a recorded model, and check every file.
 
     Args:
         settings: Which store, which registered model, which experiment.
-        wanted: A version by number or alias, or a run by id or name; None: the champion, or while
-            there is none the model of the newest finished run.
+        wanted: A version by number or alias, or a run by id or name; None: the champion, or if there
+            is none the model of the newest finished run.
 
     Raises:
         DigestError: A file of the model is missing, changed or damaged.
@@ -73,10 +73,10 @@ def _of_run(run: RunSummary) -> LoadedModel:
 
 
 def check_version(version: Version, recommender: "Recommender") -> None:
-    """Load a version from the registry and ask it what the recommender answers.
+    """Load a version from the registry and compare its answers with the recommender's.
 
     Raises:
-        TrackingError: It does not load, or answers otherwise.
+        TrackingError: It does not load, or its answers differ.
     """
     difference = difference_at(version.tracking_uri, version.location, recommender)
     if difference is not None:
@@ -84,7 +84,7 @@ def check_version(version: Version, recommender: "Recommender") -> None:
 
 
 def recommender_of(version: Version) -> "Recommender":
-    """Load the recommender of a version, checking every file.
+    """Load the recommender of a version, and check every file.
 
     Raises:
         DigestError: A file is missing, changed or damaged.

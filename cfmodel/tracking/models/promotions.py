@@ -1,4 +1,4 @@
-"""Versions put forward, held against the champion, promoted and rolled back; every decision written down."""
+"""Register challengers, compare them with the champion, promote and roll back, and record every decision."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
-from cfmodel.run_description import escaped, with_promotion
+from cfmodel.summaries.run_description import escape_markdown, replace_promotion
 from cfmodel.system.addresses import shown
 from cfmodel.tracking.models.load import check_version, recommender_of
 from cfmodel.tracking.models.registry import (
@@ -28,12 +28,12 @@ from cfmodel.tracking.runs.list_runs import DESCRIPTION, PREVIOUS_CHAMPION
 from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
 
 if TYPE_CHECKING:
-    from cfmodel.promotion.decision import Comparison, Decision
+    from cfmodel.promotion.decision import Decision, ModelComparison
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """A champion taken back.
+    """The result of a rollback.
 
     Attributes:
         model_name: The registered model.
@@ -46,65 +46,65 @@ class Rollback:
     replaced_version: str
 
 
-def put_forward(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
-    """Make a run's model a version and the challenger.
+def register_challenger(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
+    """Register a run's model as a version and make it the challenger.
 
     Raises:
         TrackingError: It is the champion already, or the store is away or refuses.
     """
     version = register(run, model_uri, model_name=model_name)
-    _require_other_than_champion(version)
+    _require_not_champion(version)
     set_alias(version, CHALLENGER)
-    told = read_run(run.tracking_uri, run.run_id)
-    name = f"version {version.number} of {escaped(model_name)}"
-    waiting = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
-    # By the run as the store has it: what is told now is there now.
-    set_tags(told.run, {"model_version": version.number} | _description(told, waiting))
+    summary = read_run(run.tracking_uri, run.run_id)
+    name = f"version {version.number} of {escape_markdown(model_name)}"
+    undecided = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
+    # Without the run's journal: the tags must be in the store when this returns.
+    set_tags(summary.run, {"model_version": version.number} | _description(summary, undecided))
     return version
 
 
-def put_forward_later(settings: PipelineSettings, run: str) -> Version:
-    """Make a finished run's model a version and the challenger, where the run itself could not.
+def register_challenger_later(settings: PipelineSettings, run: str) -> Version:
+    """Register the model of a finished run as the challenger, if the run itself could not.
 
     Args:
         settings: Which store, which experiment, which registered model.
         run: Its id, name, or a start of its id.
 
     Raises:
-        TrackingError: There is no such run, it did not come to its end, it recorded no model, its model is the
-            champion, or the store is away.
+        TrackingError: There is no such run, it is not finished, it has no model, its model is the champion, or
+            the store is away.
     """
     found = find_run(settings.tracking, run)
     if found.status != "FINISHED":
-        raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model is put forward")
-    return put_forward(found.run, model_of(found.run), model_name=settings.promotion.model_name)
+        raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model can be registered")
+    return register_challenger(found.run, model_of(found.run), model_name=settings.promotion.model_name)
 
 
 def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
-    """Hold a version against the champion, write the decision down, and move the alias where it says so.
+    """Compare a version with the champion, record the decision, and make the version champion if it is promoted.
 
-    Both predict the very same rows, which neither learned from; `cfmodel.promotion` says what is
-    asked of the winner. Before the alias moves, the version is loaded from the registry and has to
-    answer as the trained model does. The decision is written to the run and to the version first.
+    Both predict the same rows, on which neither was trained; `cfmodel.promotion` decides. Before the
+    alias moves, the version is loaded from the registry and must give the trained model's answers. The
+    decision is written to the run and to the version first.
 
     Args:
-        settings: Which store, which registered model, how sure to be.
+        settings: Which store, which registered model, which confidence.
         wanted: The version, by number or alias.
 
     Raises:
-        DataError: A model does not say what it learned from.
+        DataError: A model does not say which ratings it was trained on.
         DigestError: The version's split or model is no longer on this machine, or is damaged.
-        TrackingError: There is no such version, it is the champion already, its model does not load
-            or answers otherwise, another decision came between, or the store is away.
+        TrackingError: There is no such version, it is the champion already, its model does not load or
+            its answers differ, the champion changed meanwhile, or the store is away.
     """
-    from cfmodel.promotion.decision import judge
+    from cfmodel.promotion.decision import decide
 
     challenger = _version(settings, wanted)
-    _require_other_than_champion(challenger)
+    _require_not_champion(challenger)
     champion = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     run = read_run(challenger.tracking_uri, challenger.run_id)
-    decision = judge(
-        _compared(challenger, champion, run, settings),
+    decision = decide(
+        _measure(challenger, champion, run, settings),
         settings.promotion,
         version=challenger.number,
         champion_version=None if champion is None else champion.number,
@@ -113,48 +113,47 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     )
     if decision.is_promotion:
         _check(challenger, run, settings)
-    _write_down(decision, challenger, run)
+    _record(decision, challenger, run)
     if decision.is_promotion:
-        _crown(challenger, champion)
+        _make_champion(challenger, champion)
     return decision
 
 
 def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
-    """Make an earlier version the champion again: the one the champion took over from, or the one named.
+    """Make an earlier version the champion again: the one that the champion replaced, or the named one.
 
-    It is loaded from the registry and asked before the alias moves.
+    Before the alias moves, the version is loaded from the registry and its answers are checked.
 
     Args:
         settings: Which store and which registered model.
-        to: The version, by number or alias.
+        to: The version, by number or alias; None: the one that the champion replaced.
 
     Raises:
-        TrackingError: There is no champion, or no version before it, or it does not load, or the
-            store is away.
+        TrackingError: There is no champion, or no version before it, or it does not load, or the store is away.
     """
     champion = _version(settings, CHAMPION)
     before = to or champion.tags.get(PREVIOUS_CHAMPION)
     if before is None:
         raise TrackingError(
-            f"version {champion.number} of {champion.model_name} took over from no other; name the version that shall "
-            "be the champion: cfmodel rollback --to VERSION"
+            f"version {champion.number} of {champion.model_name} replaced no other version; name the version to make "
+            "champion: cfmodel rollback --to VERSION"
         )
     target = version_of(champion.tracking_uri, champion.model_name, before)
     if target.number == champion.number:
         raise TrackingError(f"version {target.number} of {target.model_name} is the champion already")
     check_version(target, recommender_of(target))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    said = {"promotion.rolled_back_at": now, "promotion.rolled_back_to": target.number}
-    tag_version(champion, said)
-    told = read_run(champion.tracking_uri, champion.run_id)
-    back = f"**rolled back** at {now}: version {target.number} took the place of version {champion.number} again"
-    set_tags(told.run, said | _description(told, back))
+    tags = {"promotion.rolled_back_at": now, "promotion.rolled_back_to": target.number}
+    tag_version(champion, tags)
+    summary = read_run(champion.tracking_uri, champion.run_id)
+    back = f"**rolled back** at {now}: version {target.number} replaced version {champion.number} again"
+    set_tags(summary.run, tags | _description(summary, back))
     tag_version(target, {"promotion.restored_at": now, "promotion.restored_from": champion.number})
     set_alias(target, CHAMPION)
     return Rollback(target.model_name, target.number, champion.number)
 
 
-def _require_other_than_champion(version: Version) -> None:
+def _require_not_champion(version: Version) -> None:
     if CHAMPION in version.aliases:
         raise TrackingError(f"version {version.number} of {version.model_name} is the champion already")
 
@@ -166,14 +165,14 @@ def _version(settings: PipelineSettings, wanted: str) -> Version:
     return version_of(uri, settings.promotion.model_name, wanted)
 
 
-def _compared(
+def _measure(
     challenger: Version, champion: Version | None, run: RunSummary, settings: PipelineSettings
-) -> "Comparison":
+) -> "ModelComparison":
     from cfmodel.data.splitting.parts import read_split
-    from cfmodel.promotion.measure import compare
+    from cfmodel.promotion.measure import compare_models
 
     split_folder, _ = data_folders(run, settings.runtime.data_dir)
-    return compare(
+    return compare_models(
         recommender_of(challenger),
         None if champion is None else recommender_of(champion),
         read_split(split_folder),
@@ -184,37 +183,37 @@ def _compared(
 
 
 def _check(challenger: Version, run: RunSummary, settings: PipelineSettings) -> None:
-    """Ask the version from the registry what the model answers that training left on this machine."""
+    """Compare the answers of the registered version with those of the model that training saved on this machine."""
     from cfmodel.recommending.recommender import Recommender
 
     _, model_folder = data_folders(run, settings.runtime.data_dir)
     check_version(challenger, Recommender.load(model_folder))
 
 
-def _write_down(decision: "Decision", challenger: Version, told: RunSummary) -> None:
-    from cfmodel.promotion.decision_text import as_paragraph
+def _record(decision: "Decision", challenger: Version, summary: RunSummary) -> None:
+    from cfmodel.promotion.decision_text import decision_paragraph
 
-    run = told.run
+    run = summary.run
     tag_version(challenger, decision.tags(), description=decision.sentence())
-    set_tags(run, decision.tags() | _description(told, as_paragraph(decision)))
+    set_tags(run, decision.tags() | _description(summary, decision_paragraph(decision)))
     log_metrics(run, decision.metrics())
     name = decision.decided_at.replace(":", "").removesuffix("+0000")
     with reaching(run.tracking_uri, "recording the decision"):
         client(run.tracking_uri).log_text(run.run_id, decision.as_json(), f"promotion/{name}.json")
 
 
-def _description(told: RunSummary, promotion: str) -> dict[str, str]:
-    """Return a run's description with what is to be said of promotion by now."""
-    return {DESCRIPTION: with_promotion(told.tags.get(DESCRIPTION, ""), promotion)}
+def _description(summary: RunSummary, promotion: str) -> dict[str, str]:
+    """Return the tag with a run's description and its paragraph about promotion."""
+    return {DESCRIPTION: replace_promotion(summary.tags.get(DESCRIPTION, ""), promotion)}
 
 
-def _crown(challenger: Version, champion: Version | None) -> None:
-    """Move the alias, unless somebody else moved it since the champion was looked up."""
+def _make_champion(challenger: Version, champion: Version | None) -> None:
+    """Move the alias, unless it was moved since the champion was looked up."""
     now = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     if (now and now.number) != (champion and champion.number):
         raise TrackingError(
-            f"{challenger.model_name}: another version became the champion while this was decided; run "
-            f"`cfmodel promote --version {challenger.number}` to hold it against that one"
+            f"{challenger.model_name}: another version became the champion meanwhile; run "
+            f"`cfmodel promote --version {challenger.number}` to compare with that one"
         )
     if champion is not None:
         tag_version(challenger, {PREVIOUS_CHAMPION: champion.number})

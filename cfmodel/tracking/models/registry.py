@@ -1,4 +1,4 @@
-"""The registered model in the store: its versions, and the aliases that say which of them counts."""
+"""The registered model in the store: its versions and their aliases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from cfmodel.tracking.store import client, mlflow, reaching
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-#: Tag of a version with the address of the model it was made of.
+#: Tag of a version with the address of its model.
 _MODEL = "model_uri"
-#: Tags of a run that its version carries too, so that they outlive the run.
+#: Tags of a run that are copied to its version, so that they outlive the run.
 _FROM_RUN = ("data_digest", "split_digest", "commit", "health.verdict")
 
 
@@ -46,9 +46,9 @@ class Version:
 
 
 def register(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
-    """Make a run's recorded model a version of the registered model, which is created where missing.
+    """Register a run's recorded model as a version; create the registered model if it is missing.
 
-    A model that is a version already stays that version.
+    A model that is registered already keeps its version.
 
     Args:
         run: The run that trained it.
@@ -65,15 +65,15 @@ def register(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
         for found in store.search_model_versions(f"name = '{model_name}' and run_id = '{run.run_id}'"):
             if found.tags.get(_MODEL) == model_uri:
                 return version_of(uri, model_name, str(found.version))
-        told = store.get_run(run.run_id).data.tags
-        tags = {_MODEL: model_uri} | {name: told[name] for name in _FROM_RUN if name in told}
+        of_run = store.get_run(run.run_id).data.tags
+        tags = {_MODEL: model_uri} | {name: of_run[name] for name in _FROM_RUN if name in of_run}
         source, model_id = _source(run, model_uri), model_uri.removeprefix("models:/")
         made = store.create_model_version(model_name, source, run_id=run.run_id, tags=tags, model_id=model_id)
     return version_of(uri, model_name, str(made.version))
 
 
 def version_of(uri: str, model_name: str, wanted: str) -> Version:
-    """Return a version by its number or by an alias.
+    """Return a version by its number or by an alias; require that it exists.
 
     Raises:
         TrackingError: There is no such version, or the store is away.
@@ -81,14 +81,14 @@ def version_of(uri: str, model_name: str, wanted: str) -> Version:
     found = find_version(uri, model_name, wanted)
     if found is None:
         raise TrackingError(
-            f"{shown(uri)}: registered model {model_name!r} has no version or alias {wanted!r}; `cfmodel run` makes "
-            "versions, and `cfmodel ui` shows those there are, under Models"
+            f"{shown(uri)}: registered model {model_name!r} has no version or alias {wanted!r}; `cfmodel run` creates "
+            "versions, and `cfmodel ui` lists them under Models"
         )
     return found
 
 
 def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
-    """Return a version by its number or by an alias; None where there is none.
+    """Return a version by its number or by an alias; None if there is none.
 
     Raises:
         TrackingError: The store is away.
@@ -99,7 +99,7 @@ def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
             by_number = wanted.isdecimal()
             look_up = store.get_model_version if by_number else store.get_model_version_by_alias
             found = look_up(model_name, wanted)
-            # A version by its alias comes without the aliases it has.
+            # A version that is looked up by alias comes without its aliases.
             aliases = store.get_registered_model(model_name).aliases
             location = store.get_model_version_download_uri(model_name, str(found.version))
         except mlflow().exceptions.MlflowException as error:
@@ -112,7 +112,7 @@ def find_version(uri: str, model_name: str, wanted: str) -> Version | None:
 
 
 def set_alias(version: Version, alias: str) -> None:
-    """Let an alias point at a version, and at no other.
+    """Set an alias to a version; it no longer points at another.
 
     Raises:
         TrackingError: The store is away or refuses.
@@ -122,17 +122,17 @@ def set_alias(version: Version, alias: str) -> None:
 
 
 def remove_alias(version: Version, alias: str) -> None:
-    """Let an alias point at nothing any more.
+    """Remove an alias.
 
     Raises:
         TrackingError: The store is away or refuses.
     """
-    with reaching(version.tracking_uri, f"taking the alias {alias} away"):
+    with reaching(version.tracking_uri, f"removing the alias {alias}"):
         client(version.tracking_uri).delete_registered_model_alias(version.model_name, alias)
 
 
 def tag_version(version: Version, tags: Mapping[str, str], *, description: str | None = None) -> None:
-    """Set tags of a version, and its description.
+    """Set tags of a version, and its description unless that is None.
 
     Raises:
         TrackingError: The store is away or refuses.
@@ -146,10 +146,10 @@ def tag_version(version: Version, tags: Mapping[str, str], *, description: str |
 
 
 def _source(run: TrackedRun, model_uri: str) -> str:
-    """Return where a version's files are, as the store takes it.
+    """Return the source of a version in the form that the store accepts.
 
-    A server knows its own models by their address and refuses a folder's; a database looks the
-    address up in MLflow's global store, which may be another.
+    A server accepts a model's address and refuses a folder; with a database MLflow would look the address
+    up in its global store, which may be another.
     """
     if run.tracking_uri.startswith(("http://", "https://")):
         return model_uri

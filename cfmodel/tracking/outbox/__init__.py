@@ -1,1 +1,1 @@
-"""The journal of a run on disk, and its delivery to MLflow."""
+"""Write what is logged about a run to a journal on this disk, and deliver it to MLflow."""

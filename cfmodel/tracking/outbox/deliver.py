@@ -1,62 +1,121 @@
-"""A journal taken to its store: in order, each entry until the store has it, and on past what it will not have."""
+"""Deliver a journal to its store, in order, and record how far the store has taken it in `sent.json` beside it."""
 
+import json
 import logging
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
-from cfmodel.errors import StoreAwayError, TrackingError
+from cfmodel.errors import DigestError, StoreAwayError, TrackingError
+from cfmodel.system import atomic
 from cfmodel.system.addresses import shown
-from cfmodel.tracking.outbox.delivery_progress import Sent
 from cfmodel.tracking.outbox.entries import Entry, File
 from cfmodel.tracking.outbox.journal import FILES, Journal
-from cfmodel.tracking.outbox.mlflow_sender import Sender, batches, create_run
+from cfmodel.tracking.outbox.mlflow_sender import MlflowSender, create_run, request_batches
 from cfmodel.tracking.run import Run
 
-#: How long a store that is away is left alone.
+#: Seconds between two attempts to reach a store that is away.
 RETRY_SECONDS = 10.0
-#: How long to wait for another who is delivering the same journal: one that hangs gives up sooner.
-_TURN_SECONDS = 60.0
+#: Longest wait for another process that is delivering the same journal; its own requests time out sooner.
+_LOCK_SECONDS = 60.0
+_NAME = "sent.json"
 
 _log = logging.getLogger(__name__)
 
 
-def deliver(journal: Journal, uri: str) -> Sent:
+@dataclass(frozen=True)
+class DeliveryProgress:
+    """What the store has of a run's journal.
+
+    Attributes:
+        store: Address of the store, without passwords.
+        position: Where in the journal the first entry begins that the store has not taken, in bytes.
+        run_id: The run's id in the store; None until there is one.
+        experiment_id: The experiment it belongs to.
+        name: Its name there.
+        model_id: Id of the model recorded for it; None without one.
+        refused: What the store refused, and why, one sentence each.
+        away_since: Since when the store is away, in seconds since 1970; None: it is not.
+        retry_at: When to try it again, in seconds since 1970.
+    """
+
+    store: str
+    position: int = 0
+    run_id: str | None = None
+    experiment_id: str = ""
+    name: str = ""
+    model_id: str | None = None
+    refused: tuple[str, ...] = ()
+    away_since: float | None = None
+    retry_at: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the progress of the journal in a folder.
+
+        Raises:
+            DigestError: It is missing or damaged.
+        """
+        file = folder / _NAME
+        try:
+            fields = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**fields | {"refused": tuple(fields["refused"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DigestError(f"{file}: cannot be read ({error}); move {folder} away to give up the run") from error
+
+    def write(self, folder: Path) -> Self:
+        """Write the progress beside the journal in a folder, and return it.
+
+        Raises:
+            DiskFullError: There is no room for it; the progress written before stays.
+        """
+        with atomic.file(folder / _NAME) as temporary:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        return self
+
+    def update(self, folder: Path, **changes: object) -> Self:
+        """Write the progress with some fields changed, and return it."""
+        return replace(self, **changes).write(folder)  # type: ignore[arg-type]
+
+
+def deliver(journal: Journal, uri: str) -> DeliveryProgress:
     """Send what the store has not taken yet.
 
-    What the store will not have (a metric's name it does not allow, say) is noted in `Sent.refused`
-    and passed over, so that nothing waits behind it.
+    An entry that the store refuses (a metric with a name it does not allow, say) is noted in
+    `DeliveryProgress.refused` and skipped, so that the entries after it are not held up.
 
     Args:
         journal: The run's journal, with its `sent.json`.
         uri: Address of the store.
 
     Returns:
-        How far the store has taken it: all of it.
+        The progress: the store has taken all of it.
 
     Raises:
-        StoreAwayError: The store is away, or somebody else is at it; what is left stays in the journal.
+        StoreAwayError: The store is away, or another process is delivering; the rest stays in the journal.
         TrackingError: The store no longer has the run.
     """
     try:
-        with FileLock(journal.folder / "delivery.lock", timeout=_TURN_SECONDS):
-            return _delivered(journal, uri)
+        with FileLock(journal.folder / "delivery.lock", timeout=_LOCK_SECONDS):
+            return _deliver_alone(journal, uri)
     except Timeout:
         raise StoreAwayError(f"{journal.folder}: another process has been sending this for a minute") from None
 
 
 def deliver_if_due(journal: Journal, uri: str) -> bool:
-    """Send what is left, unless the store was found away a moment ago; return whether all is there.
+    """Send what is left unless the store was away a moment ago; return whether the store has everything.
 
-    Going away and coming back are each said once in the log.
+    Logs once that the store is away, and once that it is back.
 
     Raises:
         TrackingError: The store no longer has the run.
     """
-    folder, before = journal.folder, Sent.read(journal.folder)
+    folder, before = journal.folder, DeliveryProgress.read(journal.folder)
     if before.away_since is not None and time.time() < before.retry_at:
         return False
     try:
@@ -64,58 +123,53 @@ def deliver_if_due(journal: Journal, uri: str) -> bool:
     except StoreAwayError as away:
         note_away(folder, away)
         return False
-    for refused in after.refused[len(before.refused) :]:
-        _log.warning("%s", refused)
+    for refusal in after.refused[len(before.refused) :]:
+        _log.warning("%s", refusal)
     return True
 
 
 def note_away(folder: Path, away: StoreAwayError) -> None:
-    """Note that the store is away, and when to try it again; say so once."""
-    sent = Sent.read(folder)
-    if sent.away_since is None:
-        _log.warning("%s. The run goes on; what is recorded is kept in %s until the store is back", away, folder)
+    """Note that the store is away and when to try it again; log the first time."""
+    progress = DeliveryProgress.read(folder)
+    if progress.away_since is None:
+        _log.warning("%s. The run continues; its records are kept in %s until the store is back", away, folder)
     now = time.time()
-    sent.but(folder, away_since=sent.away_since or now, retry_at=now + RETRY_SECONDS)
+    progress.update(folder, away_since=progress.away_since or now, retry_at=now + RETRY_SECONDS)
 
 
-def waiting(journal: Journal) -> int:
+def count_unsent(journal: Journal) -> int:
     """Return how many entries the store has not taken yet."""
-    return len(journal.since(Sent.read(journal.folder).position))
+    return len(journal.since(DeliveryProgress.read(journal.folder).position))
 
 
-def forget(folder: Path) -> None:
-    """Remove the journal of a run that has ended and is with the store as a whole."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _delivered(journal: Journal, uri: str) -> Sent:
+def _deliver_alone(journal: Journal, uri: str) -> DeliveryProgress:
     folder = journal.folder
-    sent = Sent.read(folder)
-    left = journal.since(sent.position)
+    progress = DeliveryProgress.read(folder)
+    left = journal.since(progress.position)
     if left:
-        journal.fsync()  # the store must not know what a power failure could take from the journal
-        sent = sent if sent.run_id else _begun(journal, uri, sent)
-        sender = Sender(Run(sent.run_id or "", uri, sent.experiment_id, sent.name), folder)
-        for batch, end in batches(left):
-            sent = _take(sender, batch, sent).but(folder, position=end)
+        journal.fsync()  # the store must not hold what a power failure could take from the journal
+        progress = progress if progress.run_id else _create_run(journal, uri, progress)
+        sender = MlflowSender(Run(progress.run_id or "", uri, progress.experiment_id, progress.name), folder)
+        for batch, end in request_batches(left):
+            progress = _send(sender, batch, progress).update(folder, position=end)
             _remove_files(folder, batch)
-    if sent.away_since is not None:
-        seconds = time.time() - sent.away_since
+    if progress.away_since is not None:
+        seconds = time.time() - progress.away_since
         _log.warning("%s is back after %.0f s and has everything: %s entries", shown(uri), seconds, f"{len(left):,}")
-        sent = sent.but(folder, away_since=None)
-    return sent
+        progress = progress.update(folder, away_since=None)
+    return progress
 
 
-def _begun(journal: Journal, uri: str, sent: Sent) -> Sent:
+def _create_run(journal: Journal, uri: str, progress: DeliveryProgress) -> DeliveryProgress:
     """Create the run of a journal that was begun while the store was away."""
     if journal.start is None:
-        raise TrackingError(f"{journal.folder}: says nothing of how the run began; move it away to give it up")
+        raise TrackingError(f"{journal.folder}: does not say how the run began; move it away to give up the run")
     run = create_run(uri, journal.start, local_id=journal.folder.name)
-    return sent.but(journal.folder, run_id=run.run_id, experiment_id=run.experiment_id, name=run.name)
+    return progress.update(journal.folder, run_id=run.run_id, experiment_id=run.experiment_id, name=run.name)
 
 
-def _take(sender: Sender, batch: Sequence[Entry], sent: Sent) -> Sent:
-    """Send a batch; where the store will not have it, its entries one by one, and note which it refuses."""
+def _send(sender: MlflowSender, batch: Sequence[Entry], progress: DeliveryProgress) -> DeliveryProgress:
+    """Send a batch; if the store refuses it, send its entries one by one and note the refused ones."""
     try:
         model_id = sender.send(batch)
     except StoreAwayError:
@@ -124,17 +178,17 @@ def _take(sender: Sender, batch: Sequence[Entry], sent: Sent) -> Sent:
         if sender.is_gone():
             raise TrackingError(
                 f"{refusal} (the store no longer has run {sender.run.run_id}; restore it there, or move "
-                f"{sender.folder} away to give the records up)"
+                f"{sender.folder} away to give up its records)"
             ) from refusal
         if len(batch) > 1:
             for entry in batch:
-                sent = _take(sender, [entry], sent)
-            return sent
-        return sent.but(sender.folder, refused=(*sent.refused, f"{_named(batch[0])}: {refusal}"))
-    return sent if model_id is None else sent.but(sender.folder, model_id=model_id)
+                progress = _send(sender, [entry], progress)
+            return progress
+        return progress.update(sender.folder, refused=(*progress.refused, f"{_label(batch[0])}: {refusal}"))
+    return progress if model_id is None else progress.update(sender.folder, model_id=model_id)
 
 
-def _named(entry: Entry) -> str:
+def _label(entry: Entry) -> str:
     name = getattr(entry, "key", None) or getattr(entry, "path", None) or ""
     return f"{type(entry).__name__.lower()} {name}".rstrip()
 

@@ -1,8 +1,8 @@
-"""What is told to a tracking store about a run, one frozen value each, and as lines of a journal.
+"""Entries of a run's journal: what is logged to a tracking store about a run, one frozen value each.
 
-Every entry may be sent twice and leaves what sending it once leaves: a point with the same key, step,
-value and time is one point, a parameter with the same value is the same parameter, a file goes to the
-same place.
+Every entry may be sent twice: the store then holds the same as after sending it once. A point with the
+same key, step, value and time is one point, a parameter with the same value is the same parameter, a
+file goes to the same place.
 """
 
 import json
@@ -12,19 +12,35 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.tracking.outbox.training_metrics import Point
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True)
+class Point:
+    """One value of one metric.
+
+    Attributes:
+        key: Name of the metric.
+        value: Its value, in the unit its name says.
+        step: Epoch it belongs to, from 1; 0 before training.
+        milliseconds: When it was measured, since 1970-01-01 UTC.
+    """
+
+    key: str
+    value: float
+    step: int
+    milliseconds: int
+
+
+@dataclass(frozen=True)
 class Start:
-    """How the run is to be created, where the store has none yet.
+    """How to create the run where the store has none yet.
 
     Attributes:
         experiment: Name of the experiment it belongs to.
-        name: Its name; None: the store makes one up.
-        tags: The tags it begins with.
+        name: Its name; None: the store chooses one.
+        tags: Its first tags.
         milliseconds: When it began, since 1970-01-01 UTC.
     """
 
@@ -52,11 +68,11 @@ class Tag:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set the run learned from or is tested on.
+    """A data set that the run is trained or tested on.
 
     Attributes:
         context: Which part: train, val or test.
-        fields: What MLflow's entity of a data set is made of.
+        fields: The fields of MLflow's `Dataset` entity.
     """
 
     context: str
@@ -70,7 +86,7 @@ class File:
     Attributes:
         path: Its path among the artifacts.
         sha256: Digest of its bytes, hexadecimal.
-        kept: Its name below `files/` of the spool, where it waits.
+        kept: Its name below `files/` of the journal's folder, until it is sent.
     """
 
     path: str
@@ -93,7 +109,7 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class Became:
-    """The status the run has from here on.
+    """A change of the run's status.
 
     Attributes:
         status: RUNNING, FINISHED, FAILED or KILLED.
@@ -112,7 +128,7 @@ _KINDS: dict[str, type[Entry]] = {
 
 
 def subject_of(entry: Entry) -> Hashable:
-    """Return what an entry is about: of two about one thing the newer counts."""
+    """Return what an entry is about: of two entries with the same subject the newer counts."""
     match entry:
         case Point(key=key, step=step):
             return "point", key, step
@@ -127,48 +143,48 @@ def subject_of(entry: Entry) -> Hashable:
     return type(entry).__name__.lower()
 
 
-def says_nothing_new(entry: Entry, held: Entry | None) -> bool:
-    """Tell whether an entry may be dropped beside the one that is held about the same thing.
+def is_redundant(entry: Entry, newest: Entry | None) -> bool:
+    """Tell whether to drop an entry, given the newest one with the same subject.
 
-    A point may, whatever its value: a training that goes on from a checkpoint says again what it
-    said before, bit for bit, at another time.
+    A point is dropped whatever its value: a training that resumes from a checkpoint repeats its
+    points, with equal values at later times.
 
     Raises:
         TrackingError: A parameter would get another value.
     """
-    match entry, held:
+    match entry, newest:
         case _, None:
             return False
         case Point(), Point():
             return True
-        case Param(), Param() if entry != held:
+        case Param(), Param() if entry != newest:
             raise TrackingError(
-                f"parameter {entry.key} of this run is {held.value!r} and cannot become {entry.value!r}; "
+                f"parameter {entry.key} of this run is {newest.value!r} and cannot become {entry.value!r}; "
                 "start another run"
             )
         case File(), File():
-            return entry.sha256 == held.sha256
+            return entry.sha256 == newest.sha256
         case Became(), Became():
-            return entry.status == held.status
+            return entry.status == newest.status
         case Start(), Start():
             return True
-    return entry == held
+    return entry == newest
 
 
-def as_line(entry: Entry) -> bytes:
+def to_line(entry: Entry) -> bytes:
     """Return an entry as one line: a check sum, a blank, and JSON."""
     text = json.dumps([type(entry).__name__.lower(), asdict(entry)], separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def of_line(line: bytes) -> Entry:
-    """Return the entry that a line holds.
+def from_line(line: bytes) -> Entry:
+    """Read an entry from its line.
 
     Raises:
-        DigestError: The line is cut off or was changed.
+        DigestError: The line is incomplete or changed.
     """
     check_sum, _, text = line[:-1].partition(b" ")
     if not line.endswith(b"\n") or check_sum != b"%08x" % zlib.crc32(text):
-        raise DigestError("a line of the journal is cut off or was changed")
+        raise DigestError("a line of the journal is incomplete or changed")
     kind, fields = json.loads(text)
     return _KINDS[kind](**fields)

@@ -1,17 +1,16 @@
-"""The journal of a run: everything told to its tracking store, on this disk before it is sent.
+"""The journal of a run: all that is logged about it, written to this disk before it is sent to the store.
 
-    data/spool/<run>/journal.jsonl   every entry, in order, a check sum before each
-    data/spool/<run>/files/          artifacts that wait to be sent
-    data/spool/<run>/sent.json       how far the store has taken them, and the run's id there
+    data/spool/<run>/journal.jsonl   every entry, in order, each with a check sum
+    data/spool/<run>/files/          artifacts not sent yet
+    data/spool/<run>/sent.json       what the store has of it, and the run's id there
 
     journal = Journal(journal_folder(data_dir, run_id))
     journal.append([Point("val/rmse", 0.91, step=3, milliseconds=...)])
-    journal.has("val/rmse", 3)   # True, and so in the next process
-    journal.fsync()              # before a checkpoint that stands on it is written
+    journal.has("val/rmse", 3)   # True, also in the next process
+    journal.fsync()              # before a checkpoint that depends on it is written
 
-A point whose key and step the journal holds is not taken again. That is what makes a resumed
-training exact: it goes on from its last checkpoint, says again what it said before, and each point
-is recorded once.
+The journal holds one point per key and step, and drops repeats. That makes resuming exact: a training
+that resumes from its last checkpoint repeats some points, and each is recorded once.
 """
 
 import os
@@ -24,42 +23,43 @@ from threading import RLock
 from filelock import FileLock
 
 from cfmodel.errors import DigestError
+from cfmodel.system import atomic
 from cfmodel.tracking.outbox.entries import (
     Became,
     Entry,
     File,
     Param,
+    Point,
     Start,
     Status,
     Tag,
-    as_line,
-    of_line,
-    says_nothing_new,
+    from_line,
+    is_redundant,
     subject_of,
+    to_line,
 )
-from cfmodel.tracking.outbox.training_metrics import Point
 
-JOURNAL, FILES, SENT = "journal.jsonl", "files", "sent.json"
+JOURNAL, FILES = "journal.jsonl", "files"
 
 
-def spool_folder(data_dir: Path) -> Path:
-    """Return the folder that the journals of all runs are kept in."""
+def journals_folder(data_dir: Path) -> Path:
+    """Return the folder that holds the journals of all runs."""
     return data_dir / "spool"
 
 
 def journal_folder(data_dir: Path, run_id: str) -> Path:
     """Return the folder of one run's journal."""
-    return spool_folder(data_dir) / run_id
+    return journals_folder(data_dir) / run_id
 
 
 class Journal:
-    """A run's entries in a file that only grows; several threads and processes may have it open.
+    """A run's entries in an append-only file that several threads and processes may have open.
 
-    What is appended survives the end of the process at once, and a power failure from `fsync` on. A
-    last line that either cut off is dropped when the journal is opened.
+    Appended entries survive the end of the process at once, and a power failure after `fsync`. A last
+    line that either cut off is dropped when the journal is opened.
 
     Args:
-        folder: The run's own folder; made where it is missing.
+        folder: The run's own folder, created if missing.
 
     Raises:
         DigestError: A line other than the last is damaged.
@@ -72,123 +72,114 @@ class Journal:
         self._among_threads = RLock()
         self._among_processes = FileLock(folder / "journal.lock")
         self._entries: list[tuple[Entry, int]] = []
-        self._held: dict[Hashable, Entry] = {}
+        self._newest: dict[Hashable, Entry] = {}
         self._size = 0
-        with self._up_to_date():
-            self._drop_what_was_cut_off()
+        with self._locked():
+            os.truncate(self._path, self._size)  # an incomplete last line
 
     @property
     def params(self) -> dict[str, str]:
         """Every parameter."""
-        return {entry.key: entry.value for entry in self._held.values() if isinstance(entry, Param)}
+        return {entry.key: entry.value for entry in self._newest.values() if isinstance(entry, Param)}
 
     @property
     def tags(self) -> dict[str, str]:
         """The newest value of every tag."""
-        begun = dict(self.start.tags) if self.start else {}
-        return begun | {entry.key: entry.value for entry in self._held.values() if isinstance(entry, Tag)}
+        first = dict(self.start.tags) if self.start else {}
+        return first | {entry.key: entry.value for entry in self._newest.values() if isinstance(entry, Tag)}
 
     @property
     def metrics(self) -> dict[str, float]:
         """The value of every metric at its highest step."""
-        points = sorted(
-            (entry for entry in self._held.values() if isinstance(entry, Point)), key=lambda each: each.step
-        )
-        return {point.key: point.value for point in points}
+        points = (entry for entry in self._newest.values() if isinstance(entry, Point))
+        return {point.key: point.value for point in sorted(points, key=lambda point: point.step)}
 
     @property
     def start(self) -> Start | None:
-        """How the run began; None where this journal was opened for a run that was there before."""
-        found = self._held.get("start")
+        """How the run began; None if this journal was opened for a run that existed before."""
+        found = self._newest.get("start")
         return found if isinstance(found, Start) else None
 
     @property
     def status(self) -> Status | None:
-        """The status the run was last given here; None where it was given none."""
-        found = self._held.get("became")
+        """The last status logged here; None if none was."""
+        found = self._newest.get("became")
         return found.status if isinstance(found, Became) else None
 
     def has(self, key: str, step: int) -> bool:
         """Tell whether the journal holds a point of a metric at a step."""
-        return ("point", key, step) in self._held
+        return ("point", key, step) in self._newest
 
     def has_file(self, path: str, sha256: str) -> bool:
-        """Tell whether the journal holds an artifact, its newest content being this."""
-        found = self._held.get(("file", path))
+        """Tell whether an artifact's newest content has this digest."""
+        found = self._newest.get(("file", path))
         return isinstance(found, File) and found.sha256 == sha256
 
     def history(self, key: str) -> list[Point]:
         """Return the points of a metric by rising step."""
-        found = [entry for entry in self._held.values() if isinstance(entry, Point) and entry.key == key]
+        found = [entry for entry in self._newest.values() if isinstance(entry, Point) and entry.key == key]
         return sorted(found, key=lambda point: point.step)
 
     def append(self, entries: Iterable[Entry]) -> int:
-        """Add, in order, what says something new; return how many entries that were.
+        """Add entries in order, without those that would change nothing; return how many were added.
 
-        A point whose key and step are held is dropped, and so is whatever would change nothing.
+        A point is dropped if the journal holds its key and step.
 
         Raises:
-            TrackingError: A parameter would get another value; nothing is added then.
-            OSError: The disk does not take it; nothing is added then.
+            TrackingError: A parameter would get another value; nothing is added.
+            OSError: The disk cannot be written; nothing is added.
         """
-        with self._up_to_date():
-            new: ChainMap[Hashable, Entry] = ChainMap({}, self._held)
+        with self._locked():
+            newest: ChainMap[Hashable, Entry] = ChainMap({}, self._newest)
             lines: list[tuple[Entry, bytes]] = []
             for entry in entries:
                 subject = subject_of(entry)
-                if not says_nothing_new(entry, new.get(subject)):
-                    new[subject] = entry
-                    lines.append((entry, as_line(entry)))
+                if not is_redundant(entry, newest.get(subject)):
+                    newest[subject] = entry
+                    lines.append((entry, to_line(entry)))
             self._write(b"".join(line for _, line in lines))
             for entry, line in lines:
-                self._take(entry, len(line))
+                self._remember(entry, len(line))
             return len(lines)
 
     def fsync(self) -> None:
-        """Put what was appended where a power failure does not reach it."""
-        descriptor = os.open(self._path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Flush appended entries to disk, so that they survive a power failure."""
+        atomic.fsync(self._path)
 
     def since(self, position: int) -> Sequence[tuple[Entry, int]]:
-        """Return the entries after a position, each with the position it ends at."""
-        with self._up_to_date():
+        """Return the entries after a position, each with its end position in bytes."""
+        with self._locked():
             return [(entry, end) for entry, end in self._entries if end > position]
 
     @contextmanager
-    def _up_to_date(self) -> Iterator[None]:
-        """Be the only one at the file, and know what others have appended."""
+    def _locked(self) -> Iterator[None]:
+        """Have the file alone, with the entries that others appended read."""
         with self._among_threads, self._among_processes:
             self._path.touch()
-            self._catch_up()
+            self._read_new_lines()
             yield
 
-    def _catch_up(self) -> None:
+    def _read_new_lines(self) -> None:
         with self._path.open("rb") as file:
             file.seek(self._size)
             lines = file.read().splitlines(keepends=True)
         for number, line in enumerate(lines, 1):
             try:
-                self._take(of_line(line), len(line))
+                self._remember(from_line(line), len(line))
             except DigestError:
                 if number < len(lines):
                     raise DigestError(
-                        f"{self._path}: damaged at byte {self._size:,}, and more follows; "
-                        "move the folder away to give the rest up"
+                        f"{self._path}: damaged at byte {self._size:,}, before its last line; "
+                        "move the folder away to give up its records"
                     ) from None
 
-    def _drop_what_was_cut_off(self) -> None:
-        os.truncate(self._path, self._size)
-
-    def _take(self, entry: Entry, length: int) -> None:
+    def _remember(self, entry: Entry, length: int) -> None:
         self._size += length
         self._entries.append((entry, self._size))
-        self._held[subject_of(entry)] = entry
+        self._newest[subject_of(entry)] = entry
 
     def _write(self, lines: bytes) -> None:
-        """Append whole lines; where the disk takes a part of them alone, take that back."""
+        """Append whole lines; take back what was written if the disk takes only a part."""
         try:
             with self._path.open("ab") as file:
                 file.write(lines)

@@ -1,6 +1,5 @@
-"""Entries of a journal told to MLflow: what of each kind is sent, and how."""
+"""Send the entries of a journal to MLflow, kind by kind."""
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,68 +9,63 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from cfmodel.errors import StoreAwayError, TrackingError
-from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, SavedModel, Start, Tag
+from cfmodel.system import atomic
+from cfmodel.tracking.outbox.entries import Became, Data, Entry, File, Param, Point, SavedModel, Start, Tag
 from cfmodel.tracking.outbox.journal import FILES
-from cfmodel.tracking.outbox.training_metrics import Point
 from cfmodel.tracking.recorded_model import record_model
 from cfmodel.tracking.run import Run
 from cfmodel.tracking.store import client, experiment_named, mlflow, reaching
 
-#: Most entries of one request; MLflow takes a thousand.
-BATCH = 1000
-#: The tag by which a run is found again that was begun while the store was away.
+#: Most entries in one request: MLflow's own limit.
+_MOST_IN_REQUEST = 1000
+#: Tag with the local id of a run that was begun while the store was away.
 LOCAL_ID = "cfmodel.local_id"
 
 _SMALL = (Point, Param, Tag)
 
 
 def create_run(uri: str, start: Start, *, local_id: str | None = None) -> Run:
-    """Create a run as its journal says, and the experiment and the store where they are missing.
+    """Create a run, and the experiment and the store if they are missing.
 
     Args:
         uri: Address of the store.
         start: How the run began.
-        local_id: What the run goes by so far. A run that has it already is taken: the process that
+        local_id: Its id until now. A run in the store with this local id is reused: the process that
             created it was killed before it could note that.
 
     Raises:
         StoreAwayError: The store is away.
-        TrackingError: It refuses, or is a kind MLflow keeps no runs in.
+        TrackingError: It refuses, or is of a kind that MLflow keeps no runs in.
     """
     with reaching(uri, "starting a run"):
         experiment_id = experiment_named(uri, start.experiment)
         store = client(uri)
-        mark = {LOCAL_ID: local_id} if local_id else {}
-        query = f"tags.`{LOCAL_ID}` = '{local_id}'"
-        found = store.search_runs([experiment_id], query, max_results=1) if local_id else []
-        made = (
-            found[0]
-            if found
-            else store.create_run(
-                experiment_id, start_time=start.milliseconds, tags={**start.tags, **mark}, run_name=start.name
-            )
-        )
-    return Run(made.info.run_id, uri, experiment_id, made.info.run_name)
+        tags, found = dict(start.tags), []
+        if local_id:
+            tags[LOCAL_ID] = local_id
+            found = store.search_runs([experiment_id], f"tags.`{LOCAL_ID}` = '{local_id}'", max_results=1)
+        run = found[0] if found else store.create_run(experiment_id, start.milliseconds, tags, start.name)
+    return Run(run.info.run_id, uri, experiment_id, run.info.run_name)
 
 
 @dataclass(frozen=True)
-class Sender:
+class MlflowSender:
     """Sends entries to one run of a store.
 
     Attributes:
-        run: The run, under its id in the store.
-        folder: The run's folder below the spool.
+        run: The run, with its id in the store.
+        folder: Folder of the run's journal.
     """
 
     run: Run
     folder: Path
 
     def send(self, batch: Sequence[Entry]) -> str | None:
-        """Send a batch of `batches`; return the id of the model, where it was one.
+        """Send one batch of `request_batches`; return the model's id if it was a model.
 
         Raises:
-            StoreAwayError: The store is away; what of the batch it has does not matter.
-            TrackingError: It will not have the batch, or a part of it.
+            StoreAwayError: The store is away; it may have a part of the batch, which can be sent again.
+            TrackingError: It refuses the batch or a part of it.
         """
         with reaching(self.run.tracking_uri, "recording"):
             match batch[0]:
@@ -90,7 +84,7 @@ class Sender:
         return None
 
     def is_gone(self) -> bool:
-        """Tell whether the store no longer has the run, or has it among its deleted ones."""
+        """Tell whether the run is missing from the store, or deleted there."""
         try:
             with reaching(self.run.tracking_uri, "looking for the run"):
                 found = client(self.run.tracking_uri).get_run(self.run.run_id)
@@ -116,9 +110,10 @@ class Sender:
     def _send_file(self, file: File) -> None:
         kept = self.folder / FILES / file.kept
         if not kept.exists():
-            return  # it was sent, and the process killed before it could note that
+            return  # it was sent by a process that was killed before it could note that
         if self._local_artifacts is not None:
-            _place(kept, self._local_artifacts / file.path)
+            with atomic.file(self._local_artifacts / file.path) as temporary:  # MLflow's own copy may leave half a file
+                shutil.copyfile(kept, temporary)
         else:
             parent = str(PurePosixPath(file.path).parent)
             client(self.run.tracking_uri).log_artifact(self.run.run_id, str(kept), "" if parent == "." else parent)
@@ -135,18 +130,18 @@ class Sender:
 
     @cached_property
     def _local_artifacts(self) -> Path | None:
-        """The folder of the run's artifacts, where that is one on this machine."""
+        """Folder of the run's artifacts if it is on this machine, else None."""
         uri = client(self.run.tracking_uri).get_run(self.run.run_id).info.artifact_uri
         address = urlparse(uri)
         return Path(unquote(address.path)) if address.scheme in ("", "file") else None
 
 
-def batches(entries: Sequence[tuple[Entry, int]]) -> Iterator[tuple[list[Entry], int]]:
-    """Divide entries, each with the position it ends at, into what goes into one request, in order."""
+def request_batches(entries: Sequence[tuple[Entry, int]]) -> Iterator[tuple[list[Entry], int]]:
+    """Divide entries, each with its end position, into batches of one request each, in order."""
     batch: list[Entry] = []
     last = 0
     for entry, end in entries:
-        if batch and not (_go_together(batch[-1], entry) and len(batch) < BATCH):
+        if batch and not (_fit_together(batch[-1], entry) and len(batch) < _MOST_IN_REQUEST):
             yield batch, last
             batch = []
         batch.append(entry)
@@ -155,7 +150,7 @@ def batches(entries: Sequence[tuple[Entry, int]]) -> Iterator[tuple[list[Entry],
         yield batch, last
 
 
-def _go_together(one: Entry, other: Entry) -> bool:
+def _fit_together(one: Entry, other: Entry) -> bool:
     return any(isinstance(one, kind) and isinstance(other, kind) for kind in (_SMALL, Data))
 
 
@@ -163,14 +158,3 @@ def _input(data: Data) -> Any:
     entities = mlflow().entities
     tag = entities.InputTag("mlflow.data.context", data.context)
     return entities.DatasetInput(entities.Dataset(**data.fields), tags=[tag])
-
-
-def _place(kept: Path, final: Path) -> None:
-    """Copy a file to its final name, whole or not at all; MLflow's own copy may leave a half."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.parent / f".tmp-{os.getpid()}-{final.name}"
-    try:
-        shutil.copyfile(kept, temporary)
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,70 +1,46 @@
-"""The recorder between training and a tracking store: training's records become points, and never an error."""
+"""Record a training's metrics by epoch, without ever raising into the training or holding it up."""
 
+import contextvars
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from threading import Event, Thread
 from types import TracebackType
 from typing import Protocol, Self
 
+from cfmodel.errors import TrackingError
 from cfmodel.gradients.recording.gradient_metrics import EpochMetrics, cost_metrics, initial_metrics
 from cfmodel.gradients.recording.gradient_records import InitialRecord, MonitorCost
+from cfmodel.system.addresses import shown
+from cfmodel.tracking.outbox.deliver import count_unsent, deliver, deliver_if_due
+from cfmodel.tracking.outbox.entries import Point
+from cfmodel.tracking.outbox.log_entries import journal_of
+from cfmodel.tracking.run import TrackedRun
 from cfmodel.training.epoch_records import EpochRecord
 
+#: Seconds between two attempts of the thread to reach a store that was away.
+_THREAD_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Point:
-    """One value of one metric.
-
-    Attributes:
-        key: Name of the metric.
-        value: Its value, in the unit its name says.
-        step: Epoch it belongs to, from 1; 0 before training.
-        milliseconds: When it was made, since 1970-01-01 UTC. Sending a point again with the same
-            key, step and time leaves one point, so that a batch may safely be sent twice.
-    """
-
-    key: str
-    value: float
-    step: int
-    milliseconds: int
-
-
 class Sink(Protocol):
-    """Where points go."""
+    """Where a recorder writes its points; see `MetricSink`."""
 
-    def take(self, points: Sequence[Point]) -> None:
-        """Take points; those whose key and step it has are dropped.
-
-        Raises:
-            OSError: The disk does not take them; it has none of them then.
-        """
-        ...
-
-    def last_step(self, key: str) -> int:
-        """Return the highest step of a metric; 0 where it has no point."""
-        ...
-
-    def flush(self) -> None:
-        """Hand on what is here, as far as that goes without holding the training up. Never raises."""
-        ...
-
-    def close(self) -> None:
-        """Hand on the rest."""
-        ...
+    def write(self, points: Sequence[Point]) -> None: ...
+    def last_step(self, key: str) -> int: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Recorder:
-    """Turns training's records into metrics by step.
+    """Turns a training's records into metrics by step: `fit(..., on_record=recorder)`.
 
-    It is the `on_record` of a training: `fit(..., on_record=recorder)`. Records that hold no
-    metrics pass unheeded. `best_epoch` and `best_val_rmse` get a point at every epoch that is the
-    best so far, so that the last one is the best of all, wherever a training ends or goes on.
+    Records without metrics are ignored. `best_epoch` and `best_val_rmse` get a point at every epoch
+    that is the best so far, so their last point is the best of all, wherever a training ends or resumes.
 
     Args:
-        sink: Where the points go. It is told each epoch's points when the epoch ends.
+        sink: Where the points go, at the end of each epoch.
         flush_seconds: Shortest time between two flushes; 0 flushes at each epoch.
     """
 
@@ -76,25 +52,27 @@ class Recorder:
         self._gradients = EpochMetrics()
 
     def __call__(self, record: object) -> None:
-        """Take one record; flush if that is due."""
+        """Record one record; flush if that is due."""
         self._gradients.take(record)
         if isinstance(record, InitialRecord):
-            self._add(record.phase, 0, initial_metrics(record))
+            self._write(record.phase, 0, initial_metrics(record))
         elif isinstance(record, MonitorCost):
             last = self._sink.last_step(f"{_prefix(record.phase)}train/loss")
-            self._add(record.phase, last, self._gradients.give() | cost_metrics(record))
+            self._write(record.phase, last, self._gradients.give() | cost_metrics(record))
         elif isinstance(record, EpochRecord):
-            self._add(record.phase, record.epoch, _metrics_of(record) | self._gradients.give())
-            self._flush_if_due()
+            self._write(record.phase, record.epoch, _metrics_of(record) | self._gradients.give())
+            if time.monotonic() >= self._next_flush:
+                self._sink.flush()
+                self._next_flush = time.monotonic() + self._flush_seconds
 
     def close(self) -> None:
-        """Hand on the rest.
+        """Write and send the rest.
 
         Raises:
-            OSError: The disk does not take it.
-            TrackingError: The sink cannot hand it on, and will not keep it.
+            OSError: The disk cannot be written.
+            TrackingError: The sink can neither send nor keep it.
         """
-        self._sink.take(self._pending)
+        self._sink.write(self._pending)
         self._pending = []
         self._sink.close()
 
@@ -104,7 +82,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close; where the block raised, its error matters more than what cannot be recorded."""
+        """Close; an error of the block is not replaced by one of closing, which is logged."""
         try:
             self.close()
         except Exception as refusal:
@@ -112,28 +90,113 @@ class Recorder:
                 raise
             _log.warning("%s", refusal)
 
-    def _add(self, phase: str, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        """Give one epoch's points away; what a full disk does not take waits here for the next."""
+    def _write(self, phase: str, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        """Write one epoch's points; while the disk is full they wait in memory."""
         prefix, now = _prefix(phase), time.time_ns() // 1_000_000
         points = {f"{prefix}{key}": value for key, value in metrics.items() if value is not None}
-        waited = bool(self._pending)
+        was_full = bool(self._pending)
         self._pending += [Point(key, float(value), epoch, now) for key, value in points.items()]
         try:
-            self._sink.take(self._pending)
+            self._sink.write(self._pending)
         except OSError as error:
-            if not waited:
-                _log.warning("metrics cannot be kept on disk now, training goes on and holds them in memory: %s", error)
+            if not was_full:
+                _log.warning("metrics cannot be written now, training continues and keeps them in memory: %s", error)
         else:
             self._pending = []
 
-    def _flush_if_due(self) -> None:
-        if time.monotonic() >= self._next_flush:
-            self._sink.flush()
-            self._next_flush = time.monotonic() + self._flush_seconds
+
+class MetricSink:
+    """Writes points to a run's journal and sends them to the store.
+
+    While the store answers, points are sent in the training's own thread, between two epochs: a second
+    thread would slow the steps down by more than it saves. The first time-out holds the training up
+    once; from then on a thread that mostly sleeps retries until the store has everything.
+
+    Args:
+        run: The run. One without a journal gets a temporary one, and `close` then requires that the
+            store has everything.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        self._open = ExitStack()
+        self._journal = self._open.enter_context(journal_of(run))
+        self._closing = Event()
+        self._retrying: Thread | None = None
+        self._gave_up = False
+
+    def write(self, points: Sequence[Point]) -> None:
+        """Write points to the journal, which drops those whose key and step it has.
+
+        Raises:
+            OSError: The disk cannot be written; no point is kept.
+        """
+        self._journal.append(points)
+
+    def last_step(self, key: str) -> int:
+        """Return the highest step of a metric; 0 if it has no point."""
+        history = self._journal.history(key)
+        return history[-1].step if history else 0
+
+    def flush(self) -> None:
+        """Send what the store has not taken yet; if it is away, leave that to a thread. Never raises."""
+        if self._is_retrying() or self._gave_up:
+            return
+        if not self._is_delivered():
+            # The thread logs within the flow run that started it.
+            context = contextvars.copy_context()
+            self._retrying = Thread(target=context.run, args=(self._retry,), name="cfmodel-delivery", daemon=True)
+            self._retrying.start()
+
+    def close(self) -> None:
+        """Send the rest; what the store does not take now stays in the journal.
+
+        Raises:
+            TrackingError: The run has no journal, and the store does not have everything.
+        """
+        self._closing.set()
+        with self._open:
+            if self._run.journal_folder is None:
+                self._require_all()
+            elif not self._is_retrying():
+                self._is_delivered()
+
+    def _is_retrying(self) -> bool:
+        return self._retrying is not None and self._retrying.is_alive()
+
+    def _retry(self) -> None:
+        while not self._closing.wait(_THREAD_SECONDS):
+            if self._is_delivered():
+                return
+
+    def _is_delivered(self) -> bool:
+        """Deliver, and return whether the store has everything or never will."""
+        try:
+            return deliver_if_due(self._journal, self._run.tracking_uri)
+        except Exception as error:  # whatever the store does, training continues
+            _log.warning("%s", error)
+            self._gave_up = True
+            return True
+
+    def _require_all(self) -> None:
+        try:
+            refused = deliver(self._journal, self._run.tracking_uri).refused
+        except TrackingError as error:
+            raise TrackingError(
+                f"{error} ({count_unsent(self._journal):,} entries about run {self._run.run_id} were not recorded; the "
+                "training is not affected)"
+            ) from error
+        if refused:
+            raise TrackingError(f"{shown(self._run.tracking_uri)}: {refused[0]}")
+
+
+def recorder(run: TrackedRun, *, flush_seconds: float = 2.0) -> Recorder:
+    """Return the `on_record` of a training that records its epochs in `run`."""
+    return Recorder(MetricSink(run), flush_seconds=flush_seconds)
 
 
 def _prefix(phase: str) -> str:
-    """Return what the metrics of a phase begin with: those of the refit have names of their own."""
+    """Return what the names of a phase's metrics begin with: those of the refit have names of their own."""
     return "" if phase == "fit" else f"{phase}/"
 
 

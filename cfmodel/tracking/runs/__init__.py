@@ -1,1 +1,1 @@
-"""MLflow runs: started, found, resumed, ended and pruned."""
+"""Start, find, resume, end and prune MLflow runs."""

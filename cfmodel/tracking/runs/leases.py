@@ -1,9 +1,9 @@
-"""Leases: how a process shows that it is still at work on a run, so that no other takes the run from it.
+"""Leases: a process holds the lease of the run it works on, so that no other process resumes the run.
 
-A lease is two things. A file lock in the folder of the run's checkpoints, which the system lets go when
-the process ends, however it ends: on one machine that is exact and at once. And a heartbeat in the
-run's tag `lease`, renewed every few seconds, for those who share no more than the store: once it is
-old, nobody is there.
+A lease has two parts. A file lock in the folder of the run's checkpoints, which the system releases when
+the process ends, however it ends: exact and immediate on one machine. And a heartbeat in the run's tag
+`lease`, renewed every few seconds, for machines that share only the store: an old heartbeat means that
+the process is gone.
 """
 
 import json
@@ -21,14 +21,14 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from cfmodel.errors import CFModelError, LeaseError
-from cfmodel.tracking.outbox.delivery_progress import Sent
+from cfmodel.tracking.outbox.deliver import DeliveryProgress
 from cfmodel.tracking.run import TrackedRun
 from cfmodel.tracking.store import client, reaching
 
-#: Tag of a run that holds its lease.
-TAG = "lease"
-#: Seconds between two heartbeats, and the age from which nobody is taken to be there.
-BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
+#: Tag of a run that holds the heartbeat of its lease.
+LEASE_TAG = "lease"
+#: Seconds between two heartbeats, and the age at which a lease counts as free.
+_BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
@@ -36,13 +36,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The last sign of life.
+    """The last heartbeat of a process at work on a run.
 
     Attributes:
-        process: Id of the process at work.
+        process: Id of the process.
         host: Name of its machine.
-        system: What tells whether its locks can be seen here: the running system, not only its name.
-        time: When the sign was given, in seconds since 1970-01-01 UTC.
+        system: Id of its running kernel: only processes of the same kernel see its file locks.
+        time: When it was written, in seconds since 1970-01-01 UTC.
     """
 
     process: int
@@ -52,36 +52,36 @@ class Heartbeat:
 
     @classmethod
     def now(cls) -> Self:
-        """Give a sign of this process."""
+        """Return a heartbeat of this process."""
         return cls(os.getpid(), platform.node(), _system(), round(time.time(), 3))
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> Self | None:
-        """Read the sign in a run's tags; None where there is none that can be read."""
+        """Read the heartbeat in a run's tags; None if it is missing or cannot be read."""
         try:
-            return cls(**json.loads(tags[TAG]))
+            return cls(**json.loads(tags[LEASE_TAG]))
         except (KeyError, TypeError, ValueError):
             return None
 
     @property
     def age(self) -> float:
-        """Seconds since."""
+        """Seconds since it was written."""
         return time.time() - self.time
 
     def as_tag(self) -> dict[str, str]:
         """Return the tag that holds it."""
-        return {TAG: json.dumps(asdict(self))}
+        return {LEASE_TAG: json.dumps(asdict(self))}
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, last heard of {max(self.age, 0):.0f} s ago"
 
 
 class Lease:
-    """The right to work on a run: `with Lease(run, folder): ...`; it is let go with the block.
+    """The right to work on a run for the length of a block: `with Lease(run, folder): ...`.
 
     Args:
         run: The run.
-        folder: The run's own folder on this machine, made where it is missing.
+        folder: Folder of the run's checkpoints, created if missing.
 
     Raises:
         LeaseError: On entering: another process is at work on the run.
@@ -112,7 +112,7 @@ class Lease:
         run_id = _id_in_store(self._run)
         if run_id is None:
             return
-        # Past the journal: only the newest sign counts, and one that does not get through is not missed.
+        # Not through the journal: only the newest heartbeat counts, and one may be lost.
         with reaching(self._run.tracking_uri, "renewing the lease"):
             for key, value in Heartbeat.now().as_tag().items():
                 client(self._run.tracking_uri).set_tag(run_id, key, value)
@@ -122,28 +122,26 @@ class Lease:
             try:
                 self._renew()
             except CFModelError as refusal:
-                _log.debug(
-                    "run %s: %s", self._run.run_id, refusal
-                )  # the lock still holds; the next beat may get through
-            if self._over.wait(BEAT_SECONDS):
+                _log.debug("run %s: %s", self._run.run_id, refusal)  # the file lock still holds
+            if self._over.wait(_BEAT_SECONDS):
                 return
 
 
 def _id_in_store(run: TrackedRun) -> str | None:
-    """Return the run's id in the store; None while the store knows nothing of it."""
-    return run.run_id if run.spool is None else Sent.read(run.spool).run_id
+    """Return the run's id in the store; None while the store does not know it."""
+    return run.run_id if run.journal_folder is None else DeliveryProgress.read(run.journal_folder).run_id
 
 
 def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None:
-    """Refuse a run that somebody is at work on.
+    """Refuse a run that a process is at work on.
 
     Args:
         run: The run.
         tags: Its tags, as just read.
-        folder: The run's own folder on this machine, if it was ever worked on here.
+        folder: Folder of the run's checkpoints on this machine; it need not exist.
 
     Raises:
-        LeaseError: Its lease is held; the message says by whom.
+        LeaseError: Its lease is held; the message names the process.
     """
     beat = Heartbeat.of(tags)
     if _is_locked(folder):
@@ -152,13 +150,13 @@ def require_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> None
         return
     if beat.age < STALE_SECONDS:
         raise LeaseError(
-            f"{_held(run, str(beat))}. Should that process be gone, wait: "
-            f"{STALE_SECONDS:.0f} s after its last sign it counts as gone"
+            f"{_held(run, str(beat))}. If that process is gone, wait: {STALE_SECONDS:.0f} s after its last heartbeat "
+            "the run is free"
         )
 
 
 def is_free(run: TrackedRun, tags: Mapping[str, str], folder: Path) -> bool:
-    """Tell whether nobody is at work on a run; arguments as for `require_free`."""
+    """Tell whether no process is at work on a run; arguments as for `require_free`."""
     try:
         require_free(run, tags, folder)
     except LeaseError:
@@ -187,11 +185,11 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _held(run: TrackedRun, holder: str) -> str:
-    return f"run {run.run_id} is being worked on ({holder}); it is left alone"
+    return f"run {run.run_id} is being worked on ({holder}) and cannot be resumed now"
 
 
 def _system() -> str:
-    """Name the running system: locks are seen by all processes of one kernel, and by no other."""
+    """Return an id of the running kernel, whose processes all see each other's file locks."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Links to MLflow's pages about a run and its experiment, without the passwords an address may hold."""
+"""Links to MLflow's pages of a run and its experiment, without passwords."""
 
 import re
 
@@ -6,12 +6,12 @@ from cfmodel.config import TrackingSettings
 from cfmodel.tracking.run import TrackedRun
 from cfmodel.tracking.store import experiment_named, reaching, resolve_uri
 
-#: MLflow's pages open on a view meant for language models unless told otherwise.
+#: Without this MLflow's pages open on a view meant for language models.
 _FOR_TRAINING = "workflowType=machine_learning"
 
 
 def training_view(settings: TrackingSettings, *, port: int = 5000) -> str:
-    """Return the link to the training view of the experiment that runs go to, creating it where missing.
+    """Return the link to the training view of the settings' experiment, which is created if missing.
 
     Raises:
         TrackingError: The store is away or refuses.
@@ -26,7 +26,7 @@ def experiment_url(run: TrackedRun, *, port: int = 5000) -> str:
 
     Args:
         run: One of the experiment's runs.
-        port: Where MLflow's UI listens on this machine; not used if the store is itself a server.
+        port: Where MLflow's UI listens on this machine; not used if the store is a server.
     """
     return _training_view(run.tracking_uri, run.experiment_id, port)
 

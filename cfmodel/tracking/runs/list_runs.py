@@ -1,4 +1,4 @@
-"""What a store holds: whether it answers, its newest runs, and the last one that completed."""
+"""List the runs of a store and the versions that its aliases point at."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,14 +10,14 @@ from cfmodel.system.addresses import shown
 from cfmodel.tracking.run import Run, RunSummary
 from cfmodel.tracking.store import client, experiment_named, is_missing, reaching, resolve_uri
 
-#: What every run of the pipeline has once its data are recorded, and no other run has.
+#: Query for runs of the pipeline: they all have this tag, and no other run does.
 OF_PIPELINE = "tags.split_digest LIKE '%'"
-#: Digest of all that a run was made from: data, settings and code.
+#: Tag with the digest of all inputs of a run: data, settings and code.
 INPUTS_DIGEST = "inputs_digest"
 
-#: Tag of a champion with the version it took over from: what a rollback goes back to.
+#: Tag of a champion with the version it replaced, which a rollback restores.
 PREVIOUS_CHAMPION = "promotion.previous_champion"
-#: Tag that MLflow shows as a run's description, as Markdown.
+#: Tag that MLflow shows as a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
 
 _NEWEST_FIRST = ("attributes.start_time DESC",)
@@ -44,7 +44,7 @@ class AliasedVersion:
 
 @dataclass(frozen=True)
 class ListedRun(RunSummary):
-    """A run as a list shows it.
+    """A run in a list, with its start and duration.
 
     Attributes:
         started: When it started.
@@ -56,11 +56,11 @@ class ListedRun(RunSummary):
 
 
 def require_store(uri: str, *, create: bool = False) -> None:
-    """Refuse a store that runs cannot be recorded in from here.
+    """Refuse a store that cannot be reached from here.
 
     Args:
         uri: Its address.
-        create: Whether a SQLite store that is missing is made; else it is refused.
+        create: Whether to create a missing SQLite store instead of refusing it.
 
     Raises:
         TrackingError: It is away, or is a file that is not on this machine.
@@ -77,12 +77,12 @@ def require_store(uri: str, *, create: bool = False) -> None:
 
 
 def newest_runs(settings: TrackingSettings, *, limit: int, finished: bool = False) -> list[ListedRun]:
-    """Return an experiment's newest runs of the pipeline, newest first; none where there is no store yet.
+    """Return an experiment's newest runs of the pipeline, newest first; none if there is no store yet.
 
     Args:
         settings: Which store and which experiment.
         limit: How many at most.
-        finished: Whether those alone count that came to their end.
+        finished: Whether to list finished runs only.
 
     Raises:
         TrackingError: The store is away.
@@ -97,11 +97,11 @@ def newest_runs(settings: TrackingSettings, *, limit: int, finished: bool = Fals
             return []
         query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
         found = store.search_runs([experiment.experiment_id], query, max_results=limit, order_by=_NEWEST_FIRST)
-    return [listed(run, uri) for run in found]
+    return [_listed(run, uri) for run in found]
 
 
 def last_completed(settings: TrackingSettings) -> ListedRun | None:
-    """Return the newest run of the pipeline that came to its end; None where there is none.
+    """Return the newest finished run of the pipeline; None if there is none.
 
     Raises:
         TrackingError: The store is away.
@@ -110,7 +110,7 @@ def last_completed(settings: TrackingSettings) -> ListedRun | None:
 
 
 def aliased_versions(uri: str) -> list[AliasedVersion]:
-    """Return the versions of all registered models that aliases point at; none where there is no store yet.
+    """Return the versions of all registered models that aliases point at; none if there is no store yet.
 
     Raises:
         TrackingError: The store is away.
@@ -132,12 +132,12 @@ def aliased_versions(uri: str) -> list[AliasedVersion]:
 
 
 def champion_besides(settings: TrackingSettings, run_id: str, *, model_name: str) -> ListedRun | None:
-    """Return the run that a run is held against: the champion's, or that of the version it took over from.
+    """Return the champion's run, to compare a run with; None if there is no champion besides the run itself.
 
     Args:
         settings: Which store.
-        run_id: The run; where it trained the champion itself, the version before that is meant.
-        model_name: The registered model whose champion it is.
+        run_id: The run; if it trained the champion, the run of the champion before it is returned.
+        model_name: The registered model.
 
     Raises:
         TrackingError: The store is away.
@@ -153,11 +153,10 @@ def champion_besides(settings: TrackingSettings, run_id: str, *, model_name: str
         if other == run_id:
             before = champion.tags.get(PREVIOUS_CHAMPION)
             other = before and store.get_model_version(champion.model_name, before).run_id
-        return listed(store.get_run(other), uri) if other else None
+        return _listed(store.get_run(other), uri) if other else None
 
 
-def listed(run: Any, uri: str) -> ListedRun:
-    """Return one of MLflow's runs as a list shows it."""
+def _listed(run: Any, uri: str) -> ListedRun:
     info, data = run.info, run.data
     ended = None if info.end_time is None else (info.end_time - info.start_time) / 1000
     return ListedRun(

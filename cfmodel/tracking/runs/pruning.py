@@ -1,4 +1,4 @@
-"""What of a store may go, and what of this disk the store still needs."""
+"""List the runs and versions of a store that may be removed, and what they need on this disk."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ from cfmodel.tracking.runs.list_runs import OF_PIPELINE, PREVIOUS_CHAMPION, alia
 from cfmodel.tracking.store import client, is_missing, mlflow, reaching, resolve_uri
 
 _LIVE = ("RUNNING", "SCHEDULED")
-#: Runs of the pipeline, and comparisons of them; others in an experiment are not for us to judge.
+#: Runs of the pipeline, and comparisons of them; other runs of an experiment are never removed.
 _OURS = (OF_PIPELINE, "tags.kind = 'comparison'")
 _PAGE = 1000
 
 
 def needs_of(settings: TrackingSettings) -> Needs:
-    """Return what the store's aliased versions and its live runs need, in any experiment.
+    """Return what the store's aliased versions and its live runs need, over all experiments.
 
     Raises:
         TrackingError: The store is away.
@@ -29,7 +29,7 @@ def needs_of(settings: TrackingSettings) -> Needs:
     with reaching(uri, "looking for runs"):
         known = list(_all_runs(uri))
         by_version = {_run_of(uri, name): reason for name, reason in versions}
-    reasons = {run.info.run_id: "it is under way" for run in known if run.info.status in _LIVE}
+    reasons = {run.info.run_id: "it is running" for run in known if run.info.status in _LIVE}
     reasons |= {run_id: str(reason) for run_id, reason in by_version.items()}
     digests = {
         run.data.tags[tag]: reasons[run.info.run_id]
@@ -53,7 +53,7 @@ def versions_in(uri: str) -> list[Item]:
     for found in aliased_versions(uri):
         reasons[f"{found.model_name}/{found.number}"] = f"it is the {found.alias}"
         if (before := found.tags.get(PREVIOUS_CHAMPION)) is not None:
-            reasons.setdefault(f"{found.model_name}/{before}", f"the {found.alias} took over from it")
+            reasons.setdefault(f"{found.model_name}/{before}", f"the {found.alias} replaced it")
     with reaching(uri, "listing model versions"):
         versions = list(_pages(client(uri).search_model_versions))
     named = ((f"{version.name}/{version.version}", version) for version in versions)
@@ -63,7 +63,7 @@ def versions_in(uri: str) -> list[Item]:
 
 
 def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) -> list[Item]:
-    """Return an experiment's runs, comparisons too; those that `needs` names or a version is of are needed.
+    """Return an experiment's runs and comparisons; those that are in `needs` or have a version are needed.
 
     Raises:
         TrackingError: The store is away.
@@ -75,7 +75,7 @@ def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) 
         experiment = client(uri).get_experiment_by_name(settings.experiment)
         if experiment is None:
             return []
-        of_versions = {_run_of(uri, version.name): f"version {version.name} is of it" for version in versions}
+        of_versions = {_run_of(uri, version.name): f"it trained version {version.name}" for version in versions}
         search = client(uri).search_runs
         found = [run for query in _OURS for run in _pages(search, [experiment.experiment_id], query)]
         ids = [(run.info.run_id, run.info.end_time or run.info.start_time) for run in found]
@@ -96,7 +96,7 @@ def remove_version(uri: str, item: Item) -> None:
 
 
 def remove_run(uri: str, item: Item) -> None:
-    """Mark a run as deleted; `mlflow gc` frees what it takes.
+    """Mark a run as deleted; `mlflow gc` frees its space.
 
     Raises:
         TrackingError: The store is away or refuses.
@@ -106,7 +106,7 @@ def remove_run(uri: str, item: Item) -> None:
 
 
 def _all_runs(uri: str) -> Iterator[Any]:
-    """Return every run of every experiment, deleted ones too."""
+    """Yield every run of every experiment, deleted ones too."""
     view = mlflow().entities.ViewType.ALL
     experiments = [found.experiment_id for found in _pages(client(uri).search_experiments, view_type=view)]
     if experiments:

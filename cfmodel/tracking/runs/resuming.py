@@ -1,17 +1,16 @@
-"""Runs that were left unfinished: taken up again where that can be exact, else closed.
+"""Open a run: resume an unfinished one if that is exact, or start a new one.
 
     with opened_run(source, settings, identity=identity) as opened:
-        ...   # a new run, or one whose process is gone; its lease is held for as long as the block
+        ...   # a new run, or one whose process is gone; its lease is held for the length of the block
 
-A run is unfinished if it says RUNNING and its lease is free: its process was killed, or its machine
-lost. Each start looks for such runs of its experiment. The newest that would end in the same weights
-and has a good checkpoint is taken up, the others are closed as KILLED. One that was told to stop is
-KILLED already, and taken up only when asked for by name or by the same flow run.
+A run is unfinished if its status is RUNNING and its lease is free: its process was killed, or its machine
+was lost. Each start looks for such runs in its experiment. It resumes the newest one that would end in the
+same weights and has a good checkpoint, and closes the others as KILLED. A run that was told to stop is
+KILLED already, and is resumed only by name or by a retry of the same flow run.
 """
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,14 +20,22 @@ from typing import Any
 
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import CheckpointError, LeaseError, StoreAwayError, TrackingError
-from cfmodel.tracking.outbox.journal import spool_folder
+from cfmodel.system import atomic
+from cfmodel.tracking.outbox.journal import journals_folder
 from cfmodel.tracking.run import Run
 from cfmodel.tracking.runs.leases import Heartbeat, Lease, is_free, require_free
-from cfmodel.tracking.runs.lifecycle import end_run, open_run, read_run, reopen_run, set_tags, start_run
-from cfmodel.tracking.runs.unfinished import FLOW_RUN, Left, asked_for, left_runs, status_of
+from cfmodel.tracking.runs.lifecycle import end_run, open_run, read_run, reopen_run, set_tags, start_run, status_after
+from cfmodel.tracking.runs.unfinished import (
+    FLOW_RUN,
+    Candidate,
+    checkpoints_folder,
+    named_candidate,
+    status_of,
+    unfinished_candidates,
+)
 
-#: What a run was asked to do, beside its checkpoints.
-_ORDER = "run.json"
+#: Source and settings of a run, beside its checkpoints.
+_INPUTS = "run.json"
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +46,9 @@ class OpenRun:
 
     Attributes:
         run: The run.
-        folder: Where its checkpoints are.
-        identity: What tells whether another training would end in the same weights, by tag.
-        resumed: Whether it was begun by an earlier process.
+        folder: Folder of its checkpoints.
+        identity: Tags that must be equal for another training to end in the same weights.
+        resumed: Whether an earlier process began it.
         described: Whether its settings are recorded already.
     """
 
@@ -61,29 +68,33 @@ def opened_run(
     flow_run: str | None = None,
     resume: str | None = None,
 ) -> Iterator[OpenRun]:
-    """Take up an unfinished run, or start a new one, and hold its lease for the length of the block.
+    """Resume an unfinished run or start a new one, and hold its lease for the length of the block.
 
-    A run that is still open when the block ends in an error is ended as FAILED, or as KILLED where
-    the block was told to stop. The checkpoints of one that finished are removed.
+    If the block ends in an error and the run is still open, it is ended as FAILED, or as KILLED if the
+    block was told to stop. The checkpoints of a finished run are removed.
 
     Args:
-        source: What is learned from, as given.
-        settings: How.
-        identity: What must be equal for a run to be taken up again, by tag.
-        flow_run: The orchestrator's id of this attempt: an unfinished run of the same one goes first.
-        resume: Id or name of the one run to take up; None: whichever there is, else a new one.
+        source: The source of the ratings, as given.
+        settings: How to train.
+        identity: Tags that must be equal for a run to be resumed.
+        flow_run: The orchestrator's id of this attempt: an unfinished run with the same id comes first.
+        resume: Id or name of the run to resume; None: any unfinished one, else a new one.
 
     Raises:
-        LeaseError: The run asked for is being worked on.
-        CheckpointError: The run asked for cannot be gone on with; the message says why.
+        LeaseError: Another process is at work on the named run.
+        CheckpointError: The named run cannot be resumed; the message says why.
         TrackingError: There is no such run, or the store refuses.
     """
-    with ExitStack() as held:
-        left = _asked_for(held, resume, settings, identity) if resume else _best(held, settings, identity, flow_run)
-        if left is None:
-            opened = _started(held, source, settings, identity, flow_run)
+    with ExitStack() as leases:
+        found = (
+            _acquire_named(leases, resume, settings, identity)
+            if resume
+            else _acquire_best(leases, settings, identity, flow_run)
+        )
+        if found is None:
+            opened = _start(leases, source, settings, identity, flow_run)
         else:
-            opened = _taken_up(left, settings, identity, flow_run)
+            opened = _resume(found, settings, identity, flow_run)
         try:
             yield opened
         except BaseException as error:
@@ -94,149 +105,151 @@ def opened_run(
                 shutil.rmtree(opened.folder, ignore_errors=True)
 
 
-def order_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSettings]:
-    """Return the source and the settings a run was begun with; where to run and where it is recorded is as given.
+def inputs_of(settings: PipelineSettings, resume: str) -> tuple[str, PipelineSettings]:
+    """Return the source and the settings a run was begun with, except the sections `tracking` and `runtime`.
 
     Raises:
-        CheckpointError: The run left nothing on this machine.
+        CheckpointError: The run has no files on this machine.
         TrackingError: There is no such run, or the store is away.
     """
-    left = asked_for(settings, resume)
-    path = left.folder / _ORDER
+    found = named_candidate(settings, resume)
+    path = found.folder / _INPUTS
     try:
-        order = json.loads(path.read_text(encoding="utf-8"))
+        inputs = json.loads(path.read_text(encoding="utf-8"))
         here = {"tracking": settings.tracking, "runtime": settings.runtime}
-        return order["source"], PipelineSettings.of(order["settings"] | here)
+        return inputs["source"], PipelineSettings.of(inputs["settings"] | here)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"run {resume} ({left.told.status}) cannot be gone on with: {path} cannot be read "
-            f"({type(error).__name__}). A finished run has no checkpoints any more; one of another machine "
-            "is gone on with there; for one of another runtime.data_dir, set that"
+            f"run {resume} ({found.summary.status}) cannot be resumed: {path} cannot be read "
+            f"({type(error).__name__}). A finished run has no checkpoints; a run of another machine must be resumed "
+            "there; if it had another runtime.data_dir, set that"
         ) from None
 
 
-def _asked_for(held: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]) -> Left:
-    """Take the lease of the run asked for."""
-    left = asked_for(settings, resume)
-    if left.told.status == "FINISHED":
-        raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: it is finished")
-    require_free(left.told.run, left.signs, left.folder)
+def _acquire_named(
+    leases: ExitStack, resume: str, settings: PipelineSettings, identity: Mapping[str, str]
+) -> Candidate:
+    """Take the lease of the named run."""
+    found = named_candidate(settings, resume)
+    run_id = found.summary.run.run_id
+    if found.summary.status == "FINISHED":
+        raise CheckpointError(f"run {run_id} cannot be resumed: it is finished")
+    require_free(found.summary.run, found.lease_tags, found.folder)
     with ExitStack() as trial:
-        trial.enter_context(Lease(left.told.run, left.folder))
-        left = asked_for(settings, resume)  # nobody changes it from here on
-        if (hindrance := _hindrance(left, identity)) is not None:
-            raise CheckpointError(f"run {left.told.run.run_id} cannot be gone on with: {hindrance}")
-        held.push(trial.pop_all())
-    return left
+        trial.enter_context(Lease(found.summary.run, found.folder))
+        found = named_candidate(settings, resume)  # nobody else changes it from here on
+        if (hindrance := _hindrance(found, identity)) is not None:
+            raise CheckpointError(f"run {run_id} cannot be resumed: {hindrance}")
+        leases.push(trial.pop_all())
+    return found
 
 
-def _best(
-    held: ExitStack, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
-) -> Left | None:
-    """Take the lease of the best of the unfinished runs, and close the others that nobody is at work on."""
-    taken: Left | None = None
-    for left in left_runs(settings, flow_run):
-        if flow_run is not None and left.told.tags.get(FLOW_RUN) == flow_run:
-            require_free(left.told.run, left.signs, left.folder)  # two attempts at one flow run would be at odds
+def _acquire_best(
+    leases: ExitStack, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
+) -> Candidate | None:
+    """Take the lease of the best unfinished run, and close the others that no process is at work on."""
+    best: Candidate | None = None
+    for each in unfinished_candidates(settings, flow_run):
+        if flow_run is not None and each.summary.tags.get(FLOW_RUN) == flow_run:
+            require_free(each.summary.run, each.lease_tags, each.folder)  # two attempts at one flow run would conflict
         with ExitStack() as trial:
-            if not _is_taken(trial, left):
+            if not _is_acquired(trial, each):
                 continue
-            hindrance = f"run {taken.told.run.run_id} goes on" if taken else _hindrance(left, identity)
+            hindrance = f"run {best.summary.run.run_id} is resumed" if best else _hindrance(each, identity)
             if hindrance is None:
-                taken = left
-                held.push(trial.pop_all())
-            elif left.told.status == "RUNNING":
-                _close(left, settings, hindrance)
-    return taken
+                best = each
+                leases.push(trial.pop_all())
+            elif each.summary.status == "RUNNING":
+                _close(each, settings, hindrance)
+    return best
 
 
-def _is_taken(trial: ExitStack, left: Left) -> bool:
-    """Take the lease of a run if it is free and nobody has dealt with the run meanwhile."""
-    run = left.told.run
-    if not is_free(run, left.signs, left.folder):
+def _is_acquired(trial: ExitStack, found: Candidate) -> bool:
+    """Take the lease of a run if it is free and the run's status is unchanged."""
+    run = found.summary.run
+    if not is_free(run, found.lease_tags, found.folder):
         return False
     try:
-        trial.enter_context(Lease(run, left.folder))
+        trial.enter_context(Lease(run, found.folder))
     except LeaseError:
         return False
     try:
-        return read_run(run.tracking_uri, run.run_id).status == left.told.status
+        return read_run(run.tracking_uri, run.run_id).status == found.summary.status
     except StoreAwayError:
         return True
 
 
-def _hindrance(left: Left, identity: Mapping[str, str]) -> str | None:
-    """Say why a run cannot be gone on with; None where it can."""
+def _hindrance(found: Candidate, identity: Mapping[str, str]) -> str | None:
+    """Return why a run cannot be resumed; None if it can."""
     from cfmodel.training.resuming.checkpoints import CheckpointFolder
 
-    if left.told.status == "FINISHED":
+    if found.summary.status == "FINISHED":
         return "it is finished"
-    told = left.told.tags
-    other = [
-        f"{name} was {told.get(name, 'not recorded')} and is {value}"
+    tags = found.summary.tags
+    different = [
+        f"{name} was {tags.get(name, 'not recorded')} and is {value}"
         for name, value in identity.items()
-        if told.get(name) != value
+        if tags.get(name) != value
     ]
-    if other:
-        return f"it would not end as it began: {'; '.join(other)}"
-    if not left.has_journal:
-        return f"what it recorded is not on this machine (no {left.journal})"
+    if different:
+        return f"it would end in other weights: {'; '.join(different)}"
+    if not found.has_journal:
+        return f"its journal is not on this machine (no {found.journal})"
     try:
-        missing = CheckpointFolder(left.folder).newest() is None
+        missing = CheckpointFolder(found.folder).newest() is None
     except CheckpointError as refusal:
         return str(refusal)
-    return f"there is no good checkpoint in {left.folder}" if missing else None
+    return f"there is no good checkpoint in {found.folder}" if missing else None
 
 
-def _close(left: Left, settings: PipelineSettings, reason: str) -> None:
-    """End a run that nobody goes on with; what goes wrong is only logged."""
+def _close(found: Candidate, settings: PipelineSettings, reason: str) -> None:
+    """End a run that is not resumed; errors are only logged."""
+    run_id = found.summary.run.run_id
     try:
-        run = open_run(settings.tracking, left.journal) if left.has_journal else left.told.run
-        set_tags(run, {"killed": f"its process was gone, and it was not gone on with: {reason}"})
+        run = open_run(settings.tracking, found.journal) if found.has_journal else found.summary.run
+        set_tags(run, {"killed": f"its process was gone, and it was not resumed: {reason}"})
         end_run(run, "KILLED")
     except (TrackingError, OSError) as refusal:
-        _log.warning("run %s stays open: %s", left.told.run.run_id, refusal)
+        _log.warning("run %s stays open: %s", run_id, refusal)
         return
-    _log.warning("run %s was left by its process and is closed as KILLED: %s", run.run_id, reason)
+    _log.warning("the process of run %s is gone, and the run is closed as KILLED: %s", run_id, reason)
 
 
-def _taken_up(left: Left, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None) -> OpenRun:
-    run = open_run(settings.tracking, left.journal)
+def _resume(found: Candidate, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None) -> OpenRun:
+    run = open_run(settings.tracking, found.journal)
     reopen_run(run)
-    set_tags(run, {"resumed": str(int(left.told.tags.get("resumed", "0")) + 1), **_of_flow_run(flow_run)})
-    return OpenRun(run, left.folder, identity, resumed=True, described=bool(left.told.params))
+    times = int(found.summary.tags.get("resumed", "0")) + 1
+    set_tags(run, {"resumed": str(times), **_flow_run_tag(flow_run)})
+    return OpenRun(run, found.folder, identity, resumed=True, described=bool(found.summary.params))
 
 
-def _started(
-    held: ExitStack, source: str, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
+def _start(
+    leases: ExitStack, source: str, settings: PipelineSettings, identity: Mapping[str, str], flow_run: str | None
 ) -> OpenRun:
-    tags = {**identity, **_of_flow_run(flow_run), **Heartbeat.now().as_tag()}
-    run = start_run(settings.tracking, spool=spool_folder(settings.runtime.data_dir), tags=tags)
-    folder = Left.folder_of(settings, run.run_id)
-    held.enter_context(Lease(run, folder))
-    _write_order(folder / _ORDER, {"source": source, "settings": settings.model_dump(mode="json")})
+    tags = {**identity, **_flow_run_tag(flow_run), **Heartbeat.now().as_tag()}
+    data_dir = settings.runtime.data_dir
+    run = start_run(settings.tracking, journals=journals_folder(data_dir), tags=tags)
+    folder = checkpoints_folder(data_dir, run.run_id)
+    leases.enter_context(Lease(run, folder))
+    _write_inputs(folder / _INPUTS, {"source": source, "settings": settings.model_dump(mode="json")})
     return OpenRun(run, folder, identity, resumed=False, described=False)
 
 
 def _end(run: Run, error: BaseException) -> None:
-    """End a run that is still open; a store that will not have it is only logged."""
+    """End a run that is still open; a refusal of the store is only logged."""
     try:
         if status_of(run) == "RUNNING":
-            end_run(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            end_run(run, status_after(error))
     except (TrackingError, OSError) as refusal:
         _log.warning("run %s stays open: %s", run.run_id, refusal)
 
 
-def _write_order(path: Path, order: Mapping[str, Any]) -> None:
-    """Write what a run was asked to do, for this account alone: an address may hold a password."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.touch(mode=0o600)
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(order, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _write_inputs(path: Path, inputs: Mapping[str, Any]) -> None:
+    """Write a run's source and settings, readable by this account only: an address may hold a password."""
+    with atomic.file(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
 
 
-def _of_flow_run(flow_run: str | None) -> dict[str, str]:
+def _flow_run_tag(flow_run: str | None) -> dict[str, str]:
     return {} if flow_run is None else {FLOW_RUN: flow_run}

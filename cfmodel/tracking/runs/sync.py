@@ -1,6 +1,7 @@
-"""Records that wait on this disk brought to the store: at the end of a run, and by `cfmodel sync`."""
+"""Send records that wait on this disk to the store: at the end of a run, and by `cfmodel sync`."""
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +11,7 @@ from pathlib import Path
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, StoreAwayError, TrackingError
 from cfmodel.system.addresses import shown
-from cfmodel.tracking.outbox.deliver import deliver, forget, note_away, waiting
-from cfmodel.tracking.outbox.delivery_progress import Sent
+from cfmodel.tracking.outbox.deliver import DeliveryProgress, count_unsent, deliver, note_away
 from cfmodel.tracking.outbox.journal import JOURNAL, Journal
 from cfmodel.tracking.run import TrackedRun
 from cfmodel.tracking.runs.lifecycle import open_run
@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Synced:
-    """What came of one run whose records waited.
+    """The result of sending one run's waiting records.
 
     Attributes:
         folder: The folder of its journal.
-        run_id: Its id in the store; None where it has none yet.
-        entries: How many entries the store took; where there is trouble, how many still wait.
-        trouble: Why the store has not everything; None where it has.
+        run_id: Its id in the store; None if it has none yet.
+        entries: How many entries the store took; after an error, how many still wait.
+        trouble: Why the store does not have everything; None if it does.
     """
 
     folder: Path
@@ -37,24 +37,24 @@ class Synced:
     trouble: str | None
 
 
-def require_recorded(run: TrackedRun, *, wait_seconds: float) -> Sent:
-    """Wait until the store has everything that was told about a run; return what it goes by there.
+def require_recorded(run: TrackedRun, *, wait_seconds: float) -> DeliveryProgress:
+    """Wait until the store has everything that was logged about a run; return its ids there.
 
-    The journal of a run that has finished is removed then.
+    Then the journal of a finished run is removed.
 
     Args:
         run: The run.
         wait_seconds: How long to wait for a store that is away.
 
     Raises:
-        TrackingError: The store is still away, or will not have something; the message says what to do.
+        TrackingError: The store is still away or refused a record; the message says what to do.
     """
-    if run.spool is None:
-        return Sent(shown(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id)
-    journal, deadline = Journal(run.spool), time.monotonic() + wait_seconds
+    if run.journal_folder is None:
+        return DeliveryProgress(shown(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id)
+    journal, deadline = Journal(run.journal_folder), time.monotonic() + wait_seconds
     while True:
         try:
-            return _settled(journal, deliver(journal, run.tracking_uri))
+            return _settle(journal, deliver(journal, run.tracking_uri))
         except StoreAwayError as away:
             note_away(journal.folder, away)
             if time.monotonic() >= deadline:
@@ -62,59 +62,60 @@ def require_recorded(run: TrackedRun, *, wait_seconds: float) -> Sent:
         time.sleep(_PAUSE_SECONDS)
 
 
-def unsent(spool: Path) -> list[Path]:
-    """Return the folders of the journals of which the store has not everything, oldest first."""
-    journals = sorted(spool.glob(f"*/{JOURNAL}"), key=lambda file: file.stat().st_ctime)
-    return [file.parent for file in journals if Sent.read(file.parent).position < file.stat().st_size]
-
-
-def sync(settings: TrackingSettings, spool: Path) -> Iterator[Synced]:
-    """Bring what waits in a spool to the store, run by run, and yield what came of each.
+def sync(settings: TrackingSettings, journals: Path) -> Iterator[Synced]:
+    """Send the waiting records of all runs to the store, and yield the result of each run.
 
     Args:
         settings: Which store.
-        spool: Folder of the journals of all runs.
+        journals: Folder of the journals of all runs.
     """
-    for folder in unsent(spool):
+    for folder in _unsent(journals):
         journal: Journal | None = None
         try:
             run, journal = open_run(settings, folder), Journal(folder)
-            count = waiting(journal)
-            yield Synced(folder, _settled(journal, deliver(journal, run.tracking_uri)).run_id, count, None)
+            count = count_unsent(journal)
+            yield Synced(folder, _settle(journal, deliver(journal, run.tracking_uri)).run_id, count, None)
         except CFModelError as trouble:
-            left = waiting(journal) if journal and folder.exists() else 0
-            yield Synced(folder, Sent.read(folder).run_id, left, str(trouble))
+            left = count_unsent(journal) if journal and folder.exists() else 0
+            yield Synced(folder, DeliveryProgress.read(folder).run_id, left, str(trouble))
 
 
 def sync_earlier(settings: TrackingSettings, run: TrackedRun) -> None:
-    """Bring what waits of other runs, too, where the store answers; what goes wrong is only logged."""
-    if run.spool is None or Sent.read(run.spool).away_since is not None:
+    """Send the waiting records of other runs, too, if the store answers; errors are only logged."""
+    if run.journal_folder is None or DeliveryProgress.read(run.journal_folder).away_since is not None:
         return
-    for found in sync(settings, run.spool.parent):
+    for found in sync(settings, run.journal_folder.parent):
         if found.trouble is None:
             _log.warning("run %s: %s entries that waited in %s are recorded", found.run_id, found.entries, found.folder)
         else:
             _log.warning("%s", found.trouble)
 
 
-def _settled(journal: Journal, sent: Sent) -> Sent:
-    if sent.refused:
+def _unsent(journals: Path) -> list[Path]:
+    """Return the folders of the journals that the store does not have whole, oldest first."""
+    found = sorted(journals.glob(f"*/{JOURNAL}"), key=lambda file: file.stat().st_ctime)
+    return [file.parent for file in found if DeliveryProgress.read(file.parent).position < file.stat().st_size]
+
+
+def _settle(journal: Journal, progress: DeliveryProgress) -> DeliveryProgress:
+    """Require that no record was refused, and remove the journal of a finished run."""
+    if progress.refused:
         raise TrackingError(
-            f"run {sent.run_id}: {len(sent.refused)} of its records were refused and are not there, the first being "
-            f"{sent.refused[0]}"
+            f"run {progress.run_id}: {len(progress.refused)} of its records were refused and are missing, the first "
+            f"being {progress.refused[0]}"
         )
     if journal.status == "FINISHED":
-        forget(journal.folder)
-    return sent
+        shutil.rmtree(journal.folder, ignore_errors=True)
+    return progress
 
 
 def _still_away(journal: Journal, away: StoreAwayError) -> str:
-    sent = Sent.read(journal.folder)
-    since = datetime.fromtimestamp(sent.away_since or time.time()).astimezone().isoformat(" ", "seconds")
+    progress = DeliveryProgress.read(journal.folder)
+    since = datetime.fromtimestamp(progress.away_since or time.time()).astimezone().isoformat(" ", "seconds")
     data_dir = journal.folder.parent.parent
     model = data_dir / "models" / journal.folder.name
     safe = f", and the trained model is safe in {model}" if model.is_dir() else ""
     return (
-        f"{away} (away since {since}). Nothing is lost: {waiting(journal):,} entries about this run wait in "
+        f"{away} (away since {since}). Nothing is lost: {count_unsent(journal):,} entries about this run wait in "
         f"{journal.folder}{safe}. When the store is back: cfmodel sync --set runtime.data_dir={data_dir}"
     )

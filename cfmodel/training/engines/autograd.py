@@ -11,8 +11,8 @@ from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.protocol import REPORTS_PER_EPOCH, AdamState, OnProgress
 from cfmodel.training.engines.step import GradNorms, Loss, update
 from cfmodel.training.engines.step_log import NO_STEPS, StepLog
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 
 
 class AutogradEngine:

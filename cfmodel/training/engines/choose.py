@@ -9,7 +9,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches
 from cfmodel.training.engines.protocol import Engine
 from cfmodel.training.engines.row_layout import cannot_train
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: Devices with a fused engine, and why it is the default there.
 _FUSED = {

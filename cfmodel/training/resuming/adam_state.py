@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.errors import DigestError
+from cfmodel.system import atomic
 from cfmodel.training.engines.protocol import AdamState
 
 _NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "blocks", "regularization")
@@ -66,14 +67,16 @@ class SavedAdamState:
         )
 
     def save(self, path: Path) -> None:
-        """Write the state as safetensors, atomically."""
+        """Write the state as safetensors, atomically.
+
+        Raises:
+            DiskFullError: The disk is full.
+        """
         moments = ((_FIRST, self.first_moments), (_SECOND, self.second_moments))
         tensors = {f"{prefix}{name}": table.cpu() for prefix, tables in moments for name, table in tables.items()}
         numbers = {name: json.dumps(getattr(self, name)) for name in _NUMBERS}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{path.name}")
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
-        temporary.replace(path)
+        with atomic.file(path) as temporary:
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -39,7 +39,9 @@ def bare_site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     # What the `make` that runs the tests was told is nothing to the clone's own.
     outside = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS", "SOURCE")
     }
     site = Site(folder, port, outside | ours)
     yield site
@@ -95,9 +97,8 @@ def awaited(site: Site) -> Callable[..., FlowRun]:
         *,
         state: str | None = None,
         passing: str | None = None,
-        seconds: float = 240,
     ) -> FlowRun:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             run = found()
             if run is not None and run.state is not None:
@@ -107,7 +108,7 @@ def awaited(site: Site) -> Callable[..., FlowRun]:
                     assert state is None, f"{run.state_name}: {run.state.message}\n{site.worker_log.read_text()}"
                     return run
             time.sleep(0.5)
-        pytest.fail(f"no flow run got there within {seconds:.0f} s; the worker said:\n{site.worker_log.read_text()}")
+        pytest.fail(f"no flow run got there in ten minutes; the worker said:\n{site.worker_log.read_text()}")
 
     return wait
 

@@ -1,4 +1,4 @@
-"""What a worker does once a champion is there: recommend by it."""
+"""What a worker does once there is a champion: recommend with it."""
 
 import json
 import re
@@ -15,8 +15,6 @@ from sites import BIN, MODEL, Site, begun
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.recommending.recommender import Recommender
-
-pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
 Awaited = Callable[..., FlowRun]
 
@@ -72,7 +70,7 @@ def _is_test(data: object) -> bool:
 
 
 @pytest.mark.parametrize("user", ["1", "17", "200"])
-def test_a_list_is_what_the_command_says_of_that_user(worker: Site, lists: pd.DataFrame, user: str) -> None:
+def test_a_list_is_the_one_the_command_prints_for_that_user(worker: Site, lists: pd.DataFrame, user: str) -> None:
     chosen = ["--set", f"promotion.model_name={MODEL}", "--set", "scoring.k=4"]
     said = worker.run(str(BIN / "cfmodel"), "recommend", "--user", user, *chosen)
     assert said.returncode == 0, said.stderr

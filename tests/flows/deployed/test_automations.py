@@ -1,7 +1,6 @@
-"""What Prefect does by itself: it tells a webhook of runs gone wrong, and ends runs whose machine died."""
+"""What Prefect does by itself: call a webhook for failed runs, and mark runs Crashed whose machine died."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -13,9 +12,8 @@ from threading import Thread
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from sites import BIN, Site, settle
-
-pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
 ENDLESS = """
 from prefect import tags
@@ -45,7 +43,14 @@ def calls() -> Iterator[tuple[str, "Queue[dict[str, str]]"]]:
     server.server_close()
 
 
-def test_a_webhook_is_told_of_a_run_that_failed(
+def told_of(what: str, received: "Queue[dict[str, str]]") -> dict[str, str]:
+    """Wait for a message with this text; on a busy machine other runs may be late, and told of before it."""
+    while what not in str(message := received.get(timeout=600)):
+        pass
+    return message
+
+
+def test_a_webhook_is_called_for_a_run_that_failed(
     client: SyncPrefectClient,
     worker: Site,
     awaited: Callable[..., FlowRun],
@@ -59,13 +64,13 @@ def test_a_webhook_is_told_of_a_run_that_failed(
     deployment = client.read_deployment_by_name("pipeline/cpu")
     started = client.create_flow_run_from_deployment(deployment.id, parameters={"source": "absent.csv"})
     awaited(lambda: client.read_flow_run(started.id), state="Failed")
-    (told,) = [received.get(timeout=60)]
     address = f"http://127.0.0.1:{worker.port}/runs/flow-run/{started.id}"
-    assert told == {"text": f"pipeline/cpu: run {started.name} is Failed. {address}"}
-    assert received.empty()
+    failed = f"run {started.name} is Failed"
+    assert told_of(failed, received) == {"text": f"pipeline/cpu: {failed}. {address}"}
+    assert failed not in str(list(received.queue))
 
 
-def test_a_webhook_is_told_of_a_run_that_no_worker_takes(
+def test_a_webhook_is_called_for_a_run_that_no_worker_takes(
     client: SyncPrefectClient, site: Site, calls: tuple[str, "Queue[dict[str, str]]"]
 ) -> None:
     address, received = calls
@@ -73,13 +78,24 @@ def test_a_webhook_is_told_of_a_run_that_no_worker_takes(
     assert made.returncode == 0, made.stdout + made.stderr
     deployment = client.read_deployment_by_name("pipeline/gpu")  # whose pool nobody serves here
     waiting = client.create_flow_run_from_deployment(deployment.id)
-    told = received.get(timeout=120)
+    told = told_of(f"run {waiting.name} is", received)
     client.delete_flow_run(waiting.id)
     address = f"http://127.0.0.1:{site.port}/runs/flow-run/{waiting.id}"
     assert told == {"text": f"pipeline/gpu: run {waiting.name} is Late. {address}"}
 
 
-def test_a_run_whose_process_died_without_a_word_is_ended(
+def beats(client: SyncPrefectClient, run: FlowRun | None) -> bool:
+    """Tell whether the server has a heartbeat of a run."""
+    if run is None:
+        return False
+    heartbeats = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
+    )
+    return client.read_events(heartbeats, limit=1).total > 0
+
+
+def test_a_run_whose_process_was_killed_is_marked_crashed(
     client: SyncPrefectClient, site: Site, awaited: Callable[..., FlowRun]
 ) -> None:
     automations = (site.folder / "deploy/automations.yaml").read_text()
@@ -101,16 +117,19 @@ def test_a_run_whose_process_died_without_a_word_is_ended(
     def endless() -> FlowRun | None:
         return next((run for run in client.read_flow_runs() if "endless" in run.tags), None)
 
-    awaited(endless, state="Running")
-    time.sleep(3)  # its first heartbeat is on its way
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    ended = awaited(endless, state="Crashed", seconds=90)
+    try:
+        while not beats(client, endless()):
+            assert process.poll() is None
+            time.sleep(0.5)
+    finally:
+        process.kill()
+        process.wait()
+    ended = awaited(endless, state="Crashed")
     assert ended.state is not None
     assert "No heartbeat for 90 seconds" in (ended.state.message or "")
 
 
-def test_the_file_itself_is_taken(site: Site) -> None:
+def test_prefect_accepts_the_file_itself(site: Site) -> None:
     made = site.run(
         str(BIN / "prefect"), "automation", "create", "-f", "deploy/automations.yaml", PREFECT_API_URL=site.api
     )

@@ -1,4 +1,4 @@
-"""The job templates for Docker and Kubernetes, held against the schemas of Prefect and of Kubernetes; no job is run."""
+"""The job templates for Docker and Kubernetes, checked with the schemas of Prefect and Kubernetes; no job is run."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from prefect.utilities.templating import apply_values, find_placeholders
 from sites import Site
 
 KINDS = ["docker", "kubernetes"]
-#: What workers fill in themselves, by name; each gives the values that Prefect's worker would.
+#: Values that Prefect's worker fills in itself.
 FROM_THE_WORKER = {"name": "pipeline", "command": ["prefect", "flow-run", "execute"], "labels": {"app": "cfmodel"}}
 
 

@@ -1,16 +1,13 @@
-"""What a worker does once a week: hold the newest runs against each other."""
+"""What a worker does once a week: compare the newest runs."""
 
 from collections.abc import Callable
 
-import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from sites import TWO_RUNS, Site, begun
 
-pytestmark = pytest.mark.timeout(900)  # a machine with other work takes its time
 
-
-def test_the_worker_holds_the_newest_runs_against_each_other(
+def test_the_worker_compares_the_newest_runs(
     client: SyncPrefectClient, worker: Site, awaited: Callable[..., FlowRun], experiment: str, run_ids: list[str]
 ) -> None:
     compared = begun(client, "comparison/weekly", tracking={"experiment": TWO_RUNS})

@@ -3,9 +3,6 @@
 import pytest
 from sites import Site
 
-from cfmodel.errors import DeviceError
-from flows.worker import require_one_card
-
 
 def refusal(site: Site, *arguments: str, **environment: str) -> str:
     done = site.make("worker", *arguments, **environment)
@@ -22,7 +19,7 @@ def test_a_worker_that_would_record_elsewhere_refuses_to_start(site: Site) -> No
     assert f"sqlite:///{site.folder}/mlflow.db" in said
 
 
-def test_a_worker_that_does_not_reach_the_store_refuses_to_start(site: Site) -> None:
+def test_a_worker_that_cannot_reach_the_store_refuses_to_start(site: Site) -> None:
     store, aside = site.folder / "mlflow.db", site.folder / "aside.db"
     store.rename(aside)
     try:
@@ -43,13 +40,7 @@ def test_a_worker_of_an_unknown_pool_refuses_to_start(site: Site) -> None:
 
 
 @pytest.mark.parametrize("cards", ["", "0,1"])
-def test_a_worker_of_gpu_runs_serves_exactly_one_card(site: Site, cards: str) -> None:
+def test_a_worker_of_gpu_runs_serves_exactly_one_gpu(site: Site, cards: str) -> None:
     said = refusal(site, "POOL=gpu", CUDA_VISIBLE_DEVICES=cards)
-    assert "serves one card" in said
+    assert "serves one GPU" in said
     assert "make worker POOL=gpu CARD=0" in said
-
-
-def test_a_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(DeviceError, match="'cuda'"):
-        require_one_card("gpu", "99")

@@ -12,7 +12,7 @@ from cfmodel.gradients.health.early_stop import HealthWatch
 from cfmodel.gradients.recording.gradient_records import InitialRecord
 
 
-def test_an_error_stops_a_training_at_the_end_of_its_epoch_where_it_is_to() -> None:
+def test_an_error_stops_a_training_after_its_epoch_if_the_settings_say_so() -> None:
     records = [
         replace(one, prediction_std=3.0) if isinstance(one, InitialRecord) else one for one in history(refit=False)
     ]

@@ -27,13 +27,13 @@ def sound() -> Training:
 
 
 @pytest.mark.parametrize("name", ["defaults", "one epoch", "three users", "scale of 100"])
-def test_a_sound_training_is_called_healthy(sound: Training, name: str) -> None:
+def test_a_sound_training_is_healthy(sound: Training, name: str) -> None:
     report = judge_health(observe(HEALTHY[name](sound)))
     assert report.overall == "healthy", report.verdicts
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_gross_fault_is_named_first(sound: Training, fault: Any) -> None:
+def test_the_first_verdict_names_a_gross_fault(sound: Training, fault: Any) -> None:
     report = judge_health(observe(fault.inject(sound, fault.grades[3])))
     assert report.overall in ("warning", "error")
     assert report.verdicts[0].rule in fault.verdicts, [verdict.rule for verdict in report.verdicts]

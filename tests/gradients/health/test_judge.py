@@ -12,7 +12,7 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome, StepBlock
 
 
-def test_a_history_with_nothing_wrong_is_healthy() -> None:
+def test_a_sound_history_is_healthy() -> None:
     report = judged()
     assert report.overall == "healthy", report.verdicts
     assert report.first is None
@@ -31,7 +31,7 @@ def test_ids_are_those_of_the_source() -> None:
     assert report.verdicts[0].ids == ("movie m200",)
 
 
-def test_a_cause_is_at_least_as_severe_as_what_follows_and_stands_above_it() -> None:
+def test_a_cause_is_at_least_as_severe_as_its_consequence_and_comes_before_it() -> None:
     def change(one: Any) -> Any:
         if isinstance(one, StepBlock):
             return far_rating(one, (1, 2, 3))

@@ -15,8 +15,8 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.step import clip_gradients, loss_of
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rate_at
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rate_at
 
 USERS, MOVIES, BATCH, RATINGS = 80, 30, 48, 480
 SETTINGS = TrainSettings(

@@ -24,7 +24,7 @@ from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.step import update
 from cfmodel.training.fit import fit
 from cfmodel.training.fitting import Fitting
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 CPU = torch.device("cpu")
 USERS, MOVIES = 50, 30
@@ -196,10 +196,16 @@ def test_a_resumed_phase_has_the_same_samples_and_the_same_records_of_the_tables
 
 
 def test_recording_a_small_training_costs_little() -> None:
-    # Loose: the machine may be busy. benchmarks/monitor.py measures it.
+    # Loose, as machines differ: the least processor time of three trainings, at most 0.2 s or the time of the training
+    # itself with autograd. benchmarks/monitor.py measures it.
     settings = SETTINGS.model_copy(update={"batch_size": 512, "embedding_dim": 50})
-    costs = [of(MonitorCost, monitored(ratings(20_000), settings))[0] for _ in range(3)]
-    assert min(cost.seconds for cost in costs) < 0.2
+
+    def costs(engine: str) -> list[MonitorCost]:
+        chosen = settings.model_copy(update={"engine": engine})
+        return [of(MonitorCost, monitored(ratings(20_000), chosen))[0] for _ in range(3)]
+
+    training = min(cost.training_seconds for cost in costs("autograd"))
+    assert min(cost.seconds for cost in costs("auto")) < max(0.2, training)
 
 
 def test_nothing_is_recorded_if_the_monitor_is_off() -> None:

@@ -40,13 +40,13 @@ def by_kind(records: list[Any]) -> list[Any]:
     return sorted(records, key=place)
 
 
-def test_what_was_written_is_read_back(folder: Path) -> None:
+def test_records_are_read_back_as_written(folder: Path) -> None:
     written, read = by_kind(history(epochs=2)), by_kind(read_archive(folder))
     assert len(written) == len(read)
     assert all(same(one, other) for one, other in zip(written, read, strict=True))
 
 
-def test_the_histogram_file_has_a_row_per_step_table_kind_and_filled_bucket(folder: Path) -> None:
+def test_the_histogram_file_has_a_row_per_step_table_kind_and_non_empty_bucket(folder: Path) -> None:
     table = pq.read_table(folder / "histograms.parquet")
     assert table.schema.equals(HISTOGRAM_SCHEMA)
     frame = table.to_pandas()
@@ -84,7 +84,7 @@ def test_a_training_that_fails_leaves_its_records(tmp_path: Path) -> None:
     assert len(read_archive(tmp_path / "kept")) == len(history(epochs=1))
 
 
-def test_a_training_that_nobody_watched_leaves_no_folder(tmp_path: Path) -> None:
+def test_a_training_without_a_monitor_leaves_no_folder(tmp_path: Path) -> None:
     with archived(tmp_path / "kept") as keep:
         keep("another kind")
     assert not (tmp_path / "kept").exists()

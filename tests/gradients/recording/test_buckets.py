@@ -8,7 +8,7 @@ from cfmodel.gradients.recording.buckets import bucket_edges, bucket_lower_bound
 from cfmodel.gradients.statistics.histogram import bucket_counts
 
 
-def test_a_bucket_begins_at_its_power_of_two() -> None:
+def test_a_bucket_starts_at_its_power_of_two() -> None:
     bounds = bucket_lower_bounds()
     for value in (1.0, 0.75, 3.0, 1e-6, -2.5, -1e30):
         bucket = int(bucket_counts(torch.tensor([value])).counts.argmax())
@@ -16,7 +16,7 @@ def test_a_bucket_begins_at_its_power_of_two() -> None:
         assert (bucket >= 256) == (value < 0)
 
 
-def test_quantiles_from_buckets_are_right_to_a_factor_of_two() -> None:
+def test_quantiles_from_buckets_are_off_by_a_factor_of_two_at_most() -> None:
     values = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
     shares = (0.05, 0.5, 0.95)
     found = magnitude_quantiles(bucket_counts(torch.from_numpy(values)).counts.numpy(), shares)

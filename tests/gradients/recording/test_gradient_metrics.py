@@ -1,5 +1,6 @@
 """The monitor's records as metrics, through the recorder that sends them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,8 @@ from histories import FIVE, OTHERS, Shapes, history
 
 from cfmodel.gradients.recording.gradient_metrics import sample_metrics
 from cfmodel.gradients.recording.gradient_records import EpochGradients, GradientRecord, StepSample
-from cfmodel.tracking.outbox.training_metrics import Point, Recorder
+from cfmodel.tracking.outbox.entries import Point
+from cfmodel.tracking.outbox.training_metrics import Recorder
 from cfmodel.training.epoch_records import EpochRecord, Phase
 
 
@@ -19,7 +21,7 @@ def epoch(number: int, phase: Phase) -> EpochRecord:
 class Taken(list[Point]):
     """A sink that keeps every point."""
 
-    def take(self, points: Sequence[Point]) -> None:
+    def write(self, points: Sequence[Point]) -> None:
         self.extend(points)
 
     def last_step(self, key: str) -> int:
@@ -33,7 +35,7 @@ class Taken(list[Point]):
 def sent(records: Sequence[GradientRecord]) -> list[Point]:
     """What a store gets of these records, an epoch's own record after what the monitor says of it."""
     points = Taken()
-    with Recorder(points, flush_seconds=60) as record:
+    with Recorder(points, flush_seconds=math.inf) as record:
         for each in records:
             record(each)
             if isinstance(each, EpochGradients):
@@ -45,7 +47,7 @@ def steps(points: Sequence[Point], key: str) -> list[int]:
     return [point.step for point in points if point.key == key]
 
 
-def test_what_the_monitor_saw_of_an_epoch_becomes_metrics_of_that_epoch() -> None:
+def test_records_of_an_epoch_become_metrics_of_that_epoch() -> None:
     points = sent(history(epochs=2, steps=8, every=4, refit=False))
     for key in ("gradients/user_embeddings/p50", "ghost_share/movie_biases", "effective_rank/user_embeddings"):
         assert steps(points, key) == [1, 2], key
@@ -54,18 +56,18 @@ def test_what_the_monitor_saw_of_an_epoch_becomes_metrics_of_that_epoch() -> Non
     assert not steps(points, "effective_rank/user_biases")
 
 
-def test_what_the_monitor_saw_of_the_refit_is_kept_apart() -> None:
+def test_metrics_of_the_refit_have_keys_of_their_own() -> None:
     points = sent(history(epochs=1, steps=8, every=4))
     assert steps(points, "monitor/sample_every") == steps(points, "refit/monitor/sample_every") == [1]
 
 
-def test_every_metric_is_a_finite_number_under_a_name_that_mlflow_takes() -> None:
+def test_every_metric_is_finite_and_has_a_key_that_mlflow_accepts() -> None:
     points = sent(history(epochs=2, steps=8, every=4))
     assert all(np.isfinite(point.value) for point in points)
     assert all(set(point.key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_/") for point in points)
 
 
-def test_parts_of_the_noise_scale_are_averaged_before_they_are_divided() -> None:
+def test_the_parts_of_the_noise_scale_are_averaged_before_the_division() -> None:
     samples = [record for record in history(epochs=1, steps=8, every=4) if isinstance(record, StepSample)]
     trace, signal = (np.mean([getattr(each, name) for each in samples]) for name in ("noise_trace", "signal_square"))
     assert sample_metrics(samples)["gradients/noise_scale"] == pytest.approx(trace / signal)

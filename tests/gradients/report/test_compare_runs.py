@@ -72,7 +72,7 @@ def test_the_flow_compares_as_the_command_does(
     assert made in comparisons(watched_runs[0])
 
 
-def test_a_run_that_is_not_there_is_refused_before_anything_is_recorded(
+def test_a_missing_run_is_refused_before_anything_is_recorded(
     settings: TrackingSettings, watched_runs: list[Run]
 ) -> None:
     before = comparisons(watched_runs[0])
@@ -83,7 +83,9 @@ def test_a_run_that_is_not_there_is_refused_before_anything_is_recorded(
     assert comparisons(watched_runs[0]) == before
 
 
-def test_a_start_that_several_ids_share_is_refused(settings: TrackingSettings, watched_runs: list[Run]) -> None:
+def test_the_start_of_an_id_that_several_runs_share_is_refused(
+    settings: TrackingSettings, watched_runs: list[Run]
+) -> None:
     starts = [run.run_id[0] for run in watched_runs]
     while len(set(starts)) == len(starts):  # 17 runs at most: there are 16 hexadecimal digits
         starts.append(tracking.start_run(settings).run_id[0])
@@ -92,7 +94,7 @@ def test_a_start_that_several_ids_share_is_refused(settings: TrackingSettings, w
         tracking.find_run(settings, shared)
 
 
-def test_a_run_that_was_not_watched_has_no_gradients(settings: TrackingSettings) -> None:
+def test_a_run_without_a_monitor_has_no_gradients(settings: TrackingSettings) -> None:
     run = tracking.start_run(settings)
     tracking.end_run(run)
     assert tracking.read_gradients(run) == []

@@ -20,7 +20,7 @@ from cfmodel.gradients.report.comparison import (
 from cfmodel.gradients.report.comparison_page import comparison_page
 
 
-def test_a_run_is_not_apart_from_itself_and_larger_gradients_are() -> None:
+def test_a_run_has_no_distance_from_itself_but_from_larger_gradients() -> None:
     one, larger = compared_run(1), compared_run(2, scale=64.0)
     comparison = RunComparison((one, replace(one, run_id="f" * 32), larger))
     alike, apart = comparison.differences("user_embeddings")
@@ -29,12 +29,12 @@ def test_a_run_is_not_apart_from_itself_and_larger_gradients_are() -> None:
     np.testing.assert_allclose(apart.difference.sum(axis=1), 0, atol=1e-12)
 
 
-def test_only_settings_that_differ_are_listed_and_missing_ones_say_so() -> None:
+def test_only_settings_that_differ_are_listed_and_missing_ones_are_marked() -> None:
     one, other = compared_run(1, source="synthetic"), compared_run(2, source="synthetic", new="5")
     assert RunComparison((one, other)).settings() == [["new", "not set", "5"]]
 
 
-def test_the_best_metric_is_set_off_where_best_means_something() -> None:
+def test_the_best_value_is_found_for_metrics_that_have_one() -> None:
     assert best_runs("test/rmse", [0.9, 0.8, None]) == [1]
     assert best_runs("test/ndcg_at_10", [0.1, 0.3, 0.3]) == [1, 2]
     assert best_runs("test/rmse", [0.9, 0.9]) == []
@@ -42,7 +42,7 @@ def test_the_best_metric_is_set_off_where_best_means_something() -> None:
     assert best_runs("best_epoch", [3, 4]) == []
 
 
-def test_runs_over_different_ratings_are_not_compared_in_silence() -> None:
+def test_runs_on_different_ratings_are_compared_with_a_warning() -> None:
     one, other = (
         replace(compared_run(1), split_digest="a" * 64),
         replace(compared_run(2, scale=2.0), split_digest="b" * 64),

@@ -14,7 +14,7 @@ from cfmodel.gradients.report.comparison_page import comparison_page
 from cfmodel.gradients.report.page import LARGEST_PAGE
 
 
-def test_a_page_has_no_numbers_where_a_run_was_not_looked_at() -> None:
+def test_a_page_has_no_numbers_where_a_run_has_no_sampled_step() -> None:
     one, other = compared_run(1), compared_run(2)
     assert other.history
     early = replace(other, history=replace(other.history, samples=other.history.samples[:1]))
@@ -25,14 +25,14 @@ def test_a_page_has_no_numbers_where_a_run_was_not_looked_at() -> None:
     assert pair["distance"][-1] is None
 
 
-def test_runs_that_were_not_watched_are_compared_without_gradients() -> None:
+def test_runs_without_a_monitor_are_compared_without_gradients() -> None:
     comparison = RunComparison((compared_run(1), replace(compared_run(2), history=None)))
     page = comparison_page(comparison)
     assert "Without a record: run-2" in page
     assert not any(name.startswith("gradients apart") for name, *_ in summary_rows(comparison))
 
 
-def test_the_largest_comparison_stays_below_the_bound_of_a_page() -> None:
+def test_the_largest_comparison_is_smaller_than_the_limit_of_a_page() -> None:
     runs = [compared_run(number, scale=float(number), epochs=10) for number in range(1, MOST_RUNS + 1)]
     assert len(comparison_page(RunComparison(tuple(runs))).encode()) < LARGEST_PAGE
 

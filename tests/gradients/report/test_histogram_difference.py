@@ -24,7 +24,7 @@ def biases_with(seen: TableSample, numbers: list[float]) -> TableSample:
     return replace(seen, gradient_counts=bucket(np.array(numbers)))
 
 
-def test_the_difference_of_two_histograms_by_hand() -> None:
+def test_the_difference_of_two_histograms_is_as_worked_by_hand() -> None:
     found = GradientHistory.of(history(epochs=2))
     base = with_values(found, [1.0, 1.0, 2.0, -1.0], [1.0, 2.0])
     other = with_values(found, [2.0, 2.0, 2.0, 2.0], [1.0, 2.0])
@@ -44,7 +44,7 @@ def test_runs_of_different_length_are_compared_at_matching_progress() -> None:
     assert pair.distance.tolist() == [0.0, 0.0]
 
 
-def test_a_run_that_was_looked_at_early_alone_is_not_held_against_what_came_later() -> None:
+def test_a_run_sampled_only_early_is_not_compared_with_later_steps() -> None:
     found = GradientHistory.of(history(epochs=2))
     base = with_values(found, [1.0], [1.0], [1.0], [1.0])
     early = with_values(found, [2.0])

@@ -62,3 +62,16 @@ def test_a_hostile_name_or_setting_is_text_in_a_comparison(text: str) -> None:
 
     harmless, page = pages("harmless"), pages(text)
     assert (page.scripts, page.running) == (harmless.scripts, harmless.running)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_name_of_a_table_is_text_in_every_page(text: str) -> None:
+    def pages(name: str) -> list[Markup]:
+        records = history(epochs=2, tables={name: (60, 4), f"{name} of movies": (30, 1)})
+        watched = GradientHistory.of(records)
+        runs = tuple(ComparedRun(number, number, {}, {}, {}, watched) for number in ("1", "2"))
+        report = gradient_report(records, HealthReport(()), title="a", facts={})
+        return [Markup(report), Markup(comparison_page(RunComparison(runs)))]
+
+    for harmless, page in zip(pages("harmless"), pages(text), strict=True):
+        assert (page.scripts, page.running) == (harmless.scripts, harmless.running)

@@ -23,7 +23,7 @@ from cfmodel.gradients.report.page_data import (
 from cfmodel.gradients.report.run_report import gradient_report
 
 
-def test_cells_run_from_the_most_negative_over_zero_to_the_largest() -> None:
+def test_cells_run_from_the_most_negative_through_zero_to_the_largest() -> None:
     counts = bucket(np.array([-3.0, -1.0, 0.0, 0.4, 1.0, 1.5, 2.0]))[None]
     axis = OctaveAxis(low=0, octaves=2, signed=True)
     # Octaves [1, 2) and [2, 4); 0.4 is below the smallest and counted with zero.
@@ -41,12 +41,12 @@ def test_an_axis_holds_the_largest_value_and_nearly_all_others() -> None:
     assert axis.cells(counts).sum() == len(values)
 
 
-def test_an_axis_of_zeros_and_of_nothing_finite_has_a_cell_for_zero() -> None:
+def test_an_axis_without_finite_values_or_with_only_zeros_has_a_cell_for_zero() -> None:
     for values in (np.zeros(5), np.array([np.nan, np.inf])):
         assert octave_axis(bucket(values)[None], signed=True).octaves == 1
 
 
-def test_thinned_samples_keep_the_first_and_the_last_and_spread_evenly() -> None:
+def test_thinned_samples_include_the_first_and_the_last_and_are_evenly_spread() -> None:
     samples = GradientHistory.of(history(epochs=10, every=1)).samples
     kept = thinned(samples, 33)
     assert [kept[0].step, kept[-1].step] == [1, 640]
@@ -68,7 +68,7 @@ def test_the_norm_after_clipping_is_the_norm_before_times_the_coefficient() -> N
     np.testing.assert_allclose(after, np.minimum(before, 1), rtol=1e-3)
 
 
-def test_the_noise_scale_averages_both_parts_before_it_divides() -> None:
+def test_the_noise_scale_averages_both_parts_before_the_division() -> None:
     samples = GradientHistory.of(history(epochs=1)).samples[:3]
     traces, signals = ([getattr(sample, part) for sample in samples] for part in ("noise_trace", "signal_square"))
     assert noise_scale(samples)[2] == pytest.approx(np.mean(traces) / np.mean(signals))
@@ -77,7 +77,7 @@ def test_the_noise_scale_averages_both_parts_before_it_divides() -> None:
     )
 
 
-def test_a_page_of_the_longest_training_stays_below_its_bound() -> None:
+def test_the_page_of_the_longest_training_is_smaller_than_its_limit() -> None:
     records = history(epochs=30, steps=128, every=1)
     pictures = phase_pictures(GradientHistory.of(records))
     assert len(pictures["samples"]["step"]) == MOST_SAMPLES

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from viewer import Viewer
+from viewer import Viewer, laid_out
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -24,18 +24,16 @@ TOUCHING = """() => [...document.querySelectorAll("svg[role=img]")].flatMap((pic
 
 @pytest.mark.parametrize("width", [420, 1024, 1366])
 @pytest.mark.parametrize("which", ["report", "comparison"])
-def test_no_two_texts_of_a_picture_lie_on_each_other(
-    show: Any, request: pytest.FixtureRequest, which: str, width: int
-) -> None:
+def test_no_two_texts_of_a_picture_overlap(show: Any, request: pytest.FixtureRequest, which: str, width: int) -> None:
     viewer = show(request.getfixturevalue(which))
     viewer.page.set_viewport_size({"width": width, "height": 768})
     frame = viewer.framed()
-    viewer.page.wait_for_timeout(300)
+    laid_out(frame, width)
     assert frame.evaluate(TOUCHING) == []
     assert frame.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_neighbouring_pictures_stand_at_the_same_height(show: Any, report: str) -> None:
+def test_neighbouring_pictures_are_at_the_same_height(show: Any, report: str) -> None:
     frame = show(report).framed()
     tops = frame.evaluate(
         "[...document.querySelectorAll('.pictures')].map((row) =>"
@@ -62,17 +60,17 @@ def test_the_slider_leaves_the_page_with_the_pictures_it_moves(show: Any, report
     assert bottom <= rows
 
 
-def test_the_report_works_on_its_own_and_on_a_narrow_screen(
+def test_the_report_works_as_a_file_and_on_a_narrow_screen(
     browser: "Browser", report: str, tmp_path: Path, screenshots: Path
 ) -> None:
     file = tmp_path / "report.html"
     file.write_text(report, encoding="utf-8")
     viewer = Viewer(browser, file.as_uri())
     viewer.page.set_viewport_size({"width": 420, "height": 800})
-    viewer.page.wait_for_timeout(200)
+    laid_out(viewer.page, 420)
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= 420
     viewer.page.set_viewport_size({"width": 1366, "height": 768})
-    viewer.page.wait_for_timeout(200)
+    laid_out(viewer.page, 1366)
     viewer.page.screenshot(path=screenshots / "report-whole.png", full_page=True)
     assert viewer.complaints == []
     viewer.page.context.close()

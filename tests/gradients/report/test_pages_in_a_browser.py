@@ -50,7 +50,7 @@ def test_the_keyboard_reaches_everything(show: Any, report: str) -> None:
     assert viewer.complaints == []
 
 
-def test_a_verdict_leads_to_its_step_and_its_picture(show: Any, report: str) -> None:
+def test_a_verdict_links_to_its_step_and_its_picture(show: Any, report: str) -> None:
     viewer = show(report)
     frame = viewer.framed()
     frame.click("button[data-phase='1']")
@@ -61,7 +61,7 @@ def test_a_verdict_leads_to_its_step_and_its_picture(show: Any, report: str) -> 
     assert viewer.complaints == []
 
 
-def test_the_first_step_of_a_verdict_is_marked_to_the_step(show: Any, report: str) -> None:
+def test_the_exact_first_step_of_a_verdict_is_marked(show: Any, report: str) -> None:
     frame = show(report).framed()
     assert frame.locator(".flagged").count() == 0
     frame.click("a[data-to='rows'][data-step='200']")
@@ -70,7 +70,7 @@ def test_the_first_step_of_a_verdict_is_marked_to_the_step(show: Any, report: st
     assert frame.locator(".flagged").count() == 0
 
 
-def test_each_step_looked_at_has_a_column_of_its_own_however_early_it_lies(show: Any) -> None:
+def test_each_sampled_step_has_its_own_column_however_early_it_is(show: Any) -> None:
     records = [record for record in history(epochs=6, every=1) if not isinstance(record, StepSample) or record.step < 4]
     viewer = show(gradient_report(records, HealthReport(()), title="Early", facts={}))
     frame = viewer.framed()
@@ -84,14 +84,14 @@ def test_each_step_looked_at_has_a_column_of_its_own_however_early_it_lies(show:
     assert viewer.complaints == []
 
 
-def test_a_click_into_a_picture_moves_the_slider_and_play_runs_to_the_end(show: Any, report: str) -> None:
+def test_a_click_on_a_picture_moves_the_slider_and_play_runs_to_the_end(show: Any, report: str) -> None:
     viewer = show(report)
     frame = viewer.framed()
     frame.click("#norms-before .chart svg", position={"x": 200, "y": 100})
     clicked = readout(frame)
     assert not clicked.startswith("step 384")
     frame.click("#play")
-    frame.locator("#readout:has-text('step 384 of 384')").wait_for(timeout=20_000)
+    frame.locator("#readout:has-text('step 384 of 384')").wait_for()
     assert frame.inner_text("#play") == "▶ play"
     assert viewer.complaints == []
 

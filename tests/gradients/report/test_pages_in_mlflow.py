@@ -28,7 +28,7 @@ def test_the_report_works_inside_mlflow(
     run = watched_runs[1]
     page = f"{mlflow_ui}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/gradients/report.html"
     viewer = Viewer(browser, page)
-    frame = viewer.framed(wait=60_000)
+    frame = viewer.framed()
     sandbox = viewer.page.get_attribute("iframe", "sandbox")
     assert sandbox == "allow-scripts"
     before = drawing(frame, "user_embeddings-bars")

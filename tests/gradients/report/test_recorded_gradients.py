@@ -15,7 +15,7 @@ from cfmodel.refs import SplitRef
 from cfmodel.tracking import Run
 
 
-def test_a_store_holds_everything_of_a_runs_gradients(mlflow_store: str, watched_runs: list[Run]) -> None:
+def test_the_store_holds_all_records_of_a_runs_gradients(mlflow_store: str, watched_runs: list[Run]) -> None:
     client = MlflowClient(mlflow_store)
     healthy, broken = (client.get_run(run.run_id) for run in watched_runs)
     assert healthy.data.tags["health.verdict"] == "healthy"
@@ -31,7 +31,7 @@ def test_a_store_holds_everything_of_a_runs_gradients(mlflow_store: str, watched
     assert {path.split("+")[2] for path in images if "user_biases" in path} >= {"1", "2"}
 
 
-def test_a_training_that_diverges_is_reported_all_the_same(
+def test_a_training_that_diverges_still_gets_a_report(
     mlflow_store: str, trained_split: SplitRef, tmp_path: Path
 ) -> None:
     write_archive(tmp_path, history(epochs=1, refit=False))
@@ -43,7 +43,7 @@ def test_a_training_that_diverges_is_reported_all_the_same(
     assert "gradients/report.html" in {entry.path for entry in client.list_artifacts(run.run_id, "gradients")}
 
 
-def test_a_report_that_fails_hides_no_error_of_the_training(
+def test_a_report_that_fails_does_not_hide_the_error_of_the_training(
     mlflow_store: str, trained_split: SplitRef, tmp_path: Path
 ) -> None:
     run = tracking.start_run(TrackingSettings(uri=mlflow_store, experiment="gradients"))
@@ -52,7 +52,7 @@ def test_a_report_that_fails_hides_no_error_of_the_training(
         raise DivergedError("epoch 2: not finite")
 
 
-def test_a_lesson_that_cannot_be_told_says_why_and_leaves_the_report(
+def test_a_lesson_that_fails_gives_its_reason_in_the_report(
     mlflow_store: str, trained_split: SplitRef, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = tracking.start_run(TrackingSettings(uri=mlflow_store, experiment="gradients"))

@@ -9,7 +9,7 @@ from cfmodel.gradients.report.page import title_of
 from cfmodel.gradients.report.run_report import gradient_report
 
 
-def test_a_training_without_a_sample_has_its_verdicts_all_the_same() -> None:
+def test_a_training_without_a_sample_still_has_its_verdicts() -> None:
     page = gradient_report([], HealthReport((verdict(),)), title="Short", facts={})
     assert "Dead rows" in page
 

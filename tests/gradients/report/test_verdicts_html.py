@@ -15,7 +15,7 @@ def test_every_rule_points_at_a_part_of_the_page() -> None:
             assert f'id="{part_of(verdict(rule.name, table=table))}"' in page
 
 
-def test_a_verdict_says_what_where_since_when_and_what_to_do() -> None:
+def test_a_verdict_says_what_where_from_which_step_and_what_to_do() -> None:
     page = report_page(HealthReport((verdict(),)))
     for text in ("Dead rows", "in movie biases", "3 % of the rows never", "look for a mask", "movie 12", "step 200"):
         assert text in page
@@ -23,7 +23,7 @@ def test_a_verdict_says_what_where_since_when_and_what_to_do() -> None:
     assert '<span class="verdict warning">warnings</span>' in page
 
 
-def test_every_issue_of_the_textbook_is_answered_for_under_its_own_word() -> None:
+def test_every_issue_of_the_textbook_has_an_answer_under_its_own_name() -> None:
     issues = ("Vanishing gradients", "Exploding gradients", "Dead neurons, here rows and tables")
     sound, sick = report_page(), report_page(HealthReport((verdict(),)))
     for issue in (*issues, "Learning rate too high", "Learning rate too low"):

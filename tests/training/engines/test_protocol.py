@@ -24,7 +24,7 @@ from training_engines import (
 from cfmodel.config import TrainSettings
 from cfmodel.training.engines.autograd import AutogradEngine
 from cfmodel.training.engines.step_log import StepLog
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 #: In float64 a step differs by rounding alone; in float32 fifty of them may drift apart by a little more.
 NEAR = {torch.float64: 1e-9, torch.float32: 3e-5}

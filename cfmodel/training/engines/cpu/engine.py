@@ -15,7 +15,6 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.optimizer import BETA_1, BETA_2, EPSILON
 from cfmodel.tables import SIDES
 from cfmodel.training.batching.batches import Batches
-from cfmodel.training.devices import available_cores
 from cfmodel.training.engines.cpu import kernels
 from cfmodel.training.engines.cpu.grouping import (
     FIELDS,
@@ -33,8 +32,9 @@ from cfmodel.training.engines.cpu.thread_team import ThreadTeam
 from cfmodel.training.engines.protocol import REPORTS_PER_EPOCH, AdamState, OnProgress, unshare_tables
 from cfmodel.training.engines.row_layout import FUSED_TABLES, cannot_train
 from cfmodel.training.engines.step_log import NO_STEPS, Floats, StepLog
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.devices import available_cores
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 
 #: Fewest ratings that the threads are started for at a time.
 _STRETCH = 2**19

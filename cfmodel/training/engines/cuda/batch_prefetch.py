@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.training.batching.batches import Batches
-from cfmodel.training.devices import available_cores
+from cfmodel.training.planning.devices import available_cores
 
 #: Most epochs prefetched: each takes 12 bytes a rating while it is shuffled, and 4 until it is used.
 _MOST_AHEAD = 4

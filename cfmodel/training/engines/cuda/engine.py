@@ -19,8 +19,8 @@ from cfmodel.training.engines.cuda.step_graph import StepGraph
 from cfmodel.training.engines.protocol import REPORTS_PER_EPOCH, AdamState, OnProgress, unshare_tables
 from cfmodel.training.engines.row_layout import cannot_train, table_parts
 from cfmodel.training.engines.step_log import NO_STEPS, StepLog
-from cfmodel.training.plan import TrainingPlan
-from cfmodel.training.schedule import learning_rates
+from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.schedule import learning_rates
 
 
 class CudaEngine:

@@ -26,7 +26,7 @@ def test_a_number_that_is_not_finite_is_an_error_with_the_ids_of_its_rating() ->
 
 
 @pytest.mark.parametrize(("ratio", "severity"), [(0.5, "warning"), (2.0, "error")])
-def test_a_start_that_spreads_like_the_ratings_is_too_large(ratio: float, severity: str) -> None:
+def test_initial_predictions_that_spread_like_the_ratings_are_too_large(ratio: float, severity: str) -> None:
     def widen(record: InitialRecord) -> InitialRecord:
         return replace(record, prediction_std=ratio * record.rating_std)
 
@@ -35,7 +35,7 @@ def test_a_start_that_spreads_like_the_ratings_is_too_large(ratio: float, severi
     assert verdict.value == pytest.approx(ratio)
 
 
-def test_a_trained_start_spreads_without_being_too_large() -> None:
+def test_predictions_of_a_trained_model_may_spread() -> None:
     records = [
         replace(one, prediction_std=0.5 * one.rating_std, rating_std=2.0) if isinstance(one, InitialRecord) else one
         for one in history(refit=False)
@@ -52,20 +52,20 @@ def test_a_table_without_a_gradient_from_the_start_is_dead() -> None:
     assert set(verdict.words) == {"vanishing", "dead"}
 
 
-def test_a_table_that_has_a_gradient_and_stands_still_is_frozen() -> None:
+def test_a_table_with_a_gradient_that_does_not_move_is_frozen() -> None:
     verdict = found(StepSample, table("movie_biases", update_norm=0.0), "frozen_table")
     assert (verdict.severity, verdict.table, verdict.first_step) == ("error", "movie_biases", 1)
 
 
 @pytest.mark.parametrize(("dead", "severity"), [(1, "warning"), (300, "error")])
-def test_dead_rows_are_named(dead: int, severity: str) -> None:
+def test_dead_rows_are_found_with_their_ids(dead: int, severity: str) -> None:
     change = table("user_embeddings", dead_rows=dead, dead_row_examples=(4, 9))
     verdict = found(EpochGradients, change, "dead_rows")
     assert (verdict.severity, verdict.ids, verdict.words) == (severity, ("user row 4", "user row 9"), ("dead",))
 
 
 @pytest.mark.parametrize(("cold", "severity"), [(100, "warning"), (400, "error")])
-def test_rows_without_ratings_lack_coverage(cold: int, severity: str) -> None:
+def test_rows_without_ratings_reduce_coverage(cold: int, severity: str) -> None:
     def cool(record: InitialRecord) -> InitialRecord:
         return replace(record, cold_rows=record.cold_rows | {"user_embeddings": cold})
 
@@ -73,7 +73,7 @@ def test_rows_without_ratings_lack_coverage(cold: int, severity: str) -> None:
     assert (verdict.severity, verdict.table) == (severity, "user_embeddings")
 
 
-def test_a_table_that_stood_still_for_an_epoch_is_frozen() -> None:
+def test_a_table_that_does_not_move_for_an_epoch_is_frozen() -> None:
     def freeze(record: EpochGradients) -> EpochGradients:
         return table("user_biases", frozen=record.epoch == 2)(record)
 

@@ -15,7 +15,7 @@ def test_a_model_no_better_than_the_mean_has_no_signal() -> None:
     assert verdict.severity == "error"
 
 
-def test_tastes_that_explain_nothing_add_nothing() -> None:
+def test_embeddings_that_explain_nothing_on_val_add_nothing() -> None:
     records = [
         replace(one, taste_score=0.5)
         if isinstance(one, Outcome)
@@ -29,5 +29,5 @@ def test_tastes_that_explain_nothing_add_nothing() -> None:
     assert (first.rule, first.severity) == ("embeddings_add_nothing", "warning")
 
 
-def test_a_short_training_without_tastes_is_only_information() -> None:
+def test_a_short_training_without_tastes_gets_only_information() -> None:
     assert found(Outcome, lambda one: replace(one, taste_score=0.5), "embeddings_add_nothing").severity == "info"

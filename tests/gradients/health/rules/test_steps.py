@@ -13,7 +13,7 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import StepBlock, StepSample
 
 
-def test_an_error_above_that_of_no_training_means_the_learning_rate_is_too_high() -> None:
+def test_an_error_above_that_of_the_untrained_model_means_the_learning_rate_is_too_high() -> None:
     def rise(block: StepBlock) -> StepBlock:
         return replace(block, mean_squared_error=block.mean_squared_error * (5 if block.epoch > 1 else 1))
 
@@ -36,7 +36,7 @@ def test_steps_too_small_to_get_anywhere_mean_the_learning_rate_is_too_low() -> 
 
 
 @pytest.mark.parametrize(("scale", "severity"), [(1.0, "info"), (1000.0, "warning")])
-def test_clipping_is_a_warning_only_where_the_loss_is_no_mean(scale: float, severity: str) -> None:
+def test_clipping_is_a_warning_only_if_the_loss_is_not_a_mean(scale: float, severity: str) -> None:
     def clip(block: StepBlock) -> StepBlock:
         half = np.full(len(block.loss), 0.5)
         return replace(block, clip_coefficient=half, total_norm=block.total_norm * scale)
@@ -44,13 +44,13 @@ def test_clipping_is_a_warning_only_where_the_loss_is_no_mean(scale: float, seve
     assert found(StepBlock, clip, "clipping").severity == severity
 
 
-def test_an_error_that_comes_back_with_its_rating_is_an_outlier_label() -> None:
+def test_an_error_that_recurs_with_its_rating_is_an_outlier_label() -> None:
     verdict = found(StepBlock, lambda block: far_rating(block, (2, 4)), "outlier_labels")
     assert verdict.ids == ("user row 11", "movie row 22")
     assert verdict.first_step == 64 + 10
 
 
-def test_an_error_that_does_not_come_back_is_no_outlier_label() -> None:
+def test_an_error_that_does_not_recur_is_not_an_outlier_label() -> None:
     assert "outlier_labels" not in {
         one.rule for one in judged(StepBlock, lambda block: far_rating(block, (2,))).verdicts
     }
@@ -67,7 +67,7 @@ def test_a_batch_far_above_its_epoch_is_a_spike() -> None:
 
 
 @pytest.mark.parametrize("biases", [1, 2, 3])
-def test_an_outlier_is_measured_against_the_error_whatever_the_number_of_biases(biases: int) -> None:
+def test_the_typical_error_follows_from_the_gradients_for_any_number_of_biases(biases: int) -> None:
     """A rating with an error of 1 has a gradient of 2 for each table of single numbers."""
     tables = {"vectors": (600, 8), **{f"biases {number}": (600, 1) for number in range(biases)}}
 

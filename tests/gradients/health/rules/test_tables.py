@@ -13,13 +13,13 @@ from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import EpochGradients, StepBlock, StepSample
 
 
-def test_dot_products_below_their_start_have_collapsed() -> None:
+def test_dot_products_that_spread_less_than_at_the_start_have_collapsed() -> None:
     verdict = found(EpochGradients, lambda record: replace(record, dot_std=1e-9), "collapsed_embeddings")
     assert (verdict.severity, verdict.words) == ("error", ("vanishing",))
 
 
 @pytest.mark.parametrize(("first_error", "severity"), [(10.0, "warning"), (1.0, "info")])
-def test_a_shared_vector_is_a_fault_where_a_mean_was_left_to_learn(first_error: float, severity: str) -> None:
+def test_a_shared_vector_is_a_fault_if_a_mean_was_left_to_learn(first_error: float, severity: str) -> None:
     leak = table("movie_embeddings", mean_leak=0.9)
 
     def change(one: Any) -> Any:
@@ -31,17 +31,17 @@ def test_a_shared_vector_is_a_fault_where_a_mean_was_left_to_learn(first_error: 
     assert (verdicts["mean_leak"].severity, verdicts["mean_leak"].table) == (severity, "movie_embeddings")
 
 
-def test_cold_rows_that_move_drift() -> None:
+def test_cold_rows_that_move_are_found() -> None:
     change = table("user_embeddings", cold_rows=3, cold_drift=0.4, cold_row_examples=(1, 2, 3))
     verdict = found(EpochGradients, change, "cold_row_drift")
     assert (verdict.severity, len(verdict.ids)) == ("warning", 3)
 
 
-def test_ghost_updates_are_information() -> None:
+def test_ghost_updates_are_only_information() -> None:
     assert found(StepSample, table("user_embeddings", ghost_share=0.6), "ghost_updates").severity == "info"
 
 
-def test_a_gradient_lost_in_noise_is_information() -> None:
+def test_a_gradient_below_its_noise_is_only_information() -> None:
     def lose(sample: StepSample) -> StepSample:
         return replace(sample, signal_square=-0.01 if sample.epoch > 3 else 0.01)
 

@@ -11,7 +11,7 @@ from cfmodel.gradients.recording.gradient_records import StepBlock, StepSample
 from cfmodel.training.engines.cpu.engine import CpuEngine
 from cfmodel.training.epoch_records import StepProgress
 from cfmodel.training.fit import fit
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 
 @pytest.mark.parametrize("adam", ADAMS)

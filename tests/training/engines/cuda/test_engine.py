@@ -32,7 +32,7 @@ from cfmodel.training.engines.protocol import AdamState
 from cfmodel.training.engines.step_log import StepLog
 from cfmodel.training.fit import fit
 from cfmodel.training.monitor_setup import build_monitor
-from cfmodel.training.plan import TrainingPlan
+from cfmodel.training.planning.plan import TrainingPlan
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")
 

@@ -1,0 +1,124 @@
+"""The plan of one phase of training: data, model and settings, with every default resolved."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+
+from cfmodel.config import MonitorSettings, TrainSettings
+from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.errors import DataError
+from cfmodel.model import CollaborativeFiltering
+from cfmodel.training.batching.batches import Batches, Stream, batches_for, default_batch_size, generator
+from cfmodel.training.batching.row_counts import RowCounts
+from cfmodel.training.epoch_records import Phase
+from cfmodel.training.planning.regularization import default_regularization
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan:
+    """The plan of one phase.
+
+    Attributes:
+        train: Training ratings, rows in range.
+        val: Validation ratings, rows negative if cold; None: no validation.
+        num_users: Rows of the user tables.
+        num_movies: Rows of the movie tables.
+        counts: Training ratings of each row.
+        settings: Training settings; the learning rate's schedule runs over `settings.epochs`.
+        device: Where to train.
+        model: Class of the model.
+        phase: The phase, for the records.
+        epochs: Most epochs to run.
+        batch_size: Ratings in a step.
+        regularization: Weight of the penalty.
+        monitor: Settings of the monitor; None: no monitor.
+    """
+
+    train: RatingArrays
+    val: RatingArrays | None
+    num_users: int
+    num_movies: int
+    counts: RowCounts
+    settings: TrainSettings
+    device: torch.device
+    model: type[CollaborativeFiltering]
+    phase: Phase
+    epochs: int
+    batch_size: int
+    regularization: float
+    monitor: MonitorSettings | None
+
+    @classmethod
+    def of(
+        cls,
+        train: RatingArrays,
+        val: RatingArrays | None,
+        *,
+        num_users: int,
+        num_movies: int,
+        settings: TrainSettings,
+        device: torch.device = torch.device("cpu"),
+        model: type[CollaborativeFiltering] = CollaborativeFiltering,
+        phase: Phase = "fit",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        monitor: MonitorSettings = MonitorSettings(),
+    ) -> Self:
+        """Resolve every default; for the arguments see the attributes.
+
+        Without val all epochs are run and the last weights are the result. `epochs` stops after that many of
+        `settings.epochs`; None: run them all.
+
+        Raises:
+            DataError: There is no training rating.
+        """
+        if len(train) == 0:
+            raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
+        counts = RowCounts.of(train, num_users=num_users, num_movies=num_movies)
+        strength = default_regularization(train, counts) if settings.regularization is None else settings.regularization
+        return cls(
+            train=train,
+            val=val,
+            num_users=num_users,
+            num_movies=num_movies,
+            counts=counts,
+            settings=settings.for_rows(num_users + num_movies),
+            device=device,
+            model=model,
+            phase=phase,
+            epochs=min(epochs or settings.epochs, settings.epochs),
+            batch_size=batch_size or settings.batch_size or default_batch_size(len(train)),
+            regularization=strength,
+            monitor=monitor if monitor.enabled else None,
+        )
+
+    def at_rate(self, factor: float) -> Self:
+        """Return the plan with the learning rate multiplied by a factor."""
+        rate = self.settings.learning_rate * factor
+        return replace(self, settings=self.settings.model_copy(update={"learning_rate": rate}))
+
+    def initial_model(self) -> CollaborativeFiltering:
+        """Return the untrained model on its device, drawn from the seed's stream for initial embeddings."""
+        model = self.model(
+            self.num_users,
+            self.num_movies,
+            self.settings.embedding_dim,
+            global_mean=float(np.mean(self.train.rating, dtype=np.float64)),
+            init_std=self.settings.init_std,
+            generator=generator(self.settings.seed, Stream.INITIALISATION),
+        )
+        return model.to(self.device)
+
+    def batches(self) -> Batches:
+        """Return the batches of the training ratings."""
+        return batches_for(
+            self.train,
+            self.settings,
+            self.device,
+            num_users=self.num_users,
+            num_movies=self.num_movies,
+            batch_size=self.batch_size,
+            counts=self.counts,
+        )

@@ -1,0 +1,49 @@
+"""`cfmodel recommend` and `cfmodel similar` as a person runs them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from teams import Team
+
+from cfmodel import tracking
+
+Run = Callable[..., Result]
+
+
+def test_recommend_prints_a_table_with_titles_where_they_are_known(team: Team, run: Run, tmp_path: Path) -> None:
+    plain = run("recommend", "--user", "17")
+    assert "For user 17, without" in plain.output
+    assert f"by {team.name} version 2 (champion):" in plain.output
+    assert "title" not in plain.output
+    titles = tmp_path / "movies.csv"
+    titles.write_text("id,title\n" + "\n".join(f"{number},Film [red]{number}" for number in range(80)))
+    titled = run("recommend", "--user", "17", "--set", f"scoring.titles={titles}")
+    assert titled.output.count("Film [red]") == 3
+
+
+def test_a_new_user_and_similar_movies(team: Team, run: Run) -> None:
+    newest = tracking.version_of(str(team.settings.tracking.uri), team.name, "3").run_id
+    assert "For a new user with 2 ratings, by" in run("recommend", "--rated", "3=5", "--rated", "7=1").output
+    assert "Like movie 3, by" in run("similar", "--movie", "3").output
+    assert "by the model of run" in run("similar", "--movie", "3", "--model", newest).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("recommend",), "give either --user ID, or --rated MOVIE=STARS"),
+        (("recommend", "--user", "1", "--rated", "3=5"), "give either --user ID, or --rated MOVIE=STARS"),
+        (("recommend", "--rated", "3=many"), "--rated 3=many: expected MOVIE=STARS"),
+        (("recommend", "--user", "nobody"), "id 'nobody' is not among the"),
+        (("similar", "--movie", "nothing"), "id 'nothing' is not among the"),
+        (("recommend", "--user", "1", "--model", "unheard-of"), "no run with the id or name 'unheard-of'"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused_with_the_reason(
+    run: Run, arguments: tuple[str, ...], message: str
+) -> None:
+    refused = run(*arguments)
+    assert refused.exit_code == 1
+    assert message in refused.output

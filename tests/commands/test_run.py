@@ -1,0 +1,67 @@
+"""What `cfmodel run` refuses before it starts anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cfmodel_process import run_cfmodel
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def test_a_refusal_is_one_message_and_exit_status_1(home: Path) -> None:
+    refused = run_cfmodel("run", "absent.csv", home=home)
+    assert refused.returncode == 1
+    assert "absent.csv" in refused.stderr
+    assert "Traceback" not in refused.stderr + refused.stdout
+    assert refused.stderr.startswith("Error: ")
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_misspelt_setting_is_refused_at_once(home: Path) -> None:
+    refused = run_cfmodel("run", "--set", "train.epoch=5", home=home)
+    assert refused.returncode == 1
+    assert refused.stderr == "Error: train.epoch is not a setting; did you mean train.epochs?\n"
+
+
+def test_an_option_without_a_value_is_refused(home: Path) -> None:
+    assert "expected NAME=VALUE" in run_cfmodel("run", "--set", "train.epochs", home=home).stderr
+
+
+def test_a_typo_is_refused_before_anything_is_started(home: Path) -> None:
+    for arguments in (["absent.csv"], ["--set", "split.strategy=predefined", "--set", "split.test_source=absent.csv"]):
+        refused = run_cfmodel("run", *arguments, home=home)
+        assert "absent.csv" in refused.stderr
+        assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("source", ["s3://key:secret-word@bucket/x.csv", "https://me:secret-word@host/x.csv"])
+def test_a_source_with_a_password_is_refused_before_anything_is_started_and_stored_nowhere(
+    source: str, tmp_path: Path
+) -> None:
+    refused = run_cfmodel("run", source, home=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: {source.partition(':')[0]}://***@")
+    assert "secret-word" not in refused.stdout + refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: Path) -> None:
+    refused = run_cfmodel("run", "--set", "runtime.device=cuda", home=home, CUDA_VISIBLE_DEVICES="")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: runtime.device: 'cuda' needs CUDA")
+    assert refused.stdout == ""
+
+
+def test_outside_a_checkout_it_is_refused_in_one_sentence(home: Path) -> None:
+    code = (
+        "import sys; sys.modules['flows'] = None; sys.argv = ['cfmodel', 'run']; from cfmodel.cli import main; main()"
+    )
+    refused = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "checkout" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1

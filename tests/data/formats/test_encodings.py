@@ -1,0 +1,34 @@
+"""Encodings and line ends."""
+
+import pytest
+
+from cfmodel.errors import DataError
+
+ROWS = [("josé", "Amélie", 3.5, 1), ("zoë", "Amélie", 4.0, 2), ("naïf", "8½", 2.0, 3)]
+HEAD = "userId,movieId,rating,timestamp\n"
+TEXT = HEAD + "".join(",".join(map(str, row)) + "\n" for row in ROWS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends_are_detected(encoding, line_end, read, write):
+    path = write("x.csv", TEXT.replace("\n", line_end).encode(encoding))
+    assert read(path)[1] == ROWS
+
+
+@pytest.mark.parametrize(("encoding", "user"), [("windows-1251", "иван"), ("shift_jis", "太郎"), ("gb18030", "王")])
+def test_another_encoding_can_be_set(encoding, user, read, write):
+    path = write("x.csv", f"{user},1,3\n".encode(encoding))
+    assert read(path, encoding=encoding)[1] == [(user, "1", 3.0, None)]
+
+
+def test_a_wrong_encoding_is_refused(read, write):
+    with pytest.raises(DataError, match=r"^x.csv: is not shift_jis throughout .*; set ingest.encoding"):
+        read(write("x.csv", b"1,2,3\n" + b"\xff\xff,2,3\n"), encoding="shift_jis")
+    with pytest.raises(DataError, match=r"utf-16-le throughout \(truncated data\)"):
+        read(write("y.csv", "1,2,3\n".encode("utf-16")[:-1]))
+
+
+def test_utf_16_is_decoded_across_blocks(read, write, monkeypatch):
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 33)
+    assert read(write("x.csv", TEXT.replace("\n", "\r\n").encode("utf-16")))[1] == ROWS

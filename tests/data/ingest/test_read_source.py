@@ -1,0 +1,41 @@
+"""Reading of a source of several files, with progress."""
+
+import numpy as np
+import pytest
+
+from cfmodel.config import IngestSettings
+from cfmodel.data.ingest.ingest import RowsRead, ingest
+from cfmodel.errors import DataError
+
+
+def test_a_refused_file_among_several_is_named_with_those_read_together(read, write):
+    write("set/ratings.csv", "1,2,3\n")
+    path = write("set/notes.txt", "only words here\n")
+    with pytest.raises(
+        DataError, match=r"^notes.txt: no known separator .*\(read together: 2 files, notes.txt, ratings.csv\)"
+    ):
+        read(path.parent)
+
+
+def test_progress_reports_rows_and_the_share_read(write, tmp_path, monkeypatch):
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 10_000)
+    path = write("x.csv", "1,2,3\n" * 10_000)
+    records = []
+    ingest(str(path), IngestSettings(), folder=tmp_path, on_record=records.append)
+    assert len(records) > 3
+    assert all(isinstance(record, RowsRead) for record in records)
+    assert records[-1] == RowsRead(10_000, 1.0)
+    assert np.all(np.diff([record.fraction for record in records]) >= 0)
+
+
+def test_files_may_have_their_columns_in_different_orders(read, write):
+    write("set/a.csv", "user,item,rating\n1,2,3\n")
+    write("set/b.csv", "rating,extra,item,user\n4,x,5,6\n")
+    path = write("set/c.tsv", "item\tuser\trating\n8\t7\t5\n")
+    assert read(path.parent)[1] == [("1", "2", 3.0, None), ("6", "5", 4.0, None), ("7", "8", 5.0, None)]
+
+
+def test_a_part_without_a_header_has_the_columns_of_the_part_with_one(read, write):
+    write("set/x-00.csv", "rating,item,user\n3,2,1\n")
+    path = write("set/x-01.csv", "4,5,6\n")
+    assert read(path.parent)[1] == [("1", "2", 3.0, None), ("6", "5", 4.0, None)]

@@ -1,0 +1,3 @@
+"""Models really trained and recorded, to be compared."""
+
+from teams import _one_thread, promotion_folder, team  # noqa: F401 - fixtures
