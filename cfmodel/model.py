@@ -1,4 +1,4 @@
-"""The model: tables whose rows predict ratings."""
+"""The model: biased matrix factorisation."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -12,11 +12,11 @@ from cfmodel.tables import SIDES, TABLES, TERMS, Side, Table, Term
 
 
 class SideRows(NamedTuple):
-    """What the users, or the movies, of some predictions bring to them.
+    """One side's part of B predictions.
 
     Attributes:
-        vectors: The side's part of every dot product, shape (B, D).
-        offset: The sum of the terms that are the side's alone, in rating units, shape (B,).
+        vectors: The side's factor of every dot product, shape (B, D).
+        offset: Sum of the terms that depend on this side alone, in rating units, shape (B,).
     """
 
     vectors: Tensor
@@ -28,21 +28,21 @@ class CollaborativeFiltering(nn.Module):
 
         prediction = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
 
-    Tables and terms are those that `cfmodel.tables` declares. A subclass with others names them in `TABLES`
-    and `TERMS`; everything else asks for rows, terms and weights here.
+    `cfmodel.tables` declares the tables and terms. A subclass may declare others in `TABLES` and `TERMS`: all
+    other code gets names, rows, terms and weights from this class.
 
     Args:
         num_users: Rows of the user tables, U.
         num_movies: Rows of the movie tables, M.
         embedding_dim: Numbers in a taste vector, K.
         global_mean: Mean of the training ratings, in rating units; a buffer, not trained.
-        init_std: Standard deviation of the initial embeddings; None: none are drawn, for tables that are
-            read. Biases start at zero. PyTorch's default of 1 gives initial predictions a spread of
-            sqrt(K), some 7 stars at K = 50.
-        generator: Stream the initial embeddings are drawn from; torch's own if None.
+        init_std: Standard deviation of the initial embeddings; None: zeros, for tables that will be loaded.
+            Biases start at zero. PyTorch's default of 1 gives initial predictions a spread of sqrt(K), some
+            7 stars at K = 50.
+        generator: Random stream of the initial embeddings; None: torch's global one.
 
     Attributes:
-        num_rows: Rows of the tables of each side.
+        num_rows: Rows of each side's tables.
         embedding_dim: K.
 
     Raises:
@@ -78,17 +78,17 @@ class CollaborativeFiltering(nn.Module):
             weight = torch.zeros(self.num_rows[table.side], table.width or embedding_dim)
             if table.width is None and init_std is not None:
                 weight.normal_(0.0, init_std, generator=generator)
-            # Built from values: nn.Embedding's own would be drawn from torch's global stream, then thrown away.
+            # From values: nn.Embedding would draw its own from torch's global stream, only for us to discard them.
             self.add_module(table.name, nn.Embedding.from_pretrained(weight, freeze=False))  # type: ignore[no-untyped-call]
         self.register_buffer("global_mean", torch.tensor(float(global_mean)))
 
     @classmethod
     def table_names(cls) -> tuple[str, ...]:
-        """Return the names of the tables, in the order in which they are declared."""
+        """Return the names of the tables in the order of declaration."""
         return tuple(table.name for table in cls.TABLES)
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """Return what each table holds, by name, in the order in which they are declared, shape (rows, width)."""
+        """Return each table's weights by name, in the order of declaration, shape (rows, width)."""
         return {name: self.get_parameter(f"{name}.weight") for name in self.table_names()}
 
     def forward(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ class CollaborativeFiltering(nn.Module):
         return self.combine(self.look_up(user_idx, movie_idx))
 
     def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> dict[str, Tensor]:
-        """Return the rows a batch needs, by table, shape (B, width): for the prediction and for the loss's penalty."""
+        """Return the rows of a batch by table, shape (B, width), for predictions and for the loss's penalty."""
         index = {"user": user_idx, "movie": movie_idx}
         return {table.name: self.get_submodule(table.name)(index[table.side]) for table in self.TABLES}
 
     def combine(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """Return the predictions of the rows looked up, in rating units, shape (B,)."""
+        """Return the predictions from the rows of a batch, in rating units, shape (B,)."""
         user, movie = (self.side_rows(side, rows) for side in SIDES)
         predictions: Tensor = (
             self.global_mean + (user.offset + movie.offset) + (user.vectors * movie.vectors).sum(dim=1)
@@ -126,7 +126,7 @@ class CollaborativeFiltering(nn.Module):
 
         Args:
             side: `user` or `movie`.
-            rows: Rows by table, shape (B, width); None: all rows the model has, without gradients.
+            rows: Rows by table, shape (B, width); None: all rows of the model, without gradients.
         """
         if rows is None:
             names = (table.name for table in self.TABLES if table.side == side)
@@ -141,27 +141,26 @@ class CollaborativeFiltering(nn.Module):
 
     @classmethod
     def _tables_of(cls, side: Side) -> tuple[list[str], list[str]]:
-        """Return a side's tables in dot products, and those in terms of its own."""
-        sides = [(term, term.user if side == "user" else term.movie) for term in cls.TERMS]
-        products = [name for term, name in sides if name and term.user and term.movie]
-        return products, [name for term, name in sides if name and not (term.user and term.movie)]
+        """Return a side's tables that are in dot products, and those that are terms by themselves."""
+        named = [(getattr(term, side), bool(term.user and term.movie)) for term in cls.TERMS]
+        return [name for name, product in named if product], [name for name, product in named if name and not product]
 
     def terms(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each term of the predictions but the global mean, by what it is called, shape (B,)."""
-        called = {table.name: table.row for table in self.TABLES}
-        found = {}
+        """Return each term of the predictions, the global mean left out, by display name, shape (B,)."""
+        row_names = {table.name: table.row for table in self.TABLES}
+        terms = {}
         for term in self.TERMS:
             tables = [name for name in (term.user, term.movie) if name]
             product = reduce(torch.mul, (rows[name] for name in tables))
-            found[" · ".join(called[name] for name in tables)] = product.sum(dim=1)
-        return found
+            terms[" · ".join(row_names[name] for name in tables)] = product.sum(dim=1)
+        return terms
 
     @torch.no_grad()
     def score(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
-        """Predict ratings where either side may be cold, marked by a negative row.
+        """Predict ratings for rows that may be cold, that is negative.
 
-        A cold side adds neither its own terms nor dot products, so the prediction falls back to the global
-        mean and the known side's own terms.
+        A cold side adds neither its own terms nor dot products: the prediction falls back to the global mean
+        plus the known side's own terms.
 
         Args:
             user_idx: Rows of the user tables, negative where cold, shape (B,).

@@ -13,10 +13,10 @@ class Table:
     """A learned table.
 
     Attributes:
-        name: Its name in the model, in checkpoints and in metrics.
-        row: What one of its rows is called, for people.
-        side: Whose rows it has.
-        width: Numbers in a row, which start at zero; None: `embedding_dim` of them, drawn at random.
+        name: Name in the model, in checkpoints and in metrics.
+        row: Name of one row, for people.
+        side: Which column of the ratings selects its rows.
+        width: Numbers in a row, initially zero; None: `embedding_dim` numbers, initially random.
         penalized: Whether the loss's penalty includes its rows.
     """
 
@@ -29,13 +29,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the sum that is a prediction.
-
-    The number in a row of one table of width 1, or the dot product of a user's and a movie's row.
+    """One term of a prediction: a row of a table of width 1, or the dot product of a user's and a movie's row.
 
     Attributes:
-        user: Table on the user's side; None: the term is the movie's alone.
-        movie: Table on the movie's side; None: the term is the user's alone.
+        user: Table on the user's side; None: the term depends on the movie alone.
+        movie: Table on the movie's side; None: the term depends on the user alone.
     """
 
     user: str | None = None
@@ -49,7 +47,7 @@ TABLES = (
     Table("movie_biases", "movie_bias", "movie", width=1),
 )
 
-#: A prediction is the global mean and these: see `CollaborativeFiltering`.
+#: A prediction is the global mean plus these terms; see `CollaborativeFiltering`.
 TERMS = (
     Term(user="user_biases"),
     Term(movie="movie_biases"),

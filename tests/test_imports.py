@@ -51,10 +51,10 @@ ROOMS: dict[str, list[str]] = {
         "monitor_setup val_outcome resuming",
         "engines prediction_spread",
         "planning",
-        "batching step_log stopping",
+        "batching stopping",
         "epoch_records",
     ],
-    "cfmodel.training.engines": ["choose", "cuda cpu autograd", "step row_layout", "base"],
+    "cfmodel.training.engines": ["choose", "cuda cpu autograd", "step row_layout", "protocol", "step_log"],
     "cfmodel.tracking": ["logging", "models", "runs", "outbox", "recorded_model", "store", "run"],
 }
 #: `cfmodel run` is the one place in the library that reaches outward, when it is called.

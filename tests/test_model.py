@@ -67,3 +67,16 @@ def test_building_a_model_does_not_advance_torchs_global_generator() -> None:
 def test_a_model_without_users_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one user"):
         CollaborativeFiltering(0, 3)
+
+
+def test_the_tables_have_names_in_the_order_of_their_parameters() -> None:
+    names = [name.removesuffix(".weight") for name, _ in CollaborativeFiltering(1, 1).named_parameters()]
+    assert tuple(names) == CollaborativeFiltering.table_names() == tuple(CollaborativeFiltering(1, 1).weights())
+
+
+def test_a_prediction_is_the_sum_of_the_global_mean_and_its_terms() -> None:
+    model = small()
+    rows = model.look_up(torch.tensor([0, 1]), torch.tensor([0, 2]))
+    terms = model.terms(rows)
+    assert list(terms) == ["user_bias", "movie_bias", "user_embedding · movie_embedding"]
+    torch.testing.assert_close(model.global_mean + sum(terms.values()), model.combine(rows))

@@ -1,3 +1,5 @@
+"""The clip coefficient, as a number and as a tensor, compared with each other and with torch's clipping."""
+
 import math
 
 import pytest
@@ -5,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cfmodel.optimizer import clip_coefficient, clip_coefficient_of
+from cfmodel.optimizer import clip_coefficient, tensor_clip_coefficient
 
 
 @given(st.floats(min_value=0, width=32), st.floats(0.125, 1024, width=32))
@@ -16,7 +18,7 @@ from cfmodel.optimizer import clip_coefficient, clip_coefficient_of
 def test_the_clip_coefficient_is_the_same_for_numbers_and_for_tensors(
     dtype: torch.dtype, tolerance: float, norm: float, max_norm: float
 ) -> None:
-    of_tensor = float(clip_coefficient_of(torch.tensor(norm, dtype=dtype), max_norm))
+    of_tensor = float(tensor_clip_coefficient(torch.tensor(norm, dtype=dtype), max_norm))
     assert of_tensor == pytest.approx(clip_coefficient(norm, max_norm), rel=tolerance, abs=1e-37, nan_ok=True)
 
 
@@ -27,3 +29,17 @@ def test_gradients_are_scaled_down_to_the_largest_norm_and_never_up(norm: float,
 
 def test_the_coefficient_of_a_nan_is_a_nan() -> None:
     assert math.isnan(clip_coefficient(math.nan, 1.0))
+
+
+def of_tensor(norm: float, max_norm: float) -> float:
+    return float(tensor_clip_coefficient(torch.tensor(norm, dtype=torch.float64), max_norm))
+
+
+@pytest.mark.parametrize("coefficient", [clip_coefficient, of_tensor])
+@pytest.mark.parametrize("norm", [0.0, 0.5, 1.0, 3.0, 1e6])
+def test_both_scale_gradients_as_torch_does(coefficient: object, norm: float) -> None:
+    assert callable(coefficient)
+    parameter = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    parameter.grad = torch.tensor([norm], dtype=torch.float64)
+    torch.nn.utils.clip_grad_norm_([parameter], 1.0)
+    assert norm * coefficient(norm, 1.0) == pytest.approx(float(parameter.grad), rel=1e-12)

@@ -7,7 +7,7 @@ from cfmodel import tracking
 from cfmodel.config import PipelineSettings
 from cfmodel.data.splitting.parts import read_split
 from cfmodel.gradients.lesson.lesson_records import Lesson
-from cfmodel.gradients.lesson.text import as_text
+from cfmodel.gradients.lesson.text import lesson_sections
 from cfmodel.recommending.recommender import Recommender
 from cfmodel.tracking import RunSummary
 from cfmodel.training.explain import explain
@@ -46,7 +46,7 @@ def _print_lesson(lesson: Lesson, run: RunSummary, *, chosen: bool, console: Con
     _print_line(console, f"Run {run.run.name} ({run.run.run_id}) on {run.params.get('source', '')}", style="bold")
     why = ", picked as typical: its absolute error is the median" if chosen else ""
     _print_line(console, f"User {lesson.user_id}, movie {lesson.movie_id}: a rating of the {lesson.part} part{why}")
-    for title, lines in as_text(lesson):
+    for title, lines in lesson_sections(lesson):
         console.print()
         _print_line(console, title, style="bold cyan")
         for line in lines:

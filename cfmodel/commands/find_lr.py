@@ -12,7 +12,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
-from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
+from cfmodel.gradients.lesson.braille_chart import Mark, axis_labels, draw_curve
 from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
 from cfmodel.training.planning.devices import limit_threads, resolve_device
@@ -70,10 +70,10 @@ def chart(found: RangeTest) -> list[str]:
     losses = [min(step.smoothed_loss, ceiling) for step in found.steps]
     suggested = min(found.steps, key=lambda step: abs(step.learning_rate - found.suggestion))
     mark = Mark(math.log10(suggested.learning_rate), suggested.smoothed_loss, "●")
-    lines = draw(rates, losses, marks=[mark], width=_WIDTH)
+    lines = draw_curve(rates, losses, marks=[mark], width=_WIDTH)
     margin, left, right = len(lines[0]) - _WIDTH, rates[0], rates[-1]
     powers = [(power, f"{10.0**power:g}") for power in range(math.ceil(left), math.floor(right) + 1)]
-    ticks = scale(powers, left=left, right=right, margin=margin, width=_WIDTH)
+    ticks = axis_labels(powers, left=left, right=right, margin=margin, width=_WIDTH)
     edges = [left, math.log10(found.too_low), math.log10(found.too_high), right]
     names = ("too low", "just right", "too high")
     columns = [round((edge - left) / (right - left) * _WIDTH) for edge in edges]

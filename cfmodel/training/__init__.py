@@ -1,1 +1,1 @@
-"""Fit the model: batches, one update, the loop around it, and the records it emits."""
+"""Training: batches, engines, the training loop, checkpoints and records."""

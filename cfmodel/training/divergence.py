@@ -1,4 +1,4 @@
-"""What a training that diverged was at: which rating is likely to be behind it, and what came of it."""
+"""The likely cause of a divergence, for the error message."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -10,15 +10,15 @@ import torch
 from cfmodel.errors import DivergedError
 from cfmodel.training.fitting import Fitting
 
-#: Ids of a user's row and a movie's.
+#: Returns the ids of a user's row and a movie's row.
 IdsOf = Callable[[int, int], tuple[str, str]]
 
-#: A rating so many times as far from the median as the typical one is not on the scale of the others.
+#: An outlier is this many times as far from the median as the typical rating.
 _FAR = 1000.0
 
 
 class _Suspect(NamedTuple):
-    """A rating by its rows, and what is strange about it."""
+    """A rating that may have caused the divergence, and why."""
 
     user: int
     movie: int
@@ -26,40 +26,40 @@ class _Suspect(NamedTuple):
     why: str
 
 
-def explained(error: DivergedError, restored: Fitting, ids: IdsOf, *, outcome: str) -> DivergedError:
-    """Return the error with the ids of the likely culprit, and with what came of it.
+def explain_divergence(error: DivergedError, restored: Fitting, ids: IdsOf, *, outcome: str) -> DivergedError:
+    """Return the error with the rating that is the likely cause, and with the outcome.
 
-    That is a rating far outside the scale of all others, if there is one: it shifts their mean, and
-    so breaks steps it is not even in. Else it is, of the ratings of the step, the one furthest from
-    what the last good weights predict.
+    The likely cause is a rating far outside the scale of all others, if there is one: it shifts the mean, and so
+    breaks even steps without it. Else it is the rating of the step with the largest error under the last good
+    weights.
 
     Args:
-        error: What the epoch ended in.
-        restored: The training in its last good state, of that epoch or before it.
-        ids: Names rows as the source does.
-        outcome: What came of it.
+        error: The error of the epoch.
+        restored: The training in its last good state.
+        ids: Returns ids for messages.
+        outcome: What happens next, for the end of the message.
     """
-    said = [str(error)]
-    suspect = _outsider(restored) or (_furthest(restored, error.step) if error.step is not None else None)
+    parts = [str(error)]
+    suspect = _outlier(restored) or (_worst_prediction(restored, error.step) if error.step is not None else None)
     if suspect is not None:
         user_id, movie_id = ids(suspect.user, suspect.movie)
-        said.append(f"the rating {suspect.rating:g} by user {user_id!r} of movie {movie_id!r} {suspect.why}")
-    return DivergedError("; ".join([*said, outcome]), step=error.step)
+        parts.append(f"the rating {suspect.rating:g} by user {user_id!r} of movie {movie_id!r} {suspect.why}")
+    return DivergedError("; ".join([*parts, outcome]), step=error.step)
 
 
-def _outsider(restored: Fitting) -> _Suspect | None:
-    """Return the rating furthest from the median, if it is far outside the scale of the others."""
+def _outlier(restored: Fitting) -> _Suspect | None:
+    """Return the rating furthest from the median, if it is an outlier."""
     train = restored.train
     distance = np.abs(train.rating.astype(np.float64) - np.median(train.rating))
     worst = int(distance.argmax())
     if distance[worst] <= _FAR * max(float(np.median(distance)), 1e-3):
         return None
-    found = int(train.user_idx[worst]), int(train.movie_idx[worst]), float(train.rating[worst])
-    return _Suspect(*found, "is far outside the scale of the others")
+    rating = int(train.user_idx[worst]), int(train.movie_idx[worst]), float(train.rating[worst])
+    return _Suspect(*rating, "is far outside the scale of the others")
 
 
-def _furthest(restored: Fitting, step: int) -> _Suspect:
-    """Return the rating of a step that is furthest from its prediction."""
+def _worst_prediction(restored: Fitting, step: int) -> _Suspect:
+    """Return the rating of a step with the largest error."""
     train, batches, model = restored.train, restored.batches, restored.engine.model
     places = next(islice(batches.of(restored.epoch + 1), step - restored.step - 1, None))
     rows = batches.order()[places]
@@ -68,5 +68,5 @@ def _furthest(restored: Fitting, step: int) -> _Suspect:
     predictions = model.score(*(torch.from_numpy(side).to(device) for side in (user, movie))).cpu().numpy()
     errors = np.nan_to_num(np.abs(rating.astype(np.float64) - predictions), nan=np.inf)
     worst = int(errors.argmax())
-    why = f"is the furthest in that step from what the last good state predicts, {predictions[worst]:.3g}"
+    why = f"has the largest error of that step: the last good state predicts {predictions[worst]:.3g}"
     return _Suspect(int(user[worst]), int(movie[worst]), float(rating[worst]), why)

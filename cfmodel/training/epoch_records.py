@@ -1,4 +1,4 @@
-"""What training says while it runs: frozen records, handed to a callable."""
+"""The records that training emits: one per epoch, and progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from cfmodel.gradients.recording.gradient_records import GradientRecord
 
-#: `fit` learns on train and watches val; `refit` learns on both, for the epochs fit found best.
+#: `fit` trains on train and validates on val; `refit` trains on both, for the best number of epochs.
 Phase = Literal["fit", "refit"]
 
 
@@ -15,20 +15,20 @@ class EpochRecord:
     """One finished epoch.
 
     Attributes:
-        phase: Which of the two trainings it belongs to.
+        phase: The phase.
         epoch: Number of the epoch, from 1.
-        epochs: Most epochs this phase will run.
-        step: Updates done since the phase began.
-        train_loss: Mean over the epoch's ratings of the loss each batch had before its update, penalty included.
+        epochs: Most epochs of the phase.
+        step: Updates since the phase began.
+        train_loss: Mean over the epoch's ratings of each batch's loss before its update, penalty included.
         train_rmse: Root mean squared error of the same predictions, in rating units; not clamped.
         val_rmse: RMSE on val after the epoch, predictions clamped to the training range; None without val.
         best: Whether this is the best val RMSE so far.
         learning_rate: Step size of the epoch's last update.
-        grad_norms: Mean over the steps of each table's gradient norm before clipping, keyed by table.
-        total_grad_norm: The same over all tables together.
+        grad_norms: Mean over the steps of each table's gradient norm before clipping, by table.
+        total_grad_norm: Mean over the steps of the joint gradient norm.
         clipped_fraction: Share of steps whose gradient was scaled down.
-        seconds: How long the epoch took, val included.
-        ratings_per_second: Training ratings over the seconds spent on them, val not included.
+        seconds: Duration of the epoch, val included.
+        ratings_per_second: Training ratings per second, val not included.
     """
 
     phase: Phase
@@ -49,13 +49,13 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """How far a phase has come, for progress bars; some twenty an epoch.
+    """Progress within an epoch, about twenty times an epoch.
 
     Attributes:
-        phase: Which of the two trainings it belongs to.
-        epoch: Number of the epoch under way, from 1.
-        epochs: Most epochs this phase will run.
-        fraction: Share of that epoch's updates done.
+        phase: The phase.
+        epoch: Number of the current epoch, from 1.
+        epochs: Most epochs of the phase.
+        fraction: Share of the epoch's updates done.
     """
 
     phase: Phase
@@ -64,5 +64,5 @@ class StepProgress:
     fraction: float
 
 
-#: Takes every record as it is made; `list.append` is one.
+#: Receives every record; `list.append` is one.
 OnRecord = Callable[[EpochRecord | StepProgress | GradientRecord], None]

@@ -1,4 +1,4 @@
-"""From a trained recommender and the ratings it learned from to a lesson about one of them."""
+"""The lesson about one rating of a trained recommender."""
 
 import copy
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays, load_together
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError, VocabularyError
-from cfmodel.gradients.lesson.lesson import teach
+from cfmodel.gradients.lesson.lesson import compute_lesson
 from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
@@ -21,7 +21,7 @@ from cfmodel.refs import SplitRef
 from cfmodel.tables import Side, Table
 from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.engines.step import loss_of
-from cfmodel.training.fitting import BLOCK
+from cfmodel.training.fitting import SCORING_BLOCK
 from cfmodel.training.resuming.adam_state import SavedAdamState
 
 _CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class _Trained:
-    """All that a lesson draws on: the model on the CPU, what it learned from, Adam's state."""
+    """The inputs of a lesson: the model on the CPU, its training ratings, Adam's state."""
 
     recommender: Recommender
     model: CollaborativeFiltering
@@ -49,40 +49,38 @@ def explain(
 ) -> Lesson:
     """Explain one rating with the model's own numbers.
 
-    Where no rating is named, it is the typical one of those in train: the one whose absolute error
-    is the median (of equal ones the first as they lie on disk). What Adam does is the step that
-    training would have done next had it gone on, from the saved weights and Adam's own moments beside
-    them: each bias in the first batch of the next epoch that holds a rating of it. The popular movie
-    is the one with the most ratings the model learned from, the rare one that with the fewest, the
-    first by id of equal ones.
+    The default rating is the one in train whose absolute error is the median, the first of equals on disk. The
+    steps of Adam are those that a next epoch of training would do, from the saved weights and moments: each bias
+    in the first batch with a rating of it. The popular movie has the most training ratings, the rare one the
+    fewest, the first by id of equals.
 
     Args:
         recommender: The trained model.
-        split: What it learned from.
-        settings: How it learned.
+        split: Its split.
+        settings: Its training settings.
         adam: Adam's state at the end of the same training.
-        user_id: User of the rating; with `movie_id` or not at all.
+        user_id: User of the rating; give both ids or neither.
         movie_id: Movie of the rating.
 
     Raises:
-        VocabularyError: An id is unknown to the model.
-        DataError: The user has not rated the movie, or only one of the two is given.
-        DigestError: A part is not the one the ref names.
+        VocabularyError: The model does not know an id.
+        DataError: The user has not rated the movie, or only one id is given.
+        DigestError: A part has another digest than the ref says.
     """
     if (user_id is None) != (movie_id is None):
         raise DataError("a rating is named by its user and its movie: give both --user and --movie, or neither")
-    # What was learned from first, so that it is one piece.
+    # The training ratings first, so that they are contiguous.
     names = tuple(dict.fromkeys((*settings.trained_parts, "train", "val", "test")))
     together, parts = load_together(split, names, users=recommender.users, movies=recommender.movies)
-    learned = together[: sum(len(parts[part]) for part in settings.trained_parts)]
+    training = together[: sum(len(parts[part]) for part in settings.trained_parts)]
     model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
-    trained = _Trained(recommender, model, learned, settings, adam)
+    trained = _Trained(recommender, model, training, settings, adam)
     if user_id is None or movie_id is None:
-        part, place = "train", _typical(model, parts["train"])
+        part, place = "train", _median_error(model, parts["train"])
     else:
         part, place = _find(recommender, parts, user_id, movie_id)
     user, movie = int(parts[part].user_idx[place]), int(parts[part].movie_idx[place])
-    return teach(
+    return compute_lesson(
         example_of(
             model,
             {"user": user, "movie": movie},
@@ -99,15 +97,15 @@ def explain(
     )
 
 
-def _typical(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
+def _median_error(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
     """Return the place of the rating whose absolute error is the median, the lower of two."""
-    blocks = DeviceRatings.sharing(ratings, _CPU).batches(BLOCK)
+    blocks = DeviceRatings.sharing(ratings, _CPU).batches(SCORING_BLOCK)
     errors = torch.cat([(block.rating - model.score(block.user_idx, block.movie_idx)).abs() for block in blocks])
     return int(torch.argsort(errors, stable=True)[(len(errors) - 1) // 2])
 
 
 def _find(recommender: Recommender, parts: dict[str, RatingArrays], user_id: str, movie_id: str) -> tuple[str, int]:
-    """Return the part and the place of the rating a user gave a movie; the first where there are several."""
+    """Return the part and the place of a user's rating of a movie; the first if there are several."""
     user, movie = _row(recommender.users, user_id, "user"), _row(recommender.movies, movie_id, "movie")
     for part, ratings in parts.items():
         places = np.flatnonzero((ratings.user_idx == user) & (ratings.movie_idx == movie))
@@ -131,15 +129,15 @@ def _row(vocabulary: Vocabulary, id: str, who: str) -> int:
 def example_of(
     model: CollaborativeFiltering, rows: Mapping[Side, int], *, user_id: str, movie_id: str, rating: float, part: str
 ) -> Example:
-    """Return one rating with all that the model knows of it.
+    """Return one rating with the rows that predict it.
 
     Args:
-        model: On the CPU.
-        rows: The user's row and the movie's.
-        user_id: The user, as the source knows them.
-        movie_id: The movie, likewise.
-        rating: What the user gave, in rating units.
-        part: Part of the split it is from.
+        model: A model on the CPU.
+        rows: The user's row and the movie's row.
+        user_id: The user's id.
+        movie_id: The movie's id.
+        rating: The true rating, in rating units.
+        part: Part of the split.
     """
     weights = model.weights()
     return Example(
@@ -162,7 +160,7 @@ def _as_batch(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _next_steps(trained: _Trained, user: int, movie: int) -> list[NextStep]:
-    """Look one batch ahead, for the user's bias and for three movies'."""
+    """Return the next step of the user's bias and of three movies' biases."""
     counts = np.bincount(trained.ratings.movie_idx, minlength=len(trained.recommender.movies))
     popular, rare = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
     planned = Batches(
@@ -207,7 +205,7 @@ def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: 
 
 
 def _bias_of(model: CollaborativeFiltering, side: Side) -> Table:
-    """Return the first of a side's tables whose rows are single numbers."""
+    """Return a side's first table of width 1."""
     return next(table for table in model.TABLES if table.side == side and table.width == 1)
 
 

@@ -1,26 +1,26 @@
-"""The monitor of a training: told of the model's tables, its optimizer and its ratings."""
+"""Construction of the monitor of a training."""
 
 import torch
 
 from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.gradients.measuring.monitored_table import MonitoredTable, Sensitivity
-from cfmodel.gradients.measuring.pace import MonitorPlan
+from cfmodel.gradients.measuring.sampling_schedule import MonitorPlan
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.engines.base import Engine
+from cfmodel.training.engines.protocol import Engine
 from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.prediction_spread import PredictionSpread
 
 
-def monitor_of(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: OnRecord) -> Monitor:
-    """Return a monitor of a model that is about to be trained.
+def build_monitor(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: OnRecord) -> Monitor:
+    """Return the monitor of a training.
 
     Args:
-        engine: What trains it.
-        plan: How, and how closely to watch.
-        steps: Steps of an epoch.
-        on_record: Takes each record as it is made.
+        engine: The engine with the untrained or restored model.
+        plan: The plan, with monitor settings.
+        steps: Most steps of an epoch.
+        on_record: Receives each record.
     """
     assert plan.monitor is not None
     model, settings = engine.model, plan.settings
@@ -49,12 +49,12 @@ def monitor_of(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: OnR
         settings=plan.monitor,
         emit=on_record,
         second_moments=lambda: engine.adam().second_moments,
-        spreads=PredictionSpread(model, ratings).find,
+        spreads=PredictionSpread(model, ratings).measure,
         sensitivity=sensitivity_of(type(model)),
     )
 
 
 def sensitivity_of(model: type[CollaborativeFiltering]) -> Sensitivity:
-    """Return how a prediction moves with the rows it looks up: d<p, q>/dp = q, and 1 for a term of one side alone."""
+    """Return the derivative of a prediction by its rows: d<p, q>/dp = q, and 1 for a term of one side alone."""
     products = [(term.user, term.movie) for term in model.TERMS if term.user and term.movie]
     return Sensitivity(len(model.TERMS) - len(products), tuple(name for pair in products for name in pair))

@@ -1,4 +1,4 @@
-"""Find a learning rate: let it rise from far too low to far too high and watch the loss."""
+"""The learning-rate range test: training with a rising learning rate."""
 
 import itertools
 import math
@@ -12,21 +12,21 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.engines.autograd import adam_of
+from cfmodel.training.engines.autograd import build_torch_adam
 from cfmodel.training.engines.step import update
-from cfmodel.training.fitting import BLOCK
+from cfmodel.training.fitting import SCORING_BLOCK
 from cfmodel.training.planning.plan import TrainingPlan
 
-#: From a rate that moves nothing to the highest one the settings take, 40 steps to each factor of ten.
+#: From a rate without any effect to the highest one that the settings allow, 40 steps for each factor of ten.
 LOWEST_RATE, HIGHEST_RATE, STEPS = 1e-5, 10.0, 241
-#: Weight of the past in the smoothed loss. Small: the loss is that of the same ratings at each step.
-MEMORY = 0.5
+#: Weight of the past in the smoothed loss: small, as the loss is on the same ratings at each step.
+_MEMORY = 0.5
 #: The test ends once the smoothed loss is this many times the best one, as in Lightning and fastai.
 DIVERGED = 4.0
 #: Share of the whole fall of the loss below which a rate is too low; see docs/gradients.md.
-TOO_LITTLE = 0.03
-#: The suggestion is the rate of the lowest loss over this, as in fastai; see docs/gradients.md.
-SAFETY = 10.0
+_TOO_LITTLE = 0.03
+#: The suggestion is the rate of the lowest loss divided by this, as in fastai; see docs/gradients.md.
+_SAFETY = 10.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class RangeStep:
     """One update of a range test.
 
     Attributes:
-        step: Its number, from 1.
-        learning_rate: The step size it was done with, in weight units a step.
-        loss: Mean squared error on the watched ratings after it, in rating units squared.
-        smoothed_loss: Running mean of the losses so far, the last ones weighing most.
+        step: Number of the update, from 1.
+        learning_rate: Step size, in weight units a step.
+        loss: Mean squared error on the validation ratings after it, in rating units squared.
+        smoothed_loss: Exponential running mean of the losses.
     """
 
     step: int
@@ -48,13 +48,13 @@ class RangeStep:
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test found; rates in weight units a step.
+    """The result of a range test; rates in weight units a step.
 
     Attributes:
-        steps: What was seen, in order.
-        too_low: Below this rate the loss hardly moves.
+        steps: The updates in order.
+        too_low: Below this rate the loss hardly falls.
         suggestion: The rate to train with.
-        steepest: Where the loss fell fastest: what suits plain gradient descent, too high for Adam.
+        steepest: The rate at which the loss fell fastest: good for plain gradient descent, too high for Adam.
         too_high: From this rate on the loss rises.
     """
 
@@ -71,33 +71,33 @@ class RangeTest:
         return "too high" if learning_rate >= self.too_high else "just right"
 
 
-def range_test(plan: TrainingPlan, watched: RatingArrays) -> Iterator[RangeStep]:
-    """Train a fresh model while the learning rate rises by the same factor at each step.
+def range_test(plan: TrainingPlan, validation: RatingArrays) -> Iterator[RangeStep]:
+    """Train a new model with a learning rate that rises by the same factor at each step.
 
         learning_rate(step) = 1e-5 * (10 / 1e-5) ** ((step - 1) / 240)
 
-    The loss is that of the same ratings at every step: a batch's own loss varies more from batch to
-    batch than from rate to rate. The test ends when the loss is four times its best.
+    The loss is on the same ratings at every step: a batch's own loss varies more from batch to batch than from
+    rate to rate. The test ends when the loss is four times its best.
 
     Args:
-        plan: What to learn from, and how; rate, schedule and epochs are not used.
-        watched: Ratings to look at, rows negative where cold; of the warm ones the first 16,384
-            are taken. Where none is warm, the training ratings are watched.
+        plan: The plan; its rate, schedule and epochs are not used.
+        validation: Validation ratings, rows negative if cold. The loss is on the first 16,384 warm ones, or on
+            training ratings if there is none.
 
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
     """
     settings, device, model = plan.settings, plan.device, plan.initial_model()
-    optimizer = adam_of(model, settings)
-    ratings, sample = DeviceRatings.of(plan.train, device), _warm(watched, device)
-    sample = sample if len(sample) else ratings[torch.arange(min(BLOCK, len(ratings)), device=device)]
+    optimizer = build_torch_adam(model, settings)
+    ratings, sample = DeviceRatings.of(plan.train, device), _warm(validation, device)
+    sample = sample if len(sample) else ratings[torch.arange(min(SCORING_BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
     for step, (learning_rate, batch) in enumerate(zip(rates, _batches(ratings, plan), strict=False), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate
         update(model, optimizer, batch, regularization=plan.regularization, max_grad_norm=settings.max_grad_norm)
         loss = _mean_squared_error(model, sample)
-        smoothed = MEMORY * smoothed + (1 - MEMORY) * loss
-        mean = smoothed / (1 - MEMORY**step)  # as if the past before the first step weighed nothing
+        smoothed = _MEMORY * smoothed + (1 - _MEMORY) * loss
+        mean = smoothed / (1 - _MEMORY**step)  # corrects the bias of the start at zero
         if not math.isfinite(mean):
             return
         yield RangeStep(step, learning_rate, loss, mean)
@@ -107,42 +107,42 @@ def range_test(plan: TrainingPlan, watched: RatingArrays) -> Iterator[RangeStep]
 
 
 def zones_of(steps: tuple[RangeStep, ...]) -> RangeTest:
-    """Find the three zones of a range test and the rate to train with.
+    """Return the three zones of a range test and the suggested rate.
 
         too high:    from the rate of the lowest loss on
         too low:     before the loss has fallen by 3 % of the way to its lowest
         suggestion:  a tenth of the rate of the lowest loss
 
-    With Adam the best rate for a whole training lies well below the steepest descent, which a model
-    passes through for a few steps only; docs/gradients.md has the comparison of the rules.
+    With Adam the best rate for a whole training is well below that of the steepest descent; docs/gradients.md
+    compares the rules.
 
     Raises:
-        DataError: The loss falls at no rate, as where all ratings are equal.
+        DataError: The loss falls at no rate, for example because all ratings are equal.
     """
     rates = np.array([step.learning_rate for step in steps])
     losses = np.array([step.smoothed_loss for step in steps])
     lowest = int(losses.argmin()) if len(losses) else 0
     if lowest < 2:
-        raise DataError("the loss falls at no learning rate, so that none can be suggested; are all ratings equal?")
+        raise DataError("the loss falls at no learning rate, so there is no suggestion; check that ratings differ")
     fall = (losses[0] - losses[: lowest + 1]) / (losses[0] - losses[lowest])
     slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
     return RangeTest(
         steps=steps,
-        too_low=float(rates[np.argmax(fall >= TOO_LITTLE)]),
-        suggestion=float(rates[lowest] / SAFETY),
+        too_low=float(rates[np.argmax(fall >= _TOO_LITTLE)]),
+        suggestion=float(rates[lowest] / _SAFETY),
         steepest=float(rates[slope.argmin()]),
         too_high=float(rates[lowest]),
     )
 
 
-def _warm(watched: RatingArrays, device: torch.device) -> DeviceRatings:
-    ratings = DeviceRatings.of(watched, device)
+def _warm(validation: RatingArrays, device: torch.device) -> DeviceRatings:
+    ratings = DeviceRatings.of(validation, device)
     warm = (ratings.user_idx >= 0) & (ratings.movie_idx >= 0)
-    return ratings[warm.nonzero().squeeze(1)[:BLOCK]]
+    return ratings[warm.nonzero().squeeze(1)[:SCORING_BLOCK]]
 
 
 def _batches(ratings: DeviceRatings, plan: TrainingPlan) -> Iterator[DeviceRatings]:
-    """Yield the batches that training would see, epoch after epoch."""
+    """Yield the batches of training, epoch after epoch."""
     planned = plan.batches()
     order = torch.from_numpy(planned.order())
     for epoch in itertools.count(1):

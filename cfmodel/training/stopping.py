@@ -1,4 +1,4 @@
-"""When to stop, and which epoch was best."""
+"""Early stopping on the RMSE on val."""
 
 import math
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass
 class EarlyStopping:
-    """Follow the val RMSE and stop once it has not improved for a while.
+    """The best epoch so far, and whether to stop.
 
     Attributes:
-        patience: Epochs without a better val RMSE before `is_due`.
+        patience: Epochs without a better val RMSE after which to stop.
         best_epoch: The epoch with the lowest val RMSE so far, the earliest of equals; 0 before the first.
         best_val_rmse: That RMSE, in rating units.
     """
@@ -20,7 +20,7 @@ class EarlyStopping:
     _last_epoch: int = 0
 
     def improves(self, epoch: int, val_rmse: float) -> bool:
-        """Take note of an epoch and say whether it is the best so far."""
+        """Record an epoch; return whether it is the best so far."""
         self._last_epoch = epoch
         if not val_rmse < self.best_val_rmse:
             return False
@@ -29,5 +29,5 @@ class EarlyStopping:
 
     @property
     def is_due(self) -> bool:
-        """Whether the last `patience` epochs all failed to improve."""
+        """Whether none of the last `patience` epochs was an improvement."""
         return self._last_epoch - self.best_epoch >= self.patience

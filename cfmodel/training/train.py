@@ -1,4 +1,4 @@
-"""From a split to a recommender: load, fit, refit."""
+"""Training of a recommender on a split: load, fit, refit."""
 
 import time
 from contextlib import nullcontext
@@ -20,12 +20,12 @@ from cfmodel.training.fit import FitResult, fit
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
-from cfmodel.training.resuming.interrupts import heard_between_steps, never
+from cfmodel.training.resuming.interrupts import defer_signals, never_stop
 
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What the refit needs to know of the fit; see `FitResult`."""
+    """The part of the fit's result that the refit needs; see `FitResult`."""
 
     best_epoch: int
     best_val_rmse: float | None
@@ -35,26 +35,26 @@ class FitSummary:
 
     @classmethod
     def of(cls, result: FitResult) -> Self:
-        """Take it from the fit's result."""
+        """Return the summary of the fit's result."""
         return cls(**{field.name: getattr(result, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """A trained recommender and how it came about.
+    """A trained recommender and facts about its training.
 
     Attributes:
         recommender: The model of the best epoch, or of the refit, with its vocabularies.
         best_epoch: Epoch with the lowest val RMSE; also the number of epochs of the refit.
-        best_val_rmse: That RMSE, in rating units; None where val has no rating.
-        epochs: Epochs run before training stopped; the refit's not counted.
+        best_val_rmse: That RMSE, in rating units; None if val has no rating.
+        epochs: Epochs of the fit.
         batch_size: Ratings in a step.
-        regularization: Weight of the penalty, in the training that made the recommender.
-        adam: Adam's state at the end of that training.
-        stopped_early: Whether patience ended the training.
+        regularization: Weight of the penalty in the phase that trained the recommender.
+        adam: Adam's state at the end of that phase.
+        stopped_early: Whether early stopping ended the fit.
         refit: Whether the recommender was trained again on train and val together.
-        num_ratings: Ratings the recommender learned from.
-        seconds: How long it all took, loading included.
+        num_ratings: Training ratings of the recommender.
+        seconds: Duration, loading included.
     """
 
     recommender: Recommender
@@ -70,7 +70,7 @@ class TrainingResult:
     seconds: float
 
     def summary(self) -> dict[str, float]:
-        """Return what is worth comparing across runs, by metric key."""
+        """Return the numbers to compare across runs, by metric key."""
         return {
             "train/batch_size": self.batch_size,
             "train/regularization": self.regularization,
@@ -90,55 +90,57 @@ def train(
     checkpoints: CheckpointPolicy | None = None,
     model: type[CollaborativeFiltering] = CollaborativeFiltering,
 ) -> TrainingResult:
-    """Train a recommender on a split's train part, choosing the epoch on its val part.
+    """Train a recommender on a split's train part, with the number of epochs chosen on its val part.
 
-    With `settings.refit` the recommender is trained once more from scratch, on train and val
-    together with a vocabulary of both, for the number of epochs so chosen: same seed, same batch
-    size, same schedule.
+    With `settings.refit` the recommender is trained again from scratch, on train and val together with a
+    vocabulary of both, for that number of epochs: same seed, same batch size, same schedule. Both phases are
+    monitored if there is an `on_record`.
 
-    Both are watched by a monitor as `monitor` says, if there is an `on_record` to take what it sees.
-
-    With a `checkpoints` that has a folder, training goes on from the newest good checkpoint there, and
-    SIGTERM and Ctrl+C wait until the last good state is on disk.
+    With `checkpoints` on disk, training resumes from the newest good one, and SIGTERM and Ctrl+C take effect
+    only once the last good state is written.
 
     Args:
-        split: What to learn from.
-        settings: How.
-        device: Where to learn.
-        on_record: Takes the records of both trainings; see `fit`.
-        monitor: How closely to watch.
-        checkpoints: Keeps checkpoints; None: in memory alone.
+        split: The split.
+        settings: Training settings.
+        device: Where to train.
+        on_record: Receives the records of both phases; see `fit`.
+        monitor: Settings of the monitor.
+        checkpoints: Writes checkpoints; None: the last good state is in memory alone.
         model: Class of the model.
 
     Raises:
-        CheckpointError: The checkpoints are of another training, or the disk does not take one.
-        DiskFullError: There is no room for a checkpoint.
+        CheckpointError: The checkpoints belong to another training, or one cannot be written.
+        DiskFullError: The disk is full.
         DataError: The train part is empty.
-        DigestError: A part is not the one the ref names.
-        DivergedError: Loss, gradient or weights are no longer finite.
+        DigestError: A part has another digest than the ref says.
+        DivergedError: A loss, gradient or weight is not finite.
     """
     started = time.perf_counter()
     checkpoints = checkpoints or CheckpointPolicy()
-    checkpoints.begin(on_record or _ignore)
-    how = partial(
-        _fitted, on_record=on_record, checkpoints=checkpoints, settings=settings, device=device, monitor=monitor,
+    checkpoints.begin(on_record)
+    run_phase = partial(
+        _run_phase, on_record=on_record, checkpoints=checkpoints, settings=settings, device=device, monitor=monitor,
         model=model,
     )  # fmt: skip
-    found = _found_before(checkpoints) if settings.refit else None
-    if found is None:
+    carried = checkpoints.carried if settings.refit else None
+    if carried is not None:
+        fitted = FitSummary(**carried)
+    else:
         users, movies = load_vocabularies(split)
-        ratings, val = (_loaded(split, part, users, movies) for part in ("train", "val"))
-        last = how(ratings, val, users, movies)
-        found = FitSummary.of(last)
+        ratings, val = (_load(split, part, users, movies) for part in ("train", "val"))
+        last = run_phase(ratings, val, users, movies)
+        fitted = FitSummary.of(last)
         if settings.refit:
-            # Both trainings' ratings and tables at once would take nearly twice the memory.
+            # Ratings and tables of both phases at once would take nearly twice the memory.
             del ratings, val, last
     if settings.refit:
-        checkpoints.carry(asdict(found))
+        checkpoints.carry(asdict(fitted))
         users, movies = load_vocabularies(split, parts=("train", "val"))
-        ratings = concatenate(*(_loaded(split, part, users, movies) for part in ("train", "val")))
-        last = how(ratings, None, users, movies, phase="refit", epochs=found.best_epoch, batch_size=found.batch_size)
-    held_out = [_loaded(split, part, users, movies) for part in settings.held_out_parts]
+        ratings = concatenate(*(_load(split, part, users, movies) for part in ("train", "val")))
+        last = run_phase(
+            ratings, None, users, movies, phase="refit", epochs=fitted.best_epoch, batch_size=fitted.batch_size
+        )
+    held_out = [_load(split, part, users, movies) for part in settings.held_out_parts]
     return TrainingResult(
         recommender=Recommender(
             last.model,
@@ -147,32 +149,27 @@ def train(
             last.rating_min,
             last.rating_max,
             history=History.of([ratings], held_out, num_users=len(users)),
-            val_rmse=found.best_val_rmse,
+            val_rmse=fitted.best_val_rmse,
         ),
-        best_epoch=found.best_epoch,
-        best_val_rmse=found.best_val_rmse,
-        epochs=found.epochs,
-        batch_size=found.batch_size,
+        best_epoch=fitted.best_epoch,
+        best_val_rmse=fitted.best_val_rmse,
+        epochs=fitted.epochs,
+        batch_size=fitted.batch_size,
         regularization=last.regularization,
         adam=last.adam,
-        stopped_early=found.stopped_early,
+        stopped_early=fitted.stopped_early,
         refit=settings.refit,
         num_ratings=len(ratings),
         seconds=time.perf_counter() - started,
     )
 
 
-def _loaded(split: SplitRef, part: str, users: Vocabulary, movies: Vocabulary) -> RatingArrays:
-    """Read a part of a split without its timestamps, from which nothing is learned."""
+def _load(split: SplitRef, part: str, users: Vocabulary, movies: Vocabulary) -> RatingArrays:
+    """Load a part of a split without its timestamps, which training does not use."""
     return load_part(split, part, users=users, movies=movies, timestamps=False)
 
 
-def _found_before(checkpoints: CheckpointPolicy) -> FitSummary | None:
-    """Return what the fit found, if a checkpoint says that it is over."""
-    return FitSummary(**checkpoints.carried) if checkpoints.carried is not None else None
-
-
-def _fitted(
+def _run_phase(
     ratings: RatingArrays,
     val: RatingArrays | None,
     users: Vocabulary,
@@ -182,14 +179,11 @@ def _fitted(
     checkpoints: CheckpointPolicy,
     **how: Any,
 ) -> FitResult:
-    """Fit, with signals heard between steps where there are checkpoints to resume from."""
+    """Run one phase; with checkpoints on disk, signals wait for the end of a step."""
 
     def ids(user: int, movie: int) -> tuple[str, str]:
         return users.decode([user])[0], movies.decode([movie])[0]
 
     plan = TrainingPlan.of(ratings, val, num_users=len(users), num_movies=len(movies), **how)
-    with heard_between_steps() if checkpoints.is_on_disk else nullcontext(never) as should_stop:
+    with defer_signals() if checkpoints.is_on_disk else nullcontext(never_stop) as should_stop:
         return fit(plan, on_record=on_record, checkpoints=checkpoints, should_stop=should_stop, ids=ids)
-
-
-def _ignore(record: object) -> None: ...

@@ -1,4 +1,4 @@
-"""How a model did on val, beside what the same ratings are predicted with without training."""
+"""A model's accuracy on val, compared with baselines, and the taste score."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 
 #: Ratings scored at a time.
-BLOCK = 65_536
+_TASTE_BLOCK = 65_536
 
 
 def val_outcome(
@@ -24,13 +24,13 @@ def val_outcome(
     phase: str,
     val_rmse: Sequence[float],
 ) -> Outcome:
-    """Set a model's RMSE on val beside that of the global mean and of damped biases.
+    """Return a model's RMSE on val with those of the global mean and of damped biases.
 
     Args:
         model: The trained model.
-        train: Ratings it learned from, all finite; the floors are fitted to them.
-        val: Ratings that are predicted, at least one, rows negative where cold.
-        phase: What the records call this training.
+        train: Its training ratings, all finite, to which the baselines are fitted, too.
+        val: Validation ratings, at least one, rows negative if cold.
+        phase: The phase, for the record.
         val_rmse: RMSE on val after each epoch, in rating units.
     """
     users, movies = model.num_rows["user"], model.num_rows["movie"]
@@ -48,12 +48,12 @@ def val_outcome(
 
 @torch.no_grad()
 def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingArrays) -> float:
-    """Return how surely tastes explain val: their correlation with what the rest leaves over, in standard errors.
+    """Return the significance of tastes on val: their correlation with the rest of the rating, in standard errors.
 
         taste = <p - mean p, q - mean q>      rest = rating - (prediction - taste)
 
-    with both means over the training ratings, so that a bias hidden in the embeddings is no taste.
-    0 where there is nothing to correlate.
+    with both means over the training ratings, so that a bias inside the embeddings does not count as taste. 0 if
+    there is nothing to correlate.
     """
     device = model.global_mean.device
     warm = (val.user_idx >= 0) & (val.movie_idx >= 0)
@@ -61,7 +61,7 @@ def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingA
     user = _centred(model.side_rows("user").vectors, train.user_idx)
     movie = _centred(model.side_rows("movie").vectors, train.movie_idx)
     tastes, rests = [], []
-    for batch in DeviceRatings.of(RatingArrays(*columns), device).batches(BLOCK):
+    for batch in DeviceRatings.of(RatingArrays(*columns), device).batches(_TASTE_BLOCK):
         taste = (user[batch.user_idx] * movie[batch.movie_idx]).sum(dim=1)
         tastes.append(taste)
         rests.append(batch.rating - model(batch.user_idx, batch.movie_idx) + taste)
@@ -69,7 +69,7 @@ def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingA
 
 
 def _centred(table: Tensor, rows: np.ndarray) -> Tensor:
-    """Return a table less its mean row, each row weighing as often as it occurs."""
+    """Return a table less its mean row, weighted by the number of ratings."""
     counts = torch.from_numpy(np.bincount(rows, minlength=len(table))).to(table)
     return table - (counts @ table) / counts.sum()
 

@@ -53,7 +53,7 @@ def test_a_source_with_a_password_is_refused_before_anything_is_started_and_stor
 def test_a_device_that_is_not_there_is_refused_before_anything_is_started(home: Path) -> None:
     refused = run_cfmodel("run", "--set", "runtime.device=cuda", home=home, CUDA_VISIBLE_DEVICES="")
     assert refused.returncode == 1
-    assert refused.stderr.startswith("Error: runtime.device: 'cuda' is asked for")
+    assert refused.stderr.startswith("Error: runtime.device: 'cuda' needs CUDA")
     assert refused.stdout == ""
 
 

@@ -14,7 +14,7 @@ from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.splitting.split import split
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.gradients.health.judge import judge_health
-from cfmodel.gradients.lesson.text import as_text
+from cfmodel.gradients.lesson.text import lesson_sections
 from cfmodel.gradients.recording.archive import archived, read_archive
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import InitialRecord, StepBlock, StepSample
@@ -144,7 +144,7 @@ def test_the_lesson_shows_each_term_and_adds_up_to_what_the_saved_model_answers(
     assert [slope.name for slope in lesson.slopes][:3] == ["user_bias", "movie_bias", "movie_offset"]
     for slope in lesson.slopes:
         assert slope.gradient == pytest.approx(slope.finite_difference, rel=1e-6)
-    assert any(line.startswith("movie_offset ") for _, lines in as_text(lesson) for line in lines)
+    assert any(line.startswith("movie_offset ") for _, lines in lesson_sections(lesson) for line in lines)
 
 
 def test_a_saved_model_comes_back_and_is_refused_as_another_class(trained: Trained, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_checkpoint_keeps_the_earlier_ones_and_leaves_no_half(disk: Path) -> N
     said = refused.stderr.splitlines()[-1]
     assert said.startswith(f"cfmodel.errors.DiskFullError: {disk / 'run'}: a checkpoint could not be written")
     assert "No space left on device" in said
-    assert "Make room" in said
+    assert "Free disk space" in said
     assert files_of(disk) == before
     newest = CheckpointFolder(disk / "run").newest()
     assert newest is not None

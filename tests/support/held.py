@@ -15,7 +15,7 @@ from typing import Any
 import cfmodel.training.train as training
 from cfmodel import tracking
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
-from cfmodel.training.resuming.interrupts import never
+from cfmodel.training.resuming.interrupts import never_stop
 
 HOLD = Path(os.environ.get("HOLD", "/absent"))
 
@@ -43,7 +43,7 @@ def release(path: Path) -> None:
     path.unlink()
 
 
-def wait_at(place: str, told: Callable[[], bool] = never) -> None:
+def wait_at(place: str, told: Callable[[], bool] = never_stop) -> None:
     """Wait where that is the place to, until released or told to stop."""
     while _is_held_at(place):
         HOLD.with_suffix(".reached").touch()

@@ -1,4 +1,4 @@
-"""A training that diverges: what is said, what is restored, and the second try at a lower rate."""
+"""A training that diverges: the error, the restored state, and the retry with a lower learning rate."""
 
 import itertools
 import logging
@@ -20,13 +20,13 @@ from cfmodel.errors import DivergedError
 from cfmodel.gradients.recording.gradient_records import EpochGradients, InitialRecord, StepBlock, StepSample
 from cfmodel.refs import SplitRef
 from cfmodel.training.engines.autograd import AutogradEngine
-from cfmodel.training.engines.base import OnProgress
+from cfmodel.training.engines.protocol import OnProgress
+from cfmodel.training.engines.step_log import StepLog
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
-from cfmodel.training.fit import RETRY_RATE, fit
+from cfmodel.training.fit import RETRY_FACTOR, fit
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
-from cfmodel.training.step_log import StepLog
 from cfmodel.training.train import TrainingResult, train
 
 SETTINGS = TrainSettings(epochs=5, embedding_dim=4, refit=False, engine="autograd", patience=50, schedule="constant")
@@ -34,10 +34,10 @@ RETRY = SETTINGS.model_copy(update={"on_diverged": "retry"})
 
 
 class Broken(AutogradEngine):
-    """An engine whose weights break in its third epoch, as long as the learning rate is the one that is set."""
+    """An engine whose weights break in its third epoch, as long as the learning rate is that of the settings."""
 
     def run_epoch(self, epoch: int, **how: Any) -> StepLog:
-        if epoch == 3 and self._settings.learning_rate == SETTINGS.learning_rate:
+        if epoch == 3 and self._plan.settings.learning_rate == SETTINGS.learning_rate:
             _break(self)
         return super().run_epoch(epoch, **how)
 
@@ -52,11 +52,11 @@ class BrokenForGood(AutogradEngine):
 
 
 class BrokenHalfway(AutogradEngine):
-    """An engine whose weights break halfway through its third epoch, as long as the rate is the one that is set."""
+    """An engine whose weights break halfway through its third epoch, as long as the rate is that of the settings."""
 
     def run_epoch(self, epoch: int, *, on_progress: OnProgress, **how: Any) -> StepLog:
         def report(fraction: float) -> None:
-            if epoch == 3 and fraction >= 0.5 and self._settings.learning_rate == SETTINGS.learning_rate:
+            if epoch == 3 and fraction >= 0.5 and self._plan.settings.learning_rate == SETTINGS.learning_rate:
                 _break(self)
             on_progress(fraction)
 
@@ -108,20 +108,20 @@ def epochs_of(records: list[Any], kind: type) -> list[int]:
 def test_the_error_names_step_ids_and_remedy(ref: SplitRef, tmp_path: Path) -> None:
     with pytest.raises(DivergedError) as raised:
         trained(ref, SETTINGS, folder=tmp_path)
-    said = str(raised.value)
+    message = str(raised.value)
     # Two epochs of 63 steps are done; the broken row comes up early in the third.
     assert raised.value.step is not None
     assert 126 < raised.value.step <= 189
-    assert f"epoch 3: loss or gradient is not finite from step {raised.value.step} of 189 on" in said
-    assert "lower train.learning_rate" in said
-    assert re.search(r"the rating [\d.]+ by user '\d+' of movie '\d+' is the furthest in that step", said)
-    assert "the state after epoch 2 is restored and kept in" in said
-    assert str(tmp_path) in said
-    assert "train.on_diverged=retry" in said
+    assert f"epoch 3: loss or gradient is not finite from step {raised.value.step} of 189 on" in message
+    assert "lower train.learning_rate" in message
+    assert re.search(r"the rating [\d.]+ by user '\d+' of movie '\d+' has the largest error of that step", message)
+    assert "the state after epoch 2 is restored and written to" in message
+    assert str(tmp_path) in message
+    assert "train.on_diverged=retry" in message
 
 
 @pytest.mark.usefixtures("broken")
-def test_the_last_good_state_is_what_is_left(ref: SplitRef, tmp_path: Path) -> None:
+def test_the_last_good_state_is_written(ref: SplitRef, tmp_path: Path) -> None:
     with pytest.raises(DivergedError):
         trained(ref, SETTINGS, folder=tmp_path)
     found = CheckpointFolder(tmp_path).newest()
@@ -137,7 +137,7 @@ def test_the_last_good_state_is_what_is_left(ref: SplitRef, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("broken")
-def test_what_was_seen_of_the_divergence_is_told_before_it_is_raised(ref: SplitRef) -> None:
+def test_the_steps_that_diverged_are_recorded_before_the_error_is_raised(ref: SplitRef) -> None:
     records: list[Any] = []
     with pytest.raises(DivergedError):
         trained(ref, SETTINGS, on_record=records.append)
@@ -146,24 +146,24 @@ def test_what_was_seen_of_the_divergence_is_told_before_it_is_raised(ref: SplitR
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_second_try_goes_on_from_the_last_good_epoch_with_a_tenth_of_the_rate(
+def test_a_retry_resumes_from_the_last_good_epoch_with_a_tenth_of_the_rate(
     ref: SplitRef, caplog: pytest.LogCaptureFixture
 ) -> None:
     records: list[Any] = []
     with caplog.at_level(logging.WARNING):
         result = trained(ref, RETRY, on_record=records.append)
     assert result.epochs == 5
-    told = [record for record in records if isinstance(record, EpochRecord)]
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
     rate = SETTINGS.learning_rate
-    assert [(each.epoch, each.learning_rate / rate) for each in told] == [
-        (epoch, pytest.approx(1.0 if epoch < 3 else RETRY_RATE)) for epoch in range(1, 6)
+    assert [(each.epoch, each.learning_rate / rate) for each in epochs] == [
+        (epoch, pytest.approx(1.0 if epoch < 3 else RETRY_FACTOR)) for epoch in range(1, 6)
     ]
     (warning,) = caplog.records
-    assert "the state after epoch 2 is restored and goes on with 0.1 of the rate" in warning.getMessage()
+    assert "retrying from the state after epoch 2 with 0.1 of the learning rate" in warning.getMessage()
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_second_try_leaves_each_step_told_once(ref: SplitRef) -> None:
+def test_with_a_retry_each_step_is_recorded_once(ref: SplitRef) -> None:
     records: list[Any] = []
     trained(ref, RETRY, on_record=records.append)
     assert sum(isinstance(record, InitialRecord) for record in records) == 1
@@ -174,7 +174,7 @@ def test_a_second_try_leaves_each_step_told_once(ref: SplitRef) -> None:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_second_try_that_was_killed_ends_as_one_that_was_not(ref: SplitRef, tmp_path: Path) -> None:
+def test_a_retry_that_was_killed_ends_like_one_that_was_not(ref: SplitRef, tmp_path: Path) -> None:
     def listen(record: Any) -> None:
         if isinstance(record, EpochRecord) and record.epoch == 4:
             raise Killed
@@ -201,7 +201,7 @@ def always_due(folder: Path) -> CheckpointPolicy:
 
 
 @pytest.mark.usefixtures("broken_halfway")
-def test_a_second_try_of_an_epoch_that_was_left_within_begins_with_that_epoch(ref: SplitRef, tmp_path: Path) -> None:
+def test_a_retry_after_a_kill_within_an_epoch_begins_with_that_epoch(ref: SplitRef, tmp_path: Path) -> None:
     whole = trained(ref, RETRY)
     with pytest.raises(Killed):
         train(
@@ -239,7 +239,7 @@ def test_no_state_with_a_number_that_is_not_finite_is_written(ref: SplitRef, tmp
 
 
 @pytest.mark.usefixtures("broken_halfway")
-def test_the_state_within_an_epoch_that_was_gone_on_from_is_what_is_left(ref: SplitRef, tmp_path: Path) -> None:
+def test_the_state_within_an_epoch_that_was_resumed_is_restored(ref: SplitRef, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(
             ref, SETTINGS, device=torch.device("cpu"), on_record=killed_in_the_third_epoch,
@@ -250,10 +250,10 @@ def test_the_state_within_an_epoch_that_was_gone_on_from_is_what_is_left(ref: Sp
 
 
 @pytest.mark.usefixtures("broken_for_good")
-def test_there_is_no_third_try(ref: SplitRef, caplog: pytest.LogCaptureFixture) -> None:
+def test_there_is_only_one_retry(ref: SplitRef, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(DivergedError, match="the state after epoch 2 is restored") as raised:
         trained(ref, RETRY)
-    assert len([record for record in caplog.records if "goes on with 0.1 of the rate" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "with 0.1 of the learning rate" in record.getMessage()]) == 1
     assert "train.on_diverged=retry" not in str(raised.value)
 
 

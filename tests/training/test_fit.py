@@ -1,4 +1,4 @@
-"""The loop: the same every time, near the floor, and loud when it breaks."""
+"""The training loop: reproducible, close to the planted noise, and with clear errors when it diverges."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cfmodel.config import TrainSettings
-from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.errors import DataError, DivergedError
+from cfmodel.config import MonitorSettings, TrainSettings
+from cfmodel.errors import DivergedError
+from cfmodel.gradients.recording.gradient_records import EpochGradients
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.epoch_records import EpochRecord, StepProgress
@@ -21,7 +21,7 @@ from cfmodel.training.planning.plan import TrainingPlan
 
 
 def curve(run: Callable[..., FitResult], **settings: Any) -> list[EpochRecord]:
-    """The records of a training, without what the clock says."""
+    """The epoch records of a training, without durations."""
     records: list[object] = []
     run(on_record=records.append, **settings)
     epochs = [record for record in records if isinstance(record, EpochRecord)]
@@ -42,13 +42,13 @@ def test_another_seed_gives_another_curve(fitted: Callable[..., FitResult]) -> N
     assert curve(fitted, epochs=1, seed=1) != curve(fitted, epochs=1)
 
 
-def test_training_leaves_the_global_random_state_alone(fitted: Callable[..., FitResult]) -> None:
+def test_training_does_not_change_the_global_random_state(fitted: Callable[..., FitResult]) -> None:
     before = torch.random.get_rng_state()
     fitted(epochs=1)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_training_leaves_its_input_alone(fitted: Callable[..., FitResult], planted: Any) -> None:
+def test_training_does_not_change_its_input(fitted: Callable[..., FitResult], planted: Any) -> None:
     before = planted.train.rating.copy()
     fitted(epochs=1)
     assert np.array_equal(planted.train.rating, before)
@@ -62,16 +62,7 @@ def test_the_planted_noise_is_nearly_reached(fitted: Callable[..., FitResult], p
     assert planted.noise < result.best_val_rmse < 1.13 * planted.noise
 
 
-def test_the_initial_model_knows_the_global_mean_and_little_else(planted: Any) -> None:
-    model = TrainingPlan.of(
-        planted.train, None, num_users=200, num_movies=100, settings=TrainSettings()
-    ).initial_model()
-    assert model.global_mean.item() == pytest.approx(planted.train.rating.mean(), rel=1e-6)
-    predictions = model(torch.arange(100), torch.arange(100))
-    assert (predictions - model.global_mean).abs().max() < 0.01
-
-
-def test_each_epoch_tells_its_losses_norms_and_pace(fitted: Callable[..., FitResult]) -> None:
+def test_each_epoch_records_its_losses_norms_and_speed(fitted: Callable[..., FitResult]) -> None:
     records: list[object] = []
     result = fitted(epochs=2, batch_size=1000, on_record=records.append)
     epochs = [record for record in records if isinstance(record, EpochRecord)]
@@ -96,17 +87,7 @@ def test_clipping_is_counted(fitted: Callable[..., FitResult]) -> None:
     assert [record.clipped_fraction for record in curve(fitted, epochs=1, max_grad_norm=1e6)] == [0.0]
 
 
-def test_the_clamped_rmse_worked_by_hand() -> None:
-    one = RatingArrays(np.zeros(1, np.int32), np.zeros(1, np.int32), np.array([4.0], np.float32))
-    model = TrainingPlan.of(one, None, num_users=1, num_movies=1, settings=TrainSettings(init_std=0)).initial_model()
-    with torch.no_grad():
-        model.user_biases.weight.fill_(3.0)
-    # Predictions 4 + 3 = 7, clamped to 5, and 4 for a cold user: errors 1 and 2.
-    ratings = DeviceRatings(torch.tensor([0, -1]), torch.tensor([0, 0]), torch.tensor([4.0, 2.0]))
-    assert clamped_rmse(model, ratings, rating_min=1, rating_max=5) == pytest.approx(math.sqrt(2.5))
-
-
-def test_cold_rows_in_val_are_answered(planted: Any, fitted: Callable[..., FitResult]) -> None:
+def test_val_may_have_cold_rows(planted: Any, fitted: Callable[..., FitResult]) -> None:
     val = replace(planted.val, user_idx=np.full_like(planted.val.user_idx, -1))
     settings = TrainSettings(epochs=1)
     sizes = {"num_users": 200, "num_movies": 100}
@@ -115,17 +96,7 @@ def test_cold_rows_in_val_are_answered(planted: Any, fitted: Callable[..., FitRe
     assert math.isfinite(result.best_val_rmse)
 
 
-def test_no_ratings_at_all_are_refused() -> None:
-    empty = RatingArrays(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    with pytest.raises(DataError, match="train: 0 ratings"):
-        fit(
-            TrainingPlan.of(
-                empty, None, num_users=1, num_movies=1, settings=TrainSettings(), device=torch.device("cpu")
-            )
-        )
-
-
-def test_a_loss_that_overflows_ends_the_training_with_its_step_and_a_remedy(planted: Any) -> None:
+def test_a_loss_that_overflows_ends_the_training_and_the_error_names_the_step_and_a_remedy(planted: Any) -> None:
     rating = planted.train.rating.copy()
     rating[5] = 1e30
     train = replace(planted.train, rating=rating)
@@ -141,3 +112,42 @@ def test_a_loss_that_overflows_ends_the_training_with_its_step_and_a_remedy(plan
 def test_steps_far_too_large_end_the_training(fitted: Callable[..., FitResult]) -> None:
     with pytest.raises(DivergedError, match=r"lower train\.learning_rate"):
         fitted(learning_rate=10.0, schedule="constant", patience=50, init_std=1e18)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(fitted: Callable[..., FitResult], planted: Any) -> None:
+    records: list[object] = []
+    # No penalty and large steps: it overfits within a few epochs.
+    result = fitted(regularization=0.0, learning_rate=0.02, schedule="constant", patience=2, on_record=records.append)
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    assert result.stopped_early
+    assert result.epochs == len(epochs) == result.best_epoch + 2
+    assert result.best_val_rmse == min(record.val_rmse for record in epochs if record.val_rmse is not None)
+    assert [record.epoch for record in epochs if record.best][-1] == result.best_epoch
+    val = DeviceRatings.of(planted.val, torch.device("cpu"))
+    again = clamped_rmse(result.model, val, rating_min=result.rating_min, rating_max=result.rating_max)
+    assert again == result.best_val_rmse
+
+
+def test_without_val_every_epoch_runs_and_the_last_weights_are_the_result(fitted: Callable[..., FitResult]) -> None:
+    result = fitted(val=False, epochs=3)
+    assert (result.epochs, result.best_epoch, result.best_val_rmse, result.stopped_early) == (3, 3, None, False)
+
+
+def test_the_last_record_of_the_tables_is_from_before_the_best_weights_are_loaded(planted: Any) -> None:
+    """Val is best after epoch 1 here, and those weights are loaded at the end: the record must not be of them."""
+    records: list[Any] = []
+    fit(
+        TrainingPlan.of(
+            planted.train,
+            replace(planted.val, rating=7 - planted.val.rating),
+            num_users=planted.num_users,
+            num_movies=planted.num_movies,
+            settings=TrainSettings(epochs=3),
+            device=torch.device("cpu"),
+            monitor=MonitorSettings(budget_seconds=1e-9, budget_fraction=1e-9),
+        ),
+        on_record=records.append,
+    )
+    tables = [record for record in records if isinstance(record, EpochGradients)]
+    assert tables[-1].epoch == 3
+    assert not any(table.frozen for record in tables for table in record.tables.values())

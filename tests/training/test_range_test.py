@@ -60,7 +60,7 @@ def test_the_rate_rises_by_the_same_factor_at_each_step(steps: list[RangeStep]) 
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
 
 
-def test_it_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
+def test_the_test_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
     losses = [step.smoothed_loss for step in steps]
     best = np.minimum.accumulate(losses)
     assert len(steps) < STEPS
@@ -68,7 +68,7 @@ def test_it_ends_at_four_times_the_best_loss(steps: list[RangeStep]) -> None:
     assert all(loss <= DIVERGED * lowest for loss, lowest in zip(losses[:-1], best, strict=False))
 
 
-def test_the_smoothed_loss_is_the_weighted_mean_of_the_past(steps: list[RangeStep]) -> None:
+def test_the_smoothed_loss_is_the_weighted_mean_of_the_losses(steps: list[RangeStep]) -> None:
     losses = np.array([step.loss for step in steps[:5]])
     weights = 0.5 ** np.arange(4, -1, -1)
     assert steps[4].smoothed_loss == pytest.approx((weights * losses).sum() / weights.sum())
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_test(planted: Any, steps: list[RangeStep])
     assert steps_of(planted) == steps
 
 
-def test_without_a_warm_rating_to_watch_the_training_ratings_are_watched(planted: Any) -> None:
+def test_without_a_warm_validation_rating_the_loss_is_on_training_ratings(planted: Any) -> None:
     cold = replace(planted.val, user_idx=np.full(len(planted.val), -1, np.int32))
     assert zones_of(tuple(steps_of(planted, val=cold, embedding_dim=4))).suggestion > 0
 

@@ -1,4 +1,4 @@
-"""From a split to a recommender."""
+"""Training of a recommender on a split."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def split_with_newcomers(tmp_path: Path) -> SplitRef:
     return split(data, SplitSettings(strategy="temporal", test_fraction=0.2, val_fraction=0.3), folder=tmp_path)
 
 
-def test_a_recommender_comes_out_with_its_vocabularies(small_split: SplitRef) -> None:
+def test_a_recommender_has_the_vocabularies_of_its_split(small_split: SplitRef) -> None:
     result = train(small_split, SETTINGS.model_copy(update={"refit": False}), device=CPU)
     assert len(result.recommender.users) == small_split.users
     assert len(result.recommender.movies) == small_split.movies
@@ -80,7 +80,7 @@ def test_the_same_split_and_seed_give_the_same_recommender(small_split: SplitRef
     assert np.array_equal(first.predict(users, movies), second.predict(users, movies))
 
 
-def test_the_summary_tells_the_batch_size_and_the_penalty_used(small_split: SplitRef) -> None:
+def test_the_summary_has_the_batch_size_and_the_penalty(small_split: SplitRef) -> None:
     summary = train(small_split, SETTINGS, device=CPU).summary()
     assert summary["train/batch_size"] == 32
     assert 0 < summary["train/regularization"] < 1

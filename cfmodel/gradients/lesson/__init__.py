@@ -1,1 +1,1 @@
-"""The lesson: what a gradient is, with the numbers of one real rating."""
+"""The lesson: an explanation of gradients with the numbers of one real rating."""

@@ -1,4 +1,4 @@
-"""Curves on a terminal, in Braille dots: eight to a character."""
+"""Curves on a terminal, drawn with Braille dots, eight per character."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 @dataclass(frozen=True)
 class Mark:
-    """A character put on a chart.
+    """A character on a chart.
 
     Attributes:
-        x: Where, along the horizontal axis.
-        y: Where, along the vertical axis.
+        x: Position on the horizontal axis.
+        y: Position on the vertical axis.
         symbol: The character.
     """
 
@@ -28,7 +28,7 @@ class Mark:
     symbol: str
 
 
-def draw(
+def draw_curve(
     x: Sequence[float],
     y: Sequence[float],
     *,
@@ -36,18 +36,17 @@ def draw(
     width: int = 60,
     height: int = 12,
 ) -> list[str]:
-    """Draw a curve over a frame with its highest and lowest value at the side.
+    """Draw a curve in a frame, with its highest and lowest value at the left.
 
     Args:
-        x: Places along the horizontal axis, rising, shape (P,).
-        y: Finite values there, shape (P,).
-        marks: Characters over the curve; what lies outside the frame is left out, of two in one
-            place the later is seen.
-        width: Characters across, the labels not counted.
-        height: Lines, the axis not counted.
+        x: Positions on the horizontal axis, rising, shape (P,).
+        y: Finite values, shape (P,).
+        marks: Characters on top of the curve, the later on top of the earlier; those outside the frame are left out.
+        width: Width in characters, without the labels.
+        height: Height in lines, without the axis.
 
     Returns:
-        The lines, top first, all with the same left margin.
+        The lines from top to bottom, all with the same left margin.
     """
     across, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     frame = _Frame(across[0], across[-1], values.min(), values.max(), width, height)
@@ -60,15 +59,15 @@ def draw(
     return [*lines, f"{'':>{margin}} └{'─' * width}"]
 
 
-def scale(labels: Sequence[tuple[float, str]], *, margin: int, width: int, left: float, right: float) -> str:
-    """Write labels below a chart, centred under their places; one that would touch its neighbour is left out.
+def axis_labels(labels: Sequence[tuple[float, str]], *, margin: int, width: int, left: float, right: float) -> str:
+    """Return a line of labels centred under their positions, without those that would touch an earlier one.
 
     Args:
-        labels: Place along the axis and text, in any order; the first are written first.
-        margin: Characters before the frame.
-        width: Characters across the frame.
-        left: Place at the frame's left edge.
-        right: Place at its right edge.
+        labels: Position on the axis and text, the most important first.
+        margin: Characters left of the frame.
+        width: Width of the frame in characters.
+        left: Position of the frame's left edge.
+        right: Position of its right edge.
     """
     line = [" "] * (margin + width)
     for place, text in labels:
@@ -89,7 +88,7 @@ class _Frame:
     height: int
 
     def curve(self, x: Floats, y: Floats) -> list[list[str]]:
-        """Return rows of characters with a dot at each value and dots between neighbours."""
+        """Return rows of characters with connected dots at the values."""
         bits = np.zeros((self.height, self.width), dtype=np.int64)
         columns = np.arange(self.width * 2)
         heights = np.interp(columns, self._across(x, self.width * 2), self._down(y, self.height * 4)).round()

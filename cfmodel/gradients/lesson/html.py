@@ -1,24 +1,24 @@
-"""A lesson as a section of a page: no script, no address, every text escaped, its look left to `page.css`."""
+"""A lesson as a section of an HTML page, without scripts or links, styled by `page.css`."""
 
 from collections.abc import Iterable
 from html import escape
 
-from cfmodel.gradients.lesson.drawing import drawing
+from cfmodel.gradients.lesson.curve_svg import curve_svg
 from cfmodel.gradients.lesson.lesson_records import Lesson
-from cfmodel.gradients.lesson.text import adam_rows, adam_summary, as_text, clipping_summary
+from cfmodel.gradients.lesson.text import adam_rows, adam_summary, clipping_summary, lesson_sections
 
-#: What a line of the legend begins with, and the class it is coloured by.
+#: First character of a legend's line, and its CSS class.
 _MARKS = {"●": "here", "○": "step", "▾": "lowest"}
 
 
-def as_html(lesson: Lesson) -> str:
+def lesson_html(lesson: Lesson) -> str:
     """Return the lesson as `<section class="lesson" id="lesson">`."""
-    parts = "\n".join(_part(lesson, title, lines) for title, lines in as_text(lesson))
+    parts = "\n".join(_part(lesson, title, lines) for title, lines in lesson_sections(lesson))
     rating = f"what user {lesson.user_id} gave movie {lesson.movie_id} (a rating of the {lesson.part} part)"
     return f"""<section class="lesson" id="lesson" tabindex="-1" aria-labelledby="lesson-title">
 <h2 id="lesson-title">What a gradient is</h2>
-<p class="note">Told with one real rating and the numbers of this run's model: {escape(rating)}.
-<code>cfmodel explain</code> shows the same of any other.</p>
+<p class="note">Explained with one real rating and the numbers of this run's model: {escape(rating)}.
+<code>cfmodel explain</code> explains any other rating.</p>
 <div class="parts">
 {parts}
 </div>
@@ -26,25 +26,25 @@ def as_html(lesson: Lesson) -> str:
 """
 
 
-def no_lesson(reason: str) -> str:
-    """Return what stands in the lesson's place where it could not be told."""
+def missing_lesson_html(reason: str) -> str:
+    """Return the section for a lesson that could not be computed, with the reason."""
     return (
         '<section class="lesson" id="lesson" tabindex="-1" aria-labelledby="lesson-title">'
-        f'<h2 id="lesson-title">What a gradient is</h2><p>The lesson could not be told: {escape(reason)}</p></section>'
+        f'<h2 id="lesson-title">What a gradient is</h2><p>There is no lesson: {escape(reason)}</p></section>'
     )
 
 
 def _part(lesson: Lesson, title: str, lines: list[str]) -> str:
-    look = ""
+    size = ""
     if title == "Gradient descent":
-        look, body = " tall", drawing(lesson.curve, lesson.update.gradient, lesson.nudged) + _legend(lines)
+        size, body = " tall", curve_svg(lesson.curve, lesson.update.gradient, lesson.nudged) + _legend(lines)
     elif title.startswith("The optimizer"):
-        look, body = " wide", _table(adam_rows(lesson)) + _paragraphs(adam_summary(lesson))
+        size, body = " wide", _table(adam_rows(lesson)) + _paragraphs(adam_summary(lesson))
     elif title == "Gradient clipping":
         body = _paragraphs(clipping_summary(lesson))
     else:
         body = f"<pre>{escape(chr(10).join(lines))}</pre>"
-    return f'<div class="part{look}"><h3>{escape(title)}</h3>\n{body}</div>'
+    return f'<div class="part{size}"><h3>{escape(title)}</h3>\n{body}</div>'
 
 
 def _paragraphs(lines: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
-"""What a gradient is, told with a model's own numbers for one real rating.
+"""The computation of a lesson: gradients explained with a model's numbers for one real rating.
 
-Everything in a lesson is computed from tensors: nothing is typed in. The sections follow
-docs/gradients.md: the prediction, a nudge, the slope, the curve, the update, Adam, clipping.
+All numbers are computed from the model. The sections follow docs/gradients.md: the prediction, a nudge, the
+slope, the curve, the update, Adam, clipping.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,17 +26,17 @@ from cfmodel.gradients.lesson.lesson_records import (
 )
 from cfmodel.optimizer import BETA_1, BETA_2, EPSILON, clip_coefficient
 
-#: How far a bias is nudged, in rating units.
-NUDGE = 0.1
-#: Half the distance over which the slope is measured: small, yet far above float64's rounding.
-HALF_STEP = 1e-4
-#: Descents marked on the curve: so many updates in a row along the one parameter.
-DESCENTS = (1, 10, 100)
-#: Points of the drawn curve: odd, so that the middle one is the lowest.
-CURVE_POINTS = 121
+#: Change of the nudged parameter, in rating units.
+_NUDGE = 0.1
+#: Half the step of the finite difference: small, but far above float64's rounding.
+_HALF_STEP = 1e-4
+#: Numbers of updates along the one parameter that are marked on the curve.
+_DESCENTS = (1, 10, 100)
+#: Points of the curve: an odd number, so that the middle one is the lowest.
+_CURVE_POINTS = 121
 
 
-def teach(
+def compute_lesson(
     example: Example,
     next_steps: Sequence[NextStep],
     *,
@@ -49,20 +49,20 @@ def teach(
 
         loss = (rating - prediction)^2 + regularization * sum of |row|^2 over the penalized tables
 
-    In float64, so that what is measured and what is derived can be compared.
+    In float64, so that finite differences can be compared with autograd.
 
     Args:
         example: The rating and its rows.
-        next_steps: Biases to show Adam's step of.
-        learning_rate: Rate of every update shown, in weight units a step.
-        last_learning_rate: Rate of training's last update.
+        next_steps: Biases whose next step of Adam is shown.
+        learning_rate: Learning rate of every update shown, in weight units a step.
+        last_learning_rate: Learning rate of the training's last update.
         regularization: Weight of the penalty.
         max_grad_norm: Norm above which gradients are scaled down.
     """
-    rows = _Rows(example, regularization)
-    gradients = rows.gradients()
-    parts, slope = rows.prediction(), float(gradients[example.nudged])
-    value, along = rows.value(example.nudged), rows.along(example.nudged)
+    loss = _ExampleLoss(example, regularization)
+    gradients = loss.gradients()
+    parts, slope = loss.prediction(), float(gradients[example.nudged])
+    value, along = loss.value(example.nudged), loss.along(example.nudged)
     clipping = _clipping(gradients, slope, value, learning_rate=learning_rate, max_grad_norm=max_grad_norm)
     return Lesson(
         user_id=example.user_id,
@@ -71,8 +71,8 @@ def teach(
         vectors={example.names[name]: tuple(example.rows[name].tolist()) for name in example.vectors},
         nudged=example.names[example.nudged],
         prediction=parts,
-        nudges=tuple(rows.nudge(change) for change in (NUDGE, -NUDGE)),
-        slopes=tuple(rows.slopes(gradients)),
+        nudges=tuple(loss.nudge(change) for change in (_NUDGE, -_NUDGE)),
+        slopes=tuple(loss.slopes(gradients)),
         curve=_curve(along, value, parts.error, learning_rate=learning_rate),
         update=Update(value, learning_rate, slope, value - learning_rate * slope),
         clipping=clipping,
@@ -84,7 +84,7 @@ def teach(
 
 
 def adam_step(before: NextStep, *, learning_rate: float, max_grad_norm: float) -> AdamStep:
-    """Do Adam's next step with one number.
+    """Return Adam's next step for one number.
 
         m = 0.9 m + 0.1 g        v = 0.999 v + 0.001 g^2
         new = old - learning_rate * (m / (1 - 0.9^t)) / (sqrt(v / (1 - 0.999^t)) + 1e-8)
@@ -118,13 +118,13 @@ def _clipping(
 
 
 def _curve(along: Callable[[float], float], here: float, error: float, *, learning_rate: float) -> Curve:
-    """Draw the loss around its lowest point, wide enough that the model's place is well inside."""
-    lowest, reach = here + error, 1.25 * max(abs(error), NUDGE)
-    values = tuple((lowest + reach * np.linspace(-1.0, 1.0, CURVE_POINTS)).tolist())
+    """Return the loss around its lowest point, on an interval that includes the model's position."""
+    lowest, reach = here + error, 1.25 * max(abs(error), _NUDGE)
+    values = tuple((lowest + reach * np.linspace(-1.0, 1.0, _CURVE_POINTS)).tolist())
     descents, value = [], here
-    for step in range(1, max(DESCENTS) + 1):
-        value -= learning_rate * -2 * (lowest - value)  # the slope of the squared error, from the derivative
-        if step in DESCENTS:
+    for step in range(1, max(_DESCENTS) + 1):
+        value -= learning_rate * -2 * (lowest - value)  # the derivative of the squared error
+        if step in _DESCENTS:
             descents.append(Descent(step, value, along(value)))
     return Curve(
         values=values,
@@ -135,8 +135,8 @@ def _curve(along: Callable[[float], float], here: float, error: float, *, learni
     )
 
 
-class _Rows:
-    """The rows of one rating in float64, and its loss as a function of them."""
+class _ExampleLoss:
+    """The loss of one rating as a function of its rows, in float64."""
 
     def __init__(self, example: Example, regularization: float) -> None:
         self.example, self.regularization = example, regularization
@@ -153,7 +153,7 @@ class _Rows:
         return dict(zip(self.parameters, found, strict=True))
 
     def along(self, name: str, index: int = 0) -> Callable[[float], float]:
-        """Return the loss as a function of one number, everything else as it is."""
+        """Return the loss as a function of one number, with all others fixed."""
 
         @torch.no_grad()
         def loss(value: float) -> float:
@@ -180,7 +180,7 @@ class _Rows:
         return Nudge(change, self.value(name) + change, new_prediction, new_error, abs(new_error) < abs(old.error))
 
     def slopes(self, gradients: dict[str, Tensor]) -> list[Slope]:
-        """Measure the slope along every single number and along a vector's steepest one, beside autograd's."""
+        """Return the slopes along rows of width 1 and along the steepest number of a vector, with autograd's."""
         places = [(name, 0) for name in self.parameters if name not in self.example.vectors]
         for name in self.example.vectors[:1]:
             places.append((name, int(gradients[name].abs().argmax())))
@@ -188,7 +188,6 @@ class _Rows:
 
     def _slope(self, name: str, index: int, gradient: float) -> Slope:
         along, value = self.along(name, index), float(self.parameters[name].detach()[index])
-        difference = (along(value + HALF_STEP) - along(value - HALF_STEP)) / (2 * HALF_STEP)
-        called = self.example.names[name]
-        shown = f"{called}[{index}]" if name in self.example.vectors else called
-        return Slope(shown, value, difference, gradient)
+        difference = (along(value + _HALF_STEP) - along(value - _HALF_STEP)) / (2 * _HALF_STEP)
+        row = self.example.names[name]
+        return Slope(f"{row}[{index}]" if name in self.example.vectors else row, value, difference, gradient)

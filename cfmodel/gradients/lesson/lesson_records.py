@@ -1,4 +1,4 @@
-"""What goes into a lesson and what comes out: frozen records of plain numbers."""
+"""The input and the content of a lesson, as frozen records."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ class Example:
     """One rating and the rows of the tables that predict it.
 
     Attributes:
-        user_id: The user, as the source knows them.
-        movie_id: The movie, likewise.
-        rating: What the user gave, in rating units.
-        part: Part of the split it is from.
+        user_id: The user's id.
+        movie_id: The movie's id.
+        rating: The true rating, in rating units.
+        part: Part of the split.
         global_mean: Mean of the training ratings, in rating units.
-        rows: The rows by table, the user's first, each of shape (width,).
-        names: What a row of each table is called.
+        rows: The rows by table, each of shape (width,).
+        names: Name of a row, by table.
         vectors: Tables whose rows are vectors.
         penalized: Tables whose rows the loss's penalty includes.
-        predict: Gives the prediction of rows, in rating units, a scalar.
-        terms: Gives the terms of the prediction but the global mean, by name.
+        predict: Returns the prediction from the rows, in rating units, a scalar.
+        terms: Returns the terms of the prediction without the global mean, by name.
     """
 
     user_id: str
@@ -38,27 +38,27 @@ class Example:
 
     @property
     def nudged(self) -> str:
-        """The first table whose row is a single number: the parameter that the lesson follows."""
+        """The parameter that the lesson changes: the first table whose row is a single number."""
         return next(name for name in self.rows if name not in self.vectors)
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """One bias in the next batch that training would have put it in, and what Adam remembers of it.
+    """One bias, its gradient in the next batch of training that has a rating of it, and Adam's state.
 
     Attributes:
-        who: Which row this is: `the user`, `the movie`, `a popular movie`, `a rare movie`.
-        name: What it is called, such as `user_bias`.
-        id: Whose.
-        ratings: Training ratings of it.
+        who: Whose bias: `the user`, `the movie`, `a popular movie`, `a rare movie`.
+        name: Name of the bias, such as `user_bias`.
+        id: Id of the user or movie.
+        ratings: Training ratings of the user or movie.
         in_batch: How many of them are in the batch.
         batch_size: Ratings in the batch.
         value: The bias, in rating units.
-        gradient: Of the batch's loss, before clipping.
+        gradient: Gradient of the batch's loss, before clipping.
         norm: L2 norm of the batch's whole gradient.
-        first_moment: Running mean of its gradients before the step.
+        first_moment: Running mean of the bias's gradients before the step.
         second_moment: Running mean of their squares before the step.
-        step: Updates Adam had done before.
+        step: Updates before the step.
     """
 
     who: str
@@ -88,7 +88,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Nudge:
-    """What a small change of the nudged parameter does to the error, in rating units."""
+    """The effect of a small change of the nudged parameter on the error, in rating units."""
 
     change: float
     new_value: float
@@ -99,13 +99,13 @@ class Nudge:
 
 @dataclass(frozen=True)
 class Slope:
-    """The slope of the loss along one parameter, measured and derived.
+    """The slope of the loss along one parameter, by finite differences and by autograd.
 
     Attributes:
         name: The parameter.
-        value: Where it is.
+        value: Its value.
         finite_difference: `(loss(value + h) - loss(value - h)) / 2h`.
-        gradient: What autograd derives.
+        gradient: Autograd's derivative.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Descent:
-    """A place on the curve after so many updates of the one parameter."""
+    """A point of the curve, after a number of updates of the one parameter."""
 
     steps: int
     value: float
@@ -125,14 +125,14 @@ class Descent:
 
 @dataclass(frozen=True)
 class Curve:
-    """The loss of the rating along the nudged parameter, everything else as it is.
+    """The loss of the rating along the nudged parameter, with all others fixed.
 
     Attributes:
-        values: Places, rising, shape (P,).
+        values: Values of the parameter, rising, shape (P,).
         losses: Loss at each, in rating units squared, shape (P,).
-        here: Where the model is: no step done.
-        lowest: Where the loss is lowest.
-        descents: Where plain descent gets after 1, 10 and 100 steps.
+        here: The model's position.
+        lowest: The lowest point.
+        descents: The points after 1, 10 and 100 steps of plain descent.
     """
 
     values: tuple[float, ...]
@@ -154,13 +154,13 @@ class Update:
 
 @dataclass(frozen=True)
 class Clipping:
-    """What clipping makes of the gradient of this rating alone.
+    """Clipping of the gradient of this rating alone.
 
     Attributes:
-        norm: L2 norm of the gradient over all rows the rating touches.
-        max_grad_norm: Largest norm left as it is.
-        coefficient: What the gradient is multiplied by, at most 1.
-        gradient: The nudged parameter's, after it.
+        norm: L2 norm of the gradient over all rows of the rating.
+        max_grad_norm: Largest norm that is not scaled down.
+        coefficient: Factor by which clipping scales the gradient, at most 1.
+        gradient: The nudged parameter's gradient after clipping.
         new_value: The nudged parameter after the update with it.
     """
 
@@ -173,18 +173,18 @@ class Clipping:
 
 @dataclass(frozen=True)
 class AdamStep:
-    """What Adam does with one bias in its next batch, beside plain descent.
+    """Adam's step of one bias in its next batch, compared with plain descent.
 
     Attributes:
-        before: The bias and what is known of it.
-        gradient: Of the batch's loss, clipped.
-        coefficient: What clipping multiplied it by.
+        before: The bias before the step.
+        gradient: Gradient of the batch's loss, clipped.
+        coefficient: Factor by which clipping scaled it.
         first_moment: After the step: `0.9 * before + 0.1 * gradient`.
         second_moment: After the step: `0.999 * before + 0.001 * gradient ** 2`.
-        effective_rate: `learning_rate / (sqrt(second_moment / correction) + 1e-8)`: what Adam
-            multiplies the (corrected) first moment by.
-        plain_change: `-learning_rate * gradient`.
-        change: What Adam adds instead.
+        effective_rate: Adam's factor of the corrected first moment, `learning_rate / (sqrt(second_moment /
+            correction) + 1e-8)`.
+        plain_change: Plain descent's change: `-learning_rate * gradient`.
+        change: Adam's change.
     """
 
     before: NextStep
@@ -209,17 +209,17 @@ class Lesson:
     Attributes:
         user_id: The user.
         movie_id: The movie.
-        part: Part of the split the rating is from.
-        vectors: The rows that are vectors, by name: tastes of the user, features of the movie.
-        nudged: Name of the parameter that is changed: the first row that is a single number, `user_bias`.
-        prediction: The sum and the error.
-        nudges: That parameter up and down by a tenth.
+        part: Part of the split.
+        vectors: The rows that are vectors, by name.
+        nudged: Name of the parameter that is changed, such as `user_bias`.
+        prediction: The terms of the prediction and the error.
+        nudges: The parameter up and down by a tenth.
         slopes: Of every row that is a single number, and of the steepest number of a vector.
-        curve: The loss along that parameter.
+        curve: The loss along the parameter.
         update: The textbook's update of it.
-        clipping: What clipping would have changed in it.
-        adam: What Adam does instead, for the user, the movie, a popular and a rare movie.
-        last_learning_rate: The rate of the last update of training, where the schedule had brought it.
+        clipping: The update with clipping.
+        adam: Adam's step, for the user, the movie, a popular and a rare movie.
+        last_learning_rate: Learning rate of the training's last update.
     """
 
     user_id: str

@@ -1,18 +1,18 @@
-"""A lesson as plain text: the textbook's sections and words, the run's numbers."""
+"""A lesson as plain text, in the textbook's sections and words."""
 
 from collections.abc import Iterator
 
-from cfmodel.gradients.lesson.braille_chart import Mark, draw, scale
+from cfmodel.gradients.lesson.braille_chart import Mark, axis_labels, draw_curve
 from cfmodel.gradients.lesson.lesson_records import AdamStep, Curve, Lesson, Nudge
 
-#: Numbers of an embedding that are shown.
-SHOWN = 3
+#: Numbers of an embedding that are printed.
+_PRINTED = 3
 _WIDTH = 60
-#: Columns of what stands before a number of the sum.
+#: Width of the labels of the sum.
 _LABEL = 36
 
 
-def as_text(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
+def lesson_sections(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
     """Yield the sections of a lesson, each as its title and its lines."""
     yield "The prediction is a sum", _prediction(lesson)
     yield "Testing parameter changes", [line for nudge in lesson.nudges for line in _nudge(lesson, nudge)]
@@ -20,16 +20,16 @@ def as_text(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
     yield "Gradient descent", _curve(lesson.curve, lesson.nudged)
     yield "Gradient update", _update(lesson)
     yield "The optimizer's role: what Adam does instead", _adam(lesson)
-    yield "Gradient clipping", _clipping(lesson)
+    yield "Gradient clipping", clipping_summary(lesson)
 
 
-def error_changed(nudge: Nudge) -> str:
+def _error_changed(nudge: Nudge) -> str:
     """Return the textbook's verdict on a nudge."""
     return "Error decreased!" if nudge.decreased else "Error increased!"
 
 
 def adam_rows(lesson: Lesson) -> list[list[str]]:
-    """Return what Adam does as a table: a heading, then a line per quantity with a cell per bias."""
+    """Return Adam's steps as a table: a heading, then a row per quantity with a cell per bias."""
     steps = lesson.adam
     return [
         ["", *(f"{step.before.who} {step.before.id}" for step in steps)],
@@ -49,15 +49,15 @@ def adam_rows(lesson: Lesson) -> list[list[str]]:
 
 
 def adam_summary(lesson: Lesson) -> list[str]:
-    """Return in sentences what the table of Adam's steps says."""
+    """Return the conclusions from the table of Adam's steps, as sentences."""
     popular, rare = (_of(lesson, who) for who in ("a popular movie", "a rare movie"))
     ratio = rare.effective_rate / popular.effective_rate
-    why = ": in most steps a rare row has no gradient, which keeps its second moment small" if ratio > 1 else ""
+    why = ": a rare row has no gradient in most steps, which keeps its second moment small" if ratio > 1 else ""
     lines = [
         f"The effective rate, learning_rate / sqrt(second moment), of the rare movie's bias is {ratio:,.1f} times "
         f"that of the popular movie's{why}.",
-        f"Rates here are those of learning_rate = {lesson.update.learning_rate:g}; at the last update of the training "
-        f"the schedule had brought it to {lesson.last_learning_rate:.3g}.",
+        f"All rates here are for learning_rate = {lesson.update.learning_rate:g}; by the last update of the training "
+        f"the schedule had lowered it to {lesson.last_learning_rate:.3g}.",
     ]
     clipped = [step for step in lesson.adam if step.coefficient < 1]
     if clipped:
@@ -66,7 +66,7 @@ def adam_summary(lesson: Lesson) -> list[str]:
 
 
 def clipping_summary(lesson: Lesson) -> list[str]:
-    """Return in sentences what clipping would have changed."""
+    """Return the effect of clipping, as sentences."""
     clip, update = lesson.clipping, lesson.update
     lines = [
         f"norm of this rating's gradient over all its rows = {clip.norm:.4f}, max_grad_norm = {clip.max_grad_norm:g}"
@@ -82,16 +82,16 @@ def clipping_summary(lesson: Lesson) -> list[str]:
     norms = ", ".join(f"{step.before.norm:.3f}" for step in lesson.adam)
     changed = sum(step.coefficient < 1 for step in lesson.adam)
     lines.append(
-        f"In training a step averages over a batch, and gradients cancel: the norms of the four batches above are "
-        f"{norms}; clipping changes {changed} of them."
+        f"In training a step averages over a batch, so that gradients partly cancel: the norms of the four batches "
+        f"above are {norms}; clipping changes {changed} of them."
     )
     return lines
 
 
 def vector(numbers: tuple[float, ...]) -> str:
     """Return an embedding as the textbook writes it: `[0.5, -0.2, 0.8, ...]  # 50 numbers`."""
-    more = ", ..." if len(numbers) > SHOWN else ""
-    return f"[{', '.join(f'{number:.3f}' for number in numbers[:SHOWN])}{more}]  # {len(numbers)} numbers"
+    more = ", ..." if len(numbers) > _PRINTED else ""
+    return f"[{', '.join(f'{number:.3f}' for number in numbers[:_PRINTED])}{more}]  # {len(numbers)} numbers"
 
 
 def _of(lesson: Lesson, who: str) -> AdamStep:
@@ -123,7 +123,7 @@ def _nudge(lesson: Lesson, nudge: Nudge) -> list[str]:
         f"{verb} {lesson.nudged} by {abs(nudge.change):g}:",
         f"  new_prediction = {changed} + {rest:.4f} = {nudge.new_prediction:.4f}",
         f"  new_error      = {parts.rating:.4f} - {nudge.new_prediction:.4f} = {nudge.new_error:+.4f}"
-        f"  # {error_changed(nudge)}",
+        f"  # {_error_changed(nudge)}",
     ]
 
 
@@ -146,10 +146,10 @@ def _curve(curve: Curve, name: str) -> list[str]:
     marks = [Mark(curve.lowest.value, curve.lowest.loss, "▾")]
     marks += [Mark(place.value, place.loss, "○") for place in reversed(curve.descents)]
     marks.append(Mark(curve.here.value, curve.here.loss, "●"))
-    lines = draw(curve.values, curve.losses, marks=marks, width=_WIDTH)
+    lines = draw_curve(curve.values, curve.losses, marks=marks, width=_WIDTH)
     left, right = curve.values[0], curve.values[-1]
     labels = [(place, f"{place:.3f}") for place in (left, curve.here.value, curve.lowest.value, right)]
-    bottom = scale(labels, margin=len(lines[0]) - _WIDTH, width=_WIDTH, left=left, right=right)
+    bottom = axis_labels(labels, margin=len(lines[0]) - _WIDTH, width=_WIDTH, left=left, right=right)
     steps = [
         f"○ after {place.steps:,} step{'s' if place.steps > 1 else ''} of descent: {name} = {place.value:.6f}, "
         f"loss = {place.loss:.6f}"
@@ -162,8 +162,8 @@ def _curve(curve: Curve, name: str) -> list[str]:
         f"{name:^{len(lines[0])}}".rstrip(),
         f"● You are here: {name} = {curve.here.value:.6f}, loss = {curve.here.loss:.6f}",
         *steps,
-        f"▾ lowest: {name} = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is gone there, "
-        "what is left is the penalty on the embeddings",
+        f"▾ lowest: {name} = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is zero there, "
+        "and the rest of the loss is the penalty on the embeddings",
     ]
 
 
@@ -181,7 +181,7 @@ def _adam(lesson: Lesson) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = [_aligned(row, widths) for row in rows]
     return [
-        "The next step training would have done with each of these biases, in its own batch:",
+        "The next step of training for each of these biases, in its own batch:",
         "",
         *table,
         "",
@@ -189,11 +189,7 @@ def _adam(lesson: Lesson) -> list[str]:
     ]
 
 
-def _clipping(lesson: Lesson) -> list[str]:
-    return clipping_summary(lesson)
-
-
 def _aligned(row: list[str], widths: list[int]) -> str:
-    """Write the first cell to the left of its column and the others to the right of theirs."""
+    """Return a row of cells, the first left-aligned and the others right-aligned."""
     first, *others = zip(row, widths, strict=True)
     return "  ".join((first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)))

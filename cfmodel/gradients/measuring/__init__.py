@@ -1,1 +1,1 @@
-"""The monitor: measures gradients and tables while a model trains."""
+"""The monitor: measurements of gradients and tables during training."""

@@ -1,4 +1,4 @@
-"""What the monitor is handed of a model: its tables, and how predictions depend on their rows."""
+"""The monitor's view of a model: its tables, and how predictions depend on their rows."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,11 +11,10 @@ class MonitoredTable:
     """One learned table.
 
     Attributes:
-        weights: The numbers that are learned, with gradients in `.grad` where an engine has them nowhere else, shape
-            (rows, K).
-        side: Which of a batch's indices selects its rows.
-        has_vectors: Whether its rows are vectors: these have an effective rank and a mean leak.
-        penalty: Weight of the penalty on it; 0 where there is none.
+        weights: The weights, with gradients in `.grad` unless the engine passes them to the probe, shape (rows, K).
+        side: Which column of the ratings selects its rows.
+        has_vectors: Whether its rows are vectors; only these have an effective rank and a mean leak.
+        penalty: Weight of the penalty on it; 0: it is not penalized.
     """
 
     weights: Tensor
@@ -25,13 +24,13 @@ class MonitoredTable:
 
 
 class Sensitivity(NamedTuple):
-    """How a rating's prediction moves with all the rows it looks up.
+    """The derivative of a prediction by all the rows it looks up.
 
         |d prediction / d rows|^2 = constant + sum of |row|^2 over `tables`
 
     Attributes:
-        constant: Terms whose derivative is 1.
-        tables: Tables whose rows are derivatives of others' rows.
+        constant: Number of terms whose derivative is 1.
+        tables: Tables whose rows are the derivative by another table's row.
     """
 
     constant: int

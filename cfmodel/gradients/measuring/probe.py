@@ -1,4 +1,4 @@
-"""One sampled step, looked at before its gradients are clipped and after its weights have moved."""
+"""Measurements of one sampled step, before its gradients are clipped and after the update."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from cfmodel.gradients.measuring.monitored_table import Sensitivity
 from cfmodel.gradients.measuring.stopwatch import Stopwatch
-from cfmodel.gradients.measuring.table_look import SampledTable, ratio
-from cfmodel.gradients.measuring.table_look_cpu import is_on_host
+from cfmodel.gradients.measuring.table_probe import SampledTable, ratio
+from cfmodel.gradients.measuring.table_probe_cpu import is_float32_on_cpu
 from cfmodel.gradients.measuring.touched_rows import TouchedRows
 from cfmodel.gradients.recording.gradient_records import StepSample
 from cfmodel.gradients.statistics.quantiles import quantiles
@@ -23,7 +23,7 @@ from cfmodel.system.compiled import FAST, compiled
 
 @dataclass(frozen=True, eq=False)
 class Position:
-    """Where in training a step is.
+    """The position of a step in training.
 
     Attributes:
         phase: `fit` or `refit`.
@@ -39,19 +39,19 @@ class Position:
 
 
 class Probe:
-    """Looks at one step: `before` once gradients are there, `after` once weights have moved.
+    """Measures one step: `measure_gradients` before clipping, `measure_update` after Adam.
 
     Everything stays on the device until `read`.
 
     Args:
-        at: Where in training the step is.
-        tables: The tables that are learned, by name.
-        sensitivity: How a prediction moves with the rows of these.
-        stopwatch: Runs while the step is looked at.
+        at: The position of the step.
+        tables: The learned tables by name.
+        sensitivity: The derivative of a prediction by their rows.
+        stopwatch: Runs during the measurements.
 
     Attributes:
-        at: Where in training the step is.
-        seconds: What looking at it took so far.
+        at: The position of the step.
+        seconds: Time of the measurements so far.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Probe:
     ) -> None:
         self.at, self.seconds, self._sensitivity = at, 0.0, sensitivity
         self._tables, self._stopwatch = tables, stopwatch
-        self._looks = {name: table.look() for name, table in tables.items()}
+        self._probes = {name: table.probe() for name, table in tables.items()}
         self._per_sample = torch.empty(0)
 
     @torch.no_grad()
-    def before(
+    def measure_gradients(
         self,
         index: Mapping[str, Tensor],
         error: Tensor,
@@ -71,45 +71,45 @@ class Probe:
         touched: Mapping[str, TouchedRows] | None = None,
         gradients: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Take in the batch and the gradients of its loss, not clipped yet.
+        """Measure the gradients of the batch's loss before clipping.
 
         Args:
-            index: Rows looked up by each side, shape (B,), by side.
-            error: Rating less prediction, in rating units, shape (B,), in the same order.
-            touched: The distinct rows among them, by side; None: they are found here.
-            gradients: Those rows' gradients, shape (R, K), by table; None: they are in the tables' `.grad`.
+            index: Rows of the batch by side, shape (B,).
+            error: Rating less prediction, in rating units, in the same order, shape (B,).
+            touched: The distinct rows of the batch by side; None: they are found here.
+            gradients: Gradients of these rows by table, shape (R, K); None: they are in the tables' `.grad`.
         """
         with self.timed():
             if touched is None:
-                num_rows = {watched.side: len(watched.table) for watched in self._tables.values()}
+                num_rows = {sampled.side: len(sampled.table) for sampled in self._tables.values()}
                 touched = {side: TouchedRows.of(index[side], number) for side, number in num_rows.items()}
-            for name, watched in self._tables.items():
-                rows, table = touched[watched.side], watched.table
+            for name, sampled in self._tables.items():
+                rows, table = touched[sampled.side], sampled.table
                 if gradients is not None:
                     gradient = gradients[name]
                 else:
                     gradient = rows.take(table.grad if table.grad is not None else torch.zeros_like(table))
-                self._looks[name].before(rows, gradient, batch_size=len(error))
+                self._probes[name].measure_gradients(rows, gradient, batch_size=len(error))
             constant, names = self._sensitivity
-            squares = [self._looks[name].squares(index[self._tables[name].side]) for name in names]
+            squares = [self._probes[name].squares(index[self._tables[name].side]) for name in names]
             self._per_sample = per_sample_norms(error, squares, constant)
 
     @torch.no_grad()
-    def after(self) -> None:
-        """Take in how far the weights moved."""
+    def measure_update(self) -> None:
+        """Measure the update of the weights."""
         with self.timed():
-            for look in self._looks.values():
-                look.after()
+            for probe in self._probes.values():
+                probe.measure_update()
 
     def read(self) -> StepSample:
-        """Bring it all to the host."""
-        found = {name: look.read() for name, look in self._looks.items()}
+        """Return the record of the step, on the host."""
+        measured = {name: probe.read() for name, probe in self._probes.items()}
         norms = self._per_sample.cpu().numpy()
         size, mean_square = len(norms), float(np.square(norms, dtype=np.float64).mean())
-        batch_square = sum(table.data_norm**2 for table in found.values())
+        batch_square = sum(table.data_norm**2 for table in measured.values())
         trace, signal = noise_and_signal(mean_square, batch_square, size)
         tables = {}
-        for name, table in found.items():
+        for name, table in measured.items():
             rows, dim = self._tables[name].table.shape
             tables[name] = table.sample(rows=rows, dim=dim, learning_rate=self.at.learning_rate)
         return StepSample(
@@ -128,7 +128,7 @@ class Probe:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count what is done within as looking; do not nest."""
+        """Count the block's time as measuring; blocks must not be nested."""
         before = self._stopwatch.seconds
         with self._stopwatch:
             yield
@@ -136,21 +136,23 @@ class Probe:
 
 
 def per_sample_norms(error: Tensor, squares: Sequence[Tensor], constant: int) -> Tensor:
-    """Return the norm of each rating's own gradient of its squared error, penalty left out.
+    """Return the norm of the gradient of each rating's squared error, without the penalty.
 
         |g| = 2 |e| |d prediction / d rows|
 
+    Compiled for float32 on the CPU by `_per_sample_norms`, the twin of the tensor operations for all else.
+
     Args:
         error: Rating less prediction, in rating units, shape (B,).
-        squares: |row|^2 of each rating, by table of the `Sensitivity`, each of shape (B,).
-        constant: That of the `Sensitivity`.
+        squares: |row|^2 of each rating, for each table of the `Sensitivity`, each of shape (B,).
+        constant: The constant of the `Sensitivity`.
 
     Returns:
         Norms, shape (B,).
     """
     first, *others = squares or [torch.zeros_like(error)]
     rest = reduce(torch.add, others) if others else torch.zeros_like(first)
-    if is_on_host(error, first, rest):
+    if is_float32_on_cpu(error, first, rest):
         found = np.empty(len(error), np.float32)
         _per_sample_norms(error.numpy(), first.numpy(), rest.numpy(), np.float32(constant), found)
         return torch.from_numpy(found)
@@ -159,7 +161,7 @@ def per_sample_norms(error: Tensor, squares: Sequence[Tensor], constant: int) ->
 
 @cache
 def compile_norms() -> None:
-    """Have it compiled, or read back, before a clock runs."""
+    """Compile the norms, or load them from the cache, before a step is timed."""
     one = torch.ones(1)
     per_sample_norms(one, [one, one], 2)
 
@@ -171,7 +173,7 @@ def _per_sample_norms(error: Any, first: Any, rest: Any, constant: Any, found: A
 
 
 def noise_and_signal(mean_square: float, batch_square: float, batch_size: int) -> tuple[float, float]:
-    """Estimate noise and signal of the gradient from one batch; both unbiased.
+    """Estimate noise and signal of the gradient from one batch, both without bias.
 
         trace  = B / (B - 1) * (mean |g|^2 - |mean g|^2)
         signal = |mean g|^2 - trace / B

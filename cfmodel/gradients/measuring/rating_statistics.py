@@ -1,4 +1,4 @@
-"""The training ratings as the monitor needs them: their spread, and how often each row is rated."""
+"""Statistics of the training ratings for the monitor: their spread, and the popularity of each row."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cfmodel.column_statistics import standard_deviation
-from cfmodel.gradients.measuring.table_look_cpu import is_on_host
+from cfmodel.gradients.measuring.table_probe_cpu import is_float32_on_cpu
 from cfmodel.gradients.measuring.touched_rows import DECILES, popularity_deciles
 from cfmodel.gradients.recording.gradient_records import Floats
 
@@ -16,20 +16,22 @@ class RatingStatistics:
 
     Attributes:
         deciles: Popularity decile of each row, by side, int64, shape (rows,).
-        shares: Share of the ratings in each of those deciles, by side, shape (10,).
-        rating_std: Standard deviation of the ratings.
+        shares: Share of the ratings in each decile, by side, shape (10,).
+        rating_std: Standard deviation of the ratings, in rating units.
         rating_min: The lowest rating.
         rating_max: The highest rating.
 
     Args:
         rating: The N training ratings, shape (N,).
-        counts: How many of them each row has, by side, int64, shape (rows,).
+        counts: Number of ratings of each row, by side, int64, shape (rows,).
     """
 
     def __init__(self, rating: Tensor, counts: Mapping[str, Tensor]) -> None:
         self.deciles = {side: popularity_deciles(of_side) for side, of_side in counts.items()}
         self.shares = {side: _shares(of_side, self.deciles[side]) for side, of_side in counts.items()}
-        self.rating_std = standard_deviation(rating.numpy()) if is_on_host(rating) else float(rating.std(correction=0))
+        self.rating_std = (
+            standard_deviation(rating.numpy()) if is_float32_on_cpu(rating) else float(rating.std(correction=0))
+        )
         self.rating_min, self.rating_max = float(rating.min()), float(rating.max())
 
 

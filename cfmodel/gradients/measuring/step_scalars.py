@@ -1,7 +1,7 @@
-"""The largest error and the rows touched of every step, reduced many steps at a time.
+"""The largest error and the number of rows touched of every step, reduced for many steps at a time.
 
-A reduction costs a few microseconds to launch whatever its size, as much as a small step can spend
-on recording altogether. So errors are kept as they are and reduced together.
+Launching a reduction takes a few microseconds whatever its size, which is all that a small step may spend on
+recording. So the errors of many steps are stored and reduced together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from cfmodel.gradients.recording.gradient_records import Counts, Floats
 from cfmodel.tables import SIDES
 
 #: Most steps reduced at a time, and most errors, unless one step has more.
-BLOCK_STEPS, BLOCK_ERRORS = 256, 2**20
-#: What stands for a number of rows that was not counted.
-NOT_COUNTED = -1
+_BLOCK_STEPS, _BLOCK_ERRORS = 256, 2**20
+#: In place of a number of rows that was not counted.
+_NOT_COUNTED = -1
 
 
 class StepScalars(NamedTuple):
-    """An epoch's steps on the host, each of shape (S,); see `StepBlock`."""
+    """Numbers of S steps on the host, each of shape (S,); see `StepBlock`."""
 
     largest_error: Floats
     user: Counts
@@ -31,22 +31,22 @@ class StepScalars(NamedTuple):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all of it by name."""
-        touched = {_touched(side): self.rows_touched[side] for side in SIDES}
+        touched = {_touched_key(side): self.rows_touched[side] for side in SIDES}
         return {"largest_error": self.largest_error, "user": self.user, "movie": self.movie, **touched}
 
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Take back what `arrays` returned; other names pass unheeded."""
-        touched: dict[str, Counts] = {side: arrays[_touched(side)] for side in SIDES}
+        """Return the scalars whose `arrays` are given, possibly among others."""
+        touched: dict[str, Counts] = {side: arrays[_touched_key(side)] for side in SIDES}
         return cls(arrays["largest_error"], arrays["user"], arrays["movie"], touched)
 
 
-def _touched(side: str) -> str:
+def _touched_key(side: str) -> str:
     return f"{side}s_touched"
 
 
 class StepReducer:
-    """Keeps what the steps of an epoch leave behind, on the device, and reduces it in blocks.
+    """Stores the errors of an epoch's steps on the device, and reduces them in blocks.
 
     Args:
         num_rows: Rows of each side's tables.
@@ -55,15 +55,15 @@ class StepReducer:
 
     def __init__(self, num_rows: Mapping[str, int], batch_size: int) -> None:
         self._num_rows = num_rows
-        self._block = max(1, min(BLOCK_STEPS, BLOCK_ERRORS // batch_size))
+        self._block = max(1, min(_BLOCK_STEPS, _BLOCK_ERRORS // batch_size))
         self._rows: Sequence[Tensor] = ()
 
     def begin(self, index: Mapping[str, Tensor], sizes: Sequence[int], *, count_rows: bool) -> None:
         """Begin an epoch.
 
         Args:
-            index: The rows its ratings look up, each of shape (N,), in its order.
-            sizes: Ratings of each step, S numbers.
+            index: Rows of its ratings by side, in order, each of shape (N,).
+            sizes: Ratings of each of the S steps.
             count_rows: Whether to count the distinct rows of each step.
         """
         self._index, self._sizes, self._count_rows = index, sizes, count_rows
@@ -77,12 +77,11 @@ class StepReducer:
         self._touched: dict[str, list[Tensor]] = {side: [] for side in index}
 
     def add(self, error: Tensor) -> bool:
-        """Keep one step's errors, shape (B,); return whether a block is full."""
+        """Store one step's errors, shape (B,); return whether the block is full."""
         if not self._rows or len(self._rows[0]) != self._largest_size:
-            # One tensor for all steps: many that outlive their step would scatter over the memory
-            # that steps allocate and free, and keep it from being used again.
+            # One tensor for all steps: tensors that outlive their step would fragment the memory.
             self._errors = error.new_empty(self._block, self._largest_size)
-            # A row found beforehand costs a third of one looked up in the step.
+            # Indexing once here takes a third of the time of indexing in each step.
             self._rows = self._errors.unbind(0)
         row, size = self._rows[self._waiting], len(error)
         if size == len(row):
@@ -99,7 +98,7 @@ class StepReducer:
         return self._waiting
 
     def reduce_errors(self) -> None:
-        """Find the largest error of each step that waits, and where in the epoch it is."""
+        """Find the largest error of each waiting step, and its place in the epoch."""
         if self._waiting:
             largest, column = self._errors[: self._waiting].abs().max(dim=1)
             self._largest.append(largest)
@@ -108,27 +107,27 @@ class StepReducer:
         self._waiting = 0
 
     def count_rows(self) -> None:
-        """Count the rows of each step whose errors are reduced."""
+        """Count the distinct rows of each step whose errors are reduced."""
         steps = slice(self._counted, self._reduced)
         self._counted = self._reduced
         if steps.start == steps.stop:
             return
         for side, index in self._index.items():
             if not self._count_rows:
-                counts = torch.full((steps.stop - steps.start,), NOT_COUNTED, device=index.device)
+                counts = torch.full((steps.stop - steps.start,), _NOT_COUNTED, device=index.device)
             else:
                 counts = rows_touched(self._batches(index, steps), self._num_rows[side])
             self._touched[side].append(counts)
 
     def read(self) -> StepScalars:
-        """Bring the steps so far to the host, all of them reduced."""
+        """Copy the steps so far, which must all be reduced, to the host."""
         position = torch.cat(self._positions)
         user, movie = (self._index[side][position].long().cpu().numpy() for side in SIDES)
         touched = {side: torch.cat(parts).cpu().numpy() for side, parts in self._touched.items()}
         return StepScalars(torch.cat(self._largest).double().cpu().numpy(), user, movie, touched)
 
     def _batches(self, index: Tensor, steps: slice) -> Tensor:
-        """Return the rows looked up by some steps, shape (S, B); shorter batches repeat their last."""
+        """Return the rows of some steps, shape (S, B); shorter batches repeat their last row."""
         sizes = self._sizes[steps]
         first = int(self._starts[steps.start]) if index.device.type == "cpu" else sum(self._sizes[: steps.start])
         if min(sizes) == max(sizes):

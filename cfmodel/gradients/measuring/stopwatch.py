@@ -1,4 +1,4 @@
-"""Time spent on one kind of work, added up."""
+"""A stopwatch that adds up the time of one kind of work."""
 
 import time
 from collections.abc import Callable
@@ -11,21 +11,20 @@ Clock = Callable[[], float]
 
 
 def clock_of(device: torch.device) -> Clock:
-    """Return the clock that says what work costs the training thread.
+    """Return the clock for the cost of work in the training thread.
 
-    On the CPU its processor time, which leaves out what other programs take of the machine
-    meanwhile. Elsewhere the time on the wall: the thread then mostly waits, and only the host's part
-    of recording is seen, launching it, since waiting for the device to be done would cost far more
-    than the recording does.
+    On the CPU that is the thread's processor time, which excludes other programs. On other devices it is the
+    wall clock, which sees only the launch of an operation: waiting for its end would cost more than the
+    recording itself.
     """
     return time.thread_time if device.type == "cpu" else time.perf_counter
 
 
 class Stopwatch:
-    """Adds up the time its blocks take: `with stopwatch: ...`; blocks do not nest.
+    """Adds up the time of its blocks, `with stopwatch: ...`, which must not be nested.
 
     Attributes:
-        seconds: All blocks so far.
+        seconds: The time of all blocks so far.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cfmodel.gradients.measuring.sampled_steps import is_mark
+from cfmodel.gradients.measuring.sampled_steps import is_milestone
 from cfmodel.gradients.recording.gradient_records import StepSample, TableSample
 from cfmodel.gradients.report.page import title_of
 from cfmodel.gradients.report.page_data import OctaveAxis
@@ -38,7 +38,7 @@ def shown_epochs(epochs: Sequence[int]) -> list[int]:
     """Return the epochs that get a picture: all if they are few, otherwise the powers of two and the last."""
     if len(epochs) <= _FEW_EPOCHS:
         return sorted(epochs)
-    return sorted(set(filter(is_mark, epochs)) | set(epochs[-1:]))
+    return sorted(set(filter(is_milestone, epochs)) | set(epochs[-1:]))
 
 
 def epoch_images(samples: Sequence[StepSample]) -> Iterator[tuple[str, int, Image]]:

@@ -126,7 +126,7 @@ def _facts(run: RunSummary) -> dict[str, str]:
 
 def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
     """Return the lesson with the model's numbers, or why there is none; empty without a model."""
-    from cfmodel.gradients.lesson.html import as_html, no_lesson
+    from cfmodel.gradients.lesson.html import lesson_html, missing_lesson_html
     from cfmodel.recommending.recommender import Recommender
     from cfmodel.training.explain import explain
     from cfmodel.training.resuming.adam_state import SavedAdamState, adam_state_path
@@ -136,7 +136,7 @@ def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:
     settings = train_settings_of(summary_of(run)).train
     try:
         adam = SavedAdamState.load(adam_state_path(model))
-        return as_html(explain(Recommender.load(model), split, settings, adam=adam))
+        return lesson_html(explain(Recommender.load(model), split, settings, adam=adam))
     except CFModelError as refusal:  # the report is useful without it
         _log.warning("run %s has no lesson in its report: %s", run.run_id, refusal)
-        return no_lesson(str(refusal))
+        return missing_lesson_html(str(refusal))

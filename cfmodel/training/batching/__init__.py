@@ -1,1 +1,1 @@
-"""Which ratings each step learns from."""
+"""Batches: the ratings of each step."""

@@ -1,4 +1,4 @@
-"""Which ratings each step learns from: it depends on seed, epoch and ratings alone."""
+"""Batches: the ratings of each step, a function of seed, epoch and ratings alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.system.compiled import compiled
 from cfmodel.training.batching.row_counts import RowCounts
-from cfmodel.training.batching.shuffle import counting_sort, dealt, keys_of, places, sort_cells
+from cfmodel.training.batching.shuffle import batch_of_place, counting_sort, permutation, shuffle_keys, sort_cells
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 131_072
 
-#: The default batch is this share of the ratings, rounded to a power of two; see docs/defaults.md.
-STEPS_PER_EPOCH = 256
+#: About how many steps an epoch has with the default batch size; see docs/defaults.md.
+_STEPS_PER_EPOCH = 256
 
 #: Most cells of a visit.
-LANES = 4
-#: Stretches of the ratings that are appended to their cells side by side.
-STRETCHES = 8
-#: Rows of a cell that stay near a core, and ratings below which no cell is made.
-CELL_ROWS, CELL_RATINGS = 4096, 8192
+_LANES = 4
+#: Parts of the ratings that threads sort into cells in parallel.
+_STRETCHES = 8
+#: Rows of a cell that fit the cache of a core, and fewest ratings of a cell.
+_CELL_ROWS, _CELL_RATINGS = 4096, 8192
 
 
 class Stream(IntEnum):
-    """The independent random streams that training draws from its one seed."""
+    """The independent random streams of a training's seed."""
 
     INITIALISATION = 0
     SHUFFLING = 1
@@ -40,7 +40,7 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class DeviceRatings:
-    """Ratings as tensors of one device: rows of either table and the truth, each of shape (N,)."""
+    """Ratings as tensors on one device: rows of either side and true ratings, each of shape (N,)."""
 
     user_idx: Tensor
     movie_idx: Tensor
@@ -48,13 +48,13 @@ class DeviceRatings:
 
     @classmethod
     def of(cls, ratings: RatingArrays, device: torch.device) -> Self:
-        """Move ratings to a device, once and for all epochs."""
+        """Copy ratings to a device."""
         columns = (ratings.user_idx, ratings.movie_idx, ratings.rating)
         return cls(*(torch.tensor(column, device=device) for column in columns))
 
     @classmethod
     def sharing(cls, ratings: RatingArrays, device: torch.device) -> Self:
-        """The same, where nothing will be written to them: on the CPU their memory is shared."""
+        """Share the memory of ratings on the CPU, for readers alone; copy them to any other device."""
         columns = ratings.user_idx, ratings.movie_idx, ratings.rating
         if device.type != "cpu" or not all(column.flags.writeable for column in columns):
             return cls.of(ratings, device)
@@ -67,38 +67,38 @@ class DeviceRatings:
         return type(self)(self.user_idx[index], self.movie_idx[index], self.rating[index])
 
     def split(self, sizes: Sequence[int]) -> Iterator[Self]:
-        """Yield slices of these sizes in order."""
+        """Yield consecutive slices of these sizes."""
         columns = (torch.split(column, list(sizes)) for column in (self.user_idx, self.movie_idx, self.rating))
         for user_idx, movie_idx, rating in zip(*columns, strict=True):
             yield type(self)(user_idx, movie_idx, rating)
 
     def batches(self, size: int) -> Iterator[Self]:
-        """Return slices of `size` ratings in order; the last may be shorter."""
+        """Yield consecutive slices of `size` ratings; the last may be shorter."""
         whole, rest = divmod(len(self), size)
         return self.split([size] * whole + [rest] * (rest > 0))
 
 
 def default_batch_size(num_ratings: int) -> int:
-    """Return the ratings in a step where none are set.
+    """Return the default number of ratings in a step.
 
         2 ** round(log2(num_ratings / 256)), at least 32 and at most 131,072
 
-    Any set then gets some 256 steps an epoch: small ones need that many to arrive at all, large ones
-    would only be slower for more.
+    An epoch then has about 256 steps: small data sets need that many to converge, large ones would only be
+    slower with more.
     """
-    wanted = max(num_ratings, 1) / STEPS_PER_EPOCH
+    wanted = max(num_ratings, 1) / _STEPS_PER_EPOCH
     return int(min(max(2 ** round(float(np.log2(wanted))), SMALLEST_BATCH), LARGEST_BATCH))
 
 
 class Batches:
-    """Which ratings each step of each epoch learns from; the same for the same seed and blocks, on every device.
+    """The ratings of each step of each epoch; the same for the same seed and blocks, on every device.
 
-    Users and movies are divided at random into blocks, each with about as many ratings, so that the
-    ratings fall into blocks x blocks cells. A visit takes up to four cells of which no two share a
-    user or a movie, and deals the ratings of each at random into the batches of the visit. So the
-    rows that a few steps in a row need lie close together, and the parts of a batch can be computed
-    side by side. An epoch visits every cell once; which cells go together and in what order is drawn
-    anew each time. A small set is one cell, and its batches are drawn from all ratings alike.
+    Users and movies are divided at random into blocks with about equal numbers of ratings, so that the
+    ratings fall into blocks x blocks cells. A visit takes up to four cells, no two of which share a user
+    or a movie, and assigns the ratings of each at random to the batches of the visit. Consecutive steps
+    thus need rows that are close together in memory, and the parts of a batch can be computed in parallel.
+    An epoch visits every cell once, in an order drawn anew each time. A small data set is one cell, so its
+    batches are drawn from all ratings alike.
 
     Args:
         ratings: The N training ratings, rows in range.
@@ -106,24 +106,24 @@ class Batches:
         num_movies: Rows of the movie tables.
         batch_size: About how many ratings a step has.
         seed: The training's seed.
-        blocks: Blocks on either side, a power of two; None: as many as suit the number of rows.
-        counts: How many ratings each row has; None: they are counted here.
+        blocks: Blocks per side, a power of two; None: `default_blocks`.
+        counts: Ratings of each row; None: they are counted here.
 
     Attributes:
         batch_size: About how many ratings a step has.
-        counts: How many ratings each row has.
-        blocks: Blocks on either side.
+        counts: Ratings of each row.
+        blocks: Blocks per side.
         lanes: Cells of a visit.
-        users: How users are divided.
-        movies: How movies are divided.
+        users: The blocks of the users.
+        movies: The blocks of the movies.
         starts: First place of each cell in `order`, and N, shape (blocks * blocks + 1,).
-        stretches: Place in each cell of the first rating of each stretch of them, shape (STRETCHES, blocks * blocks),
-            were the ratings of a cell left in the order they come in.
-        per_visit: Batches of a visit; fewer where even the largest of its cells has fewer ratings.
-        steps: Batches in an epoch, at most.
+        stretches: First place in each cell for the ratings of each stretch, if the ratings of a cell keep their
+            order, shape (_STRETCHES, blocks * blocks).
+        per_visit: Batches of a visit; fewer if even the largest of its cells has fewer ratings.
+        steps: Most batches of an epoch.
 
-    Source: the cells and their order are those of Gemulla et al., "Large-Scale Matrix Factorization
-        with Distributed Stochastic Gradient Descent" (2011), section 4.
+    Source: Gemulla et al., "Large-Scale Matrix Factorization with Distributed Stochastic Gradient Descent"
+        (2011), section 4, for the cells and their order.
     """
 
     def __init__(
@@ -140,13 +140,13 @@ class Batches:
         self.batch_size = batch_size
         self.counts = counts or RowCounts.of(ratings, num_users=num_users, num_movies=num_movies)
         self._seed, self.blocks = seed, blocks or default_blocks(len(ratings), num_users + num_movies)
-        self.lanes = min(self.blocks, LANES)
+        self.lanes = min(self.blocks, _LANES)
         streams = (np.random.default_rng(_sequence(seed, Stream.BLOCKS, side)) for side in range(2))
         self.users, self.movies = (
             Division.of(of_side, self.blocks, rng) for of_side, rng in zip(self.counts, streams, strict=True)
         )
         self._ratings = ratings
-        in_cells = np.zeros((STRETCHES, self.blocks**2), np.int64)
+        in_cells = np.zeros((_STRETCHES, self.blocks**2), np.int64)
         _count_cells(ratings.user_idx, ratings.movie_idx, self.users, self.movies, in_cells)
         self.starts = np.concatenate([[0], np.cumsum(in_cells.sum(axis=0))])
         self.stretches = self.starts[:-1] + np.cumsum(in_cells, axis=0) - in_cells
@@ -155,7 +155,7 @@ class Batches:
         self.steps = visits * self.per_visit
 
     def order(self) -> npt.NDArray[np.int32]:
-        """Return the ratings sorted by cell and user, equals as they come: positions in [0, N), shape (N,)."""
+        """Return the positions of the ratings, stably sorted by cell and user, shape (N,)."""
         user, movie = self._ratings.user_idx, self._ratings.movie_idx
         order, starts = np.empty(len(user), np.int32), np.empty(self.blocks**2 + 1, np.int64)
         counting_sort(self.users.block[user] * np.int32(self.blocks) + self.movies.block[movie], order, starts)
@@ -163,30 +163,30 @@ class Batches:
         return order
 
     def visits_of(self, epoch: int) -> list[tuple[npt.NDArray[np.int64], int]]:
-        """Return the cells of each visit of an epoch, shape (lanes,), and how many batches it has."""
+        """Return the cells of each visit of an epoch, shape (lanes,), and its number of batches."""
         rng = np.random.default_rng(_sequence(self._seed, Stream.SHUFFLING, epoch))
         users, movies = rng.permutation(self.blocks), rng.permutation(self.blocks)
         shifts = rng.permutation(self.blocks)[:, None]
-        # Each shift pairs every block of users with another block of movies.
+        # Each shift pairs every block of users with a different block of movies.
         cells = users * self.blocks + movies[(np.arange(self.blocks) + shifts) % self.blocks]
         visits = rng.permutation(cells.reshape(-1, self.lanes))
         batches = np.minimum(np.diff(self.starts)[visits].max(axis=1), self.per_visit)
         return [(visit, int(number)) for visit, number in zip(visits, batches, strict=True) if number]
 
-    def deal(self, epoch: int, cell: int, batches: int) -> Rows:
+    def assign(self, epoch: int, cell: int, batches: int) -> Rows:
         """Return the batch of each of a cell's n ratings, in the order of `order`; int32, shape (n,)."""
         count = int(self.starts[cell + 1] - self.starts[cell])
         if count == 0 or batches == 1:
             return np.zeros(count, np.int32)
-        dealt_to: Rows = dealt(places(count, keys_of(_sequence(self._seed, Stream.SHUFFLING, epoch, cell))), batches)
-        return dealt_to
+        keys = shuffle_keys(_sequence(self._seed, Stream.SHUFFLING, epoch, cell))
+        return batch_of_place(permutation(count, keys), batches)  # type: ignore[no-any-return]
 
     def of(self, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
         """Yield the ratings of each step of an epoch: places in `order`, shape (B,)."""
         for visit, batches in self.visits_of(epoch):
             parts: list[list[npt.NDArray[np.int64]]] = []
             for cell in visit.tolist():
-                batch = self.deal(epoch, cell, batches)
+                batch = self.assign(epoch, cell, batches)
                 order, starts = np.empty(len(batch), np.int64), np.empty(batches + 1, np.int64)
                 counting_sort(batch, order, starts)
                 parts.append(np.split(order + self.starts[cell], starts[1:-1]))
@@ -204,16 +204,16 @@ def batches_for(
     batch_size: int | None = None,
     counts: RowCounts | None = None,
 ) -> Batches:
-    """Return the batches that settings ask for on a device.
+    """Return the batches for these settings and this device.
 
     Args:
         ratings: The N training ratings, rows in range.
         settings: Seed, size and blocks.
-        device: Where to learn. A GPU is fast for large batches, where the CPU is for rows that stay near a core.
+        device: Where to train. A GPU needs large batches, a CPU rows that fit the cache of a core.
         num_users: Rows of the user tables.
         num_movies: Rows of the movie tables.
         batch_size: About how many ratings a step has; None: as the settings say.
-        counts: How many ratings each row has; None: they are counted here.
+        counts: Ratings of each row; None: they are counted here.
     """
     size, blocks = batch_size or settings.batch_size or default_batch_size(len(ratings)), settings.blocks
     if blocks is None and device.type == "cuda":
@@ -236,7 +236,7 @@ class Division(NamedTuple):
         block: Block of each row, int32, shape (rows,).
         place: Place of each row in its block, int32, shape (rows,).
         largest: Rows of the largest block.
-        blocks: How many blocks there are.
+        blocks: Number of blocks.
     """
 
     block: Rows
@@ -246,12 +246,12 @@ class Division(NamedTuple):
 
     @classmethod
     def of(cls, counts: Counts, blocks: int, rng: np.random.Generator) -> "Division":
-        """Divide rows at random into blocks with about as many ratings each.
+        """Divide rows at random into blocks with about equal numbers of ratings.
 
         Args:
             counts: Ratings of each row.
-            blocks: How many blocks.
-            rng: What the division is drawn from.
+            blocks: Number of blocks.
+            rng: Random stream.
         """
         num_rows = len(counts)
         order = np.arange(num_rows) if blocks == 1 else rng.permutation(num_rows)
@@ -266,8 +266,8 @@ class Division(NamedTuple):
 
 @compiled()
 def stretch_of(count: int, stretch: int) -> tuple[int, int]:
-    """Return the first rating of a stretch, and that of the next."""
-    return stretch * count // STRETCHES, (stretch + 1) * count // STRETCHES
+    """Return the first rating of a stretch and the first of the next one."""
+    return stretch * count // _STRETCHES, (stretch + 1) * count // _STRETCHES
 
 
 @compiled(forceinline=True)
@@ -278,7 +278,7 @@ def cell_of(users: Division, movies: Division, user: int, movie: int) -> int:
 
 @compiled()
 def _count_cells(user: Any, movie: Any, users: Division, movies: Division, counts: Any) -> None:
-    for stretch in range(STRETCHES):
+    for stretch in range(_STRETCHES):
         of_stretch = counts[stretch]
         first, last = stretch_of(len(user), stretch)
         for at in range(first, last):
@@ -286,23 +286,24 @@ def _count_cells(user: Any, movie: Any, users: Division, movies: Division, count
 
 
 def default_blocks(num_ratings: int, num_rows: int) -> int:
-    """Return into how many blocks users and movies are divided: a power of two.
+    """Return the number of blocks per side, a power of two.
 
-    As many as it takes for a cell's rows to stay near a core, unless cells become too small to learn from.
+    There are as many as it takes for a cell's rows to fit the cache of a core, unless cells would get fewer
+    than 8,192 ratings.
     """
     blocks = 1
-    while num_rows / blocks > CELL_ROWS and num_ratings / (2 * blocks) ** 2 >= CELL_RATINGS:
+    while num_rows / blocks > _CELL_ROWS and num_ratings / (2 * blocks) ** 2 >= _CELL_RATINGS:
         blocks *= 2
     return blocks
 
 
 def blocks_for_whole_batches(num_ratings: int, num_rows: int, batch_size: int) -> int:
-    """Return `default_blocks`, or fewer, so that batches come out at their size: a power of two.
+    """Return `default_blocks`, or fewer, such that batches are within an eighth of the batch size: a power of two.
 
-    A visit has at least four batches, unless all ratings have fewer; they are then within an eighth of it.
+    A visit then has at least four batches, unless all ratings together have fewer.
     """
     blocks = default_blocks(num_ratings, num_rows)
-    while blocks > 1 and num_ratings * min(blocks, LANES) < 4 * batch_size * blocks**2:
+    while blocks > 1 and num_ratings * min(blocks, _LANES) < 4 * batch_size * blocks**2:
         blocks //= 2
     return blocks
 
@@ -312,8 +313,5 @@ def _sequence(seed: int, stream: Stream, *position: int) -> np.random.SeedSequen
 
 
 def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
-    """Return a CPU generator for one position of one stream of the seed.
-
-    On the CPU whatever the device, so that every device learns from the same numbers.
-    """
+    """Return a CPU generator for one position of one stream of the seed, so that all devices draw the same numbers."""
     return torch.Generator().manual_seed(int(_sequence(seed, stream, *position).generate_state(1, np.uint64)[0] >> 1))

@@ -1,7 +1,7 @@
-"""A shuffle that is computed, not drawn: about a nanosecond a thing, and nothing to invert.
+"""A keyed permutation of [0, count) in about a nanosecond an item, and counting sorts.
 
-A Feistel network over a grid just large enough for `count` places is a bijection of the grid; a place
-outside `count` is sent through it again until it falls inside.
+A Feistel network over a grid of at least `count` places is a bijection of the grid. A place outside `count`
+goes through the network again until it falls inside.
 
 Source: Black & Rogaway, "Ciphers with Arbitrary Finite Domains" (2002), the generalised Feistel
 construction with cycle walking; the mixer is the finaliser of MurmurHash3 (Appleby, 2011).
@@ -15,24 +15,23 @@ import numpy.typing as npt
 from cfmodel.system.compiled import compiled
 
 Keys = npt.NDArray[np.uint32]
-Places = npt.NDArray[np.uint32]
 
-#: Rounds, two a pair; with six, a few dozen things were not shuffled quite evenly.
+#: Rounds, in pairs of two; with six, a few dozen items were not shuffled quite evenly.
 _ROUNDS = 8
 _u32 = np.uint32
 
 
-def keys_of(sequence: np.random.SeedSequence) -> Keys:
-    """Return the keys of one shuffle, shape (8,)."""
+def shuffle_keys(sequence: np.random.SeedSequence) -> Keys:
+    """Return the keys of one permutation, shape (8,)."""
     return sequence.generate_state(_ROUNDS, np.uint32).astype(np.uint32)
 
 
-def places(count: int, keys: Keys) -> Places:
-    """Return where a shuffle puts each of `count` things: a permutation of [0, count), uint32.
+def permutation(count: int, keys: Keys) -> Keys:
+    """Return the new place of each of `count` items: a permutation of [0, count), uint32.
 
     Args:
-        count: How many things, from 1 to 2**31.
-        keys: Say which shuffle.
+        count: Number of items, from 1 to 2**31.
+        keys: Select the permutation.
     """
     rows = max(1, int(np.ceil(np.sqrt(count))))
     columns = -(-count // rows)
@@ -55,7 +54,7 @@ def _fill(table: Any, keys: Any) -> None:
 
 @compiled()
 def _fill_row(found: Any, row: int, rows: Any, columns: Any, keys: Any) -> None:
-    # Every operation is cast back to 32 bits and there is no branch, so that eight places are found at once.
+    # Every operation is cast back to 32 bits, without branches, so that the compiler vectorises eight places.
     for column in range(len(found)):
         left, right = _u32(row), _u32(column)
         for pair in range(_ROUNDS // 2):
@@ -77,31 +76,31 @@ def _scaled(number: Any, limit: Any) -> Any:
 
 
 @compiled()
-def dealt(places: Any, batches: int) -> Any:
-    """Return the batch of each place where n places make so many batches of the same size, give or take one.
+def batch_of_place(places: Any, batches: int) -> Any:
+    """Return the batch of each of n places, for batches of equal size, give or take one.
 
     Args:
         places: Integers in [0, n), shape (n,).
-        batches: How many, at most n.
+        batches: Number of batches, at most n.
 
     Returns:
         Integers in [0, batches), int32, shape (n,).
     """
     found, share = np.empty(len(places), np.int32), batches / len(places)
-    for thing in range(len(places)):
-        # A half keeps clear of the borders, where rounding would matter; a division takes ten times as long.
-        found[thing] = np.int32((places[thing] + 0.5) * share)
+    for item in range(len(places)):
+        # The half keeps away from the borders, where rounding would matter; a division takes ten times as long.
+        found[item] = np.int32((places[item] + 0.5) * share)
     return found
 
 
 @compiled()
 def counting_sort(keys: Any, order: Any, starts: Any) -> None:
-    """Sort by key, equals as they come.
+    """Sort by key, stably.
 
     Args:
         keys: Integers in [0, M), shape (N,).
-        order: Takes the positions sorted, shape (N,).
-        starts: Takes the first place of each key, and N, shape (M + 1,).
+        order: Receives the sorted positions, shape (N,).
+        starts: Receives the first place of each key, and N, shape (M + 1,).
     """
     starts[:] = 0
     for key in keys:
@@ -117,7 +116,7 @@ def counting_sort(keys: Any, order: Any, starts: Any) -> None:
 
 @compiled()
 def sort_cells(order: Any, starts: Any, rows: Any, place: Any, largest: int) -> None:
-    """Sort each cell of an order by row, in place, equals as they come.
+    """Sort each cell of an order by row, in place and stably.
 
     Args:
         order: Positions in `rows`, cell after cell, shape (N,).
@@ -126,17 +125,17 @@ def sort_cells(order: Any, starts: Any, rows: Any, place: Any, largest: int) -> 
         place: Place of each row in its block, shape (rows,).
         largest: Rows of the largest block.
     """
-    room = np.empty_like(order[: np.max(np.diff(starts))])
+    copy = np.empty_like(order[: np.max(np.diff(starts))])
     cursor = np.empty(largest + 1, np.int64)
     for cell in range(len(starts) - 1):
         part = order[starts[cell] : starts[cell + 1]]
-        room[: len(part)] = part
+        copy[: len(part)] = part
         cursor[:] = 0
         for position in part:
             cursor[place[rows[position]] + 1] += 1
         for row in range(largest):
             cursor[row + 1] += cursor[row]
-        for position in room[: len(part)]:
+        for position in copy[: len(part)]:
             row = place[rows[position]]
             part[cursor[row]] = position
             cursor[row] += 1

@@ -1,1 +1,1 @@
-"""Engines: one update step, several ways to do it, all computing the same numbers."""
+"""Engines: several implementations of the same update step."""

@@ -1,4 +1,4 @@
-"""The readable engine, on any device: the loss as the textbook has it, differentiated by autograd."""
+"""The reference engine, on any device: the textbook's loss, differentiated by autograd."""
 
 import numpy as np
 import torch
@@ -8,20 +8,20 @@ from cfmodel.gradients.measuring.monitor import Monitor
 from cfmodel.gradients.measuring.step_scalars import StepScalars
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import Batches, DeviceRatings
-from cfmodel.training.engines.base import REPORTS_PER_EPOCH, AdamState, OnProgress
+from cfmodel.training.engines.protocol import REPORTS_PER_EPOCH, AdamState, OnProgress
 from cfmodel.training.engines.step import GradNorms, Loss, update
+from cfmodel.training.engines.step_log import NO_STEPS, StepLog
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.planning.schedule import learning_rates
-from cfmodel.training.step_log import NO_STEPS, StepLog
 
 
 class AutogradEngine:
-    """Trains a model in place on its own device; the truth the other engines are tested against.
+    """Trains a model in place on its own device; the reference in the tests of the other engines.
 
     Args:
-        model: Untrained, or as it was saved.
-        batches: How the training ratings are dealt into batches.
-        plan: What is learned from, Adam, schedule, penalty and clipping.
+        model: Untrained or loaded.
+        batches: Batches of the training ratings.
+        plan: Ratings, Adam, schedule, penalty and clipping.
     """
 
     name = "autograd"
@@ -30,13 +30,13 @@ class AutogradEngine:
         self.model, self.learning_rate = model, plan.settings.learning_rate
         self._plan, self._batches = plan, batches
         self._ratings = DeviceRatings.of(plan.train, model.global_mean.device)[torch.from_numpy(batches.order())]
-        self.optimizer = adam_of(model, plan.settings)
-        self._after, self._log = NO_STEPS, self._new_log(0)
+        self.optimizer = build_torch_adam(model, plan.settings)
+        self._earlier, self._log = NO_STEPS, self._new_log(0)
         self._monitor: Monitor | None = None
 
     @staticmethod
     def cannot_train(model: type[CollaborativeFiltering]) -> str | None:  # noqa: ARG004 - an engine's signature
-        """Return None: whatever predicts can be differentiated."""
+        """Return None: autograd differentiates every model."""
         return None
 
     def run_epoch(
@@ -45,14 +45,14 @@ class AutogradEngine:
         *,
         on_progress: OnProgress,
         monitor: Monitor | None = None,
-        after: StepLog = NO_STEPS,
+        earlier: StepLog = NO_STEPS,
     ) -> StepLog:
-        """Update the model once per batch, each rating in exactly one batch, and return what the steps saw."""
+        """Update the model once per batch, each rating in exactly one batch, and return the log of the steps."""
         order = [torch.from_numpy(batch).to(self._ratings.rating.device) for batch in self._batches.of(epoch)]
-        steps, done = len(order), len(after)
+        steps, done = len(order), len(earlier)
         ordered = self._ratings[torch.cat(order[done:])]
         sizes = [len(batch) for batch in order[done:]]
-        self._after, self._log, self._monitor = after, self._new_log(len(sizes)), monitor
+        self._earlier, self._log, self._monitor = earlier, self._new_log(len(sizes)), monitor
         if monitor is not None:
             monitor.begin_epoch(epoch, len(sizes), {"user": ordered.user_idx, "movie": ordered.movie_idx}, sizes)
         rates = learning_rates(epoch, steps, self._plan.settings)[done:]
@@ -69,7 +69,7 @@ class AutogradEngine:
             )
             self._log.add(len(batch), loss, norms)
             if monitor is not None:
-                monitor.add(loss.error.detach())
+                monitor.add_errors(loss.error.detach())
             if (step + 1) * REPORTS_PER_EPOCH // steps > step * REPORTS_PER_EPOCH // steps:
                 on_progress((step + 1) / steps)
         log = self.log()
@@ -78,9 +78,9 @@ class AutogradEngine:
         return log
 
     def log(self) -> StepLog:
-        """Return what the epoch's steps saw so far."""
+        """Return the log of the epoch's steps so far."""
         scalars = None if self._monitor is None else self._monitor.scalars()
-        return self._log.read(scalars).after(self._after)
+        return self._log.read(scalars).after(self._earlier)
 
     def adam(self) -> AdamState:
         """Return Adam's state; the tensors are the engine's own."""
@@ -93,7 +93,7 @@ class AutogradEngine:
         return AdamState(max(int(state.get("step", 0)) for state in states.values()), first, second)
 
     def resume(self, state: AdamState) -> None:
-        """Go on from a state that `adam` returned; the model's tables are set already."""
+        """Continue from a state that `adam` returned; the model's tables must be set already."""
         for name, weight in self.model.weights().items():
             step = torch.tensor(float(state.step)) if isinstance(self.optimizer, torch.optim.Adam) else state.step
             self.optimizer.state[weight] = {
@@ -103,29 +103,29 @@ class AutogradEngine:
             }
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no threads."""
 
     def _new_log(self, steps: int) -> "_DeviceLog":
         return _DeviceLog(steps, self.model.table_names(), self.model.global_mean.device)
 
 
-def adam_of(model: CollaborativeFiltering, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return torch's Adam over a model's tables: over all rows, or over those with a gradient."""
+def build_torch_adam(model: CollaborativeFiltering, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return torch's Adam of all rows, or of the rows with a gradient, as the settings say."""
     if settings.adam == "all_rows":
         return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     return torch.optim.SparseAdam(list(model.parameters()), lr=settings.learning_rate)
 
 
 class _DeviceLog:
-    """What the steps of an epoch saw, kept on the device until it is asked for.
+    """The log of an epoch's steps, on the device until `read`.
 
-    In one tensor for the whole epoch: small ones that outlive their step would lie between the large
-    ones that each step allocates and frees, and keep that memory from being used again.
+    One tensor holds the whole epoch: small tensors that outlive their step would fragment the memory that each
+    step allocates and frees.
 
     Args:
         steps: Most steps, S.
         tables: Names of the tables.
-        device: Where they are done.
+        device: Where the steps run.
     """
 
     def __init__(self, steps: int, tables: tuple[str, ...], device: torch.device) -> None:
@@ -133,13 +133,13 @@ class _DeviceLog:
         self._tables, self._rows = tables, torch.empty(steps, 4 + len(tables), device=device)
 
     def add(self, size: int, loss: Loss, norms: GradNorms) -> None:
-        """Keep one step's numbers; nothing is read back yet."""
+        """Add one step, without waiting for the device."""
         scalars = (loss.total.detach(), loss.mean_squared_error.detach(), norms.total, norms.coefficient)
         torch.cat([*(scalar.view(1) for scalar in scalars), norms.tables], out=self._rows[len(self._sizes)])
         self._sizes.append(size)
 
     def read(self, scalars: StepScalars | None) -> StepLog:
-        """Read the steps so far back at once; `scalars` are what the monitor makes of them."""
+        """Return the steps so far, with the monitor's scalars."""
         columns = self._rows[: len(self._sizes)].cpu().numpy().astype(np.float64)
         loss, squared_error, total, coefficient = columns[:, :4].T
         sizes, norms = np.array(self._sizes), columns[:, 4:]

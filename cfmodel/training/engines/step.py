@@ -1,4 +1,4 @@
-"""One update: predict, measure the error, differentiate, clip, move."""
+"""One update step: predict, compute the loss, differentiate, clip, apply Adam."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from torch import Tensor
 
 from cfmodel.gradients.measuring.probe import Probe
 from cfmodel.model import CollaborativeFiltering
-from cfmodel.optimizer import clip_coefficient_of
+from cfmodel.optimizer import tensor_clip_coefficient
 from cfmodel.training.batching.batches import DeviceRatings
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """What one batch's loss is made of, on the device.
+    """The loss of one batch, on the device.
 
     Attributes:
-        total: What is differentiated: `mean_squared_error + regularization * penalty`.
-        mean_squared_error: Mean squared error of the predictions, in rating units squared.
-        error: Rating less prediction, in rating units, shape (B,); the others are scalars.
+        total: The loss: `mean_squared_error + regularization * penalty`, a scalar.
+        mean_squared_error: Mean squared error of the predictions, in rating units squared, a scalar.
+        error: Rating less prediction, in rating units, shape (B,).
     """
 
     total: Tensor
@@ -30,12 +30,12 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class GradNorms:
-    """L2 norms of the gradients before clipping; tensors on the device.
+    """L2 norms of the gradients before clipping, on the device.
 
     Attributes:
         tables: Norm of each gradient, in the order given, shape (T,).
-        total: Norm of all gradients together, a scalar.
-        coefficient: What all gradients were multiplied by, at most 1, a scalar.
+        total: Joint norm of all gradients, a scalar.
+        coefficient: Factor by which clipping scaled all gradients, at most 1, a scalar.
     """
 
     tables: Tensor
@@ -49,22 +49,22 @@ def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularizati
         mean over the batch of (rating - prediction)^2
             + regularization * sum over the penalized tables of |row|^2, of both embeddings
 
-    A row is thus held back in proportion to how often it is rated, and one that no rating of the
-    batch touches has a gradient of exactly zero. Biases are left free: held back in this way, they
-    would be too small by the same share however well they are known.
+    The penalty on a row is thus proportional to its number of ratings, and a row without a rating in the
+    batch has a gradient of exactly zero. Biases are not penalized: this penalty would shrink them by the
+    same share however well they are known.
 
     Args:
-        model: The tables.
+        model: The model.
         batch: B ratings with rows in range.
         regularization: Weight of the penalty, in rating units squared over weight units squared.
     """
     rows = model.look_up(batch.user_idx, batch.movie_idx)
     error = batch.rating - model.combine(rows)
     mean_squared_error = error.square().mean()
-    return Loss(mean_squared_error + regularization * penalty_of(model, rows), mean_squared_error, error)
+    return Loss(mean_squared_error + regularization * _penalty(model, rows), mean_squared_error, error)
 
 
-def penalty_of(model: CollaborativeFiltering, rows: Mapping[str, Tensor]) -> Tensor:
+def _penalty(model: CollaborativeFiltering, rows: Mapping[str, Tensor]) -> Tensor:
     """Return the mean over the batch of the squared L2 norms of the penalized rows."""
     return reduce(torch.add, [rows[table.name].square().sum(dim=1) for table in model.TABLES if table.penalized]).mean()
 
@@ -75,18 +75,18 @@ def clip_gradients(gradients: Sequence[Tensor], max_grad_norm: float) -> GradNor
 
         coefficient = min(1, max_grad_norm / (total + 1e-6))
 
-    The rule of `torch.nn.utils.clip_grad_norm_`, but the norms of the parts come back too, and
-    nothing waits for the device.
+    The same as `torch.nn.utils.clip_grad_norm_`, but it returns the norm of each gradient, too, and does not
+    wait for the device.
 
     Args:
         gradients: T gradients of any shapes on one device; changed in place.
-        max_grad_norm: Largest joint L2 norm left as it is.
+        max_grad_norm: Largest joint L2 norm that is not scaled down.
 
     Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks" (2013).
     """
     tables = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
     total = torch.linalg.vector_norm(tables)
-    coefficient = clip_coefficient_of(total, max_grad_norm)
+    coefficient = tensor_clip_coefficient(total, max_grad_norm)
     for gradient in gradients:
         gradient.mul_(coefficient)
     return GradNorms(tables, total, coefficient)
@@ -101,30 +101,26 @@ def update(
     max_grad_norm: float,
     probe: Probe | None = None,
 ) -> tuple[Loss, GradNorms]:
-    """Do one step and return what it saw, on the device: reading a number back here would make it wait.
+    """Do one step and return its loss and norms, on the device, without waiting for it.
 
-    A `probe` looks at the gradients before they are clipped and at the weights after they have moved.
+    A `probe` measures the gradients before they are clipped, and the weights after the update.
     """
     optimizer.zero_grad()
     loss = loss_of(model, batch, regularization=regularization)
     loss.total.backward()  # type: ignore[no-untyped-call]
     if probe is not None:
-        probe.before({"user": batch.user_idx, "movie": batch.movie_idx}, loss.error.detach())
+        probe.measure_gradients({"user": batch.user_idx, "movie": batch.movie_idx}, loss.error.detach())
     norms = clip_gradients([table.grad for table in model.parameters() if table.grad is not None], max_grad_norm)
     if isinstance(optimizer, torch.optim.SparseAdam):
-        _keep_rows(model, batch)
+        _make_sparse(model, batch)
     optimizer.step()
     if probe is not None:
-        probe.after()
+        probe.measure_update()
     return loss, norms
 
 
-def _keep_rows(model: CollaborativeFiltering, batch: DeviceRatings) -> None:
-    """Make gradients sparse, with the rows that the batch looked up.
-
-    Only now: norms and clipping need every row's whole gradient, which torch's own clipping refuses
-    to take from a sparse one.
-    """
+def _make_sparse(model: CollaborativeFiltering, batch: DeviceRatings) -> None:
+    """Make gradients sparse, with the rows of the batch; after clipping, which needs dense gradients."""
     touched = {"user": torch.unique(batch.user_idx.long()), "movie": torch.unique(batch.movie_idx.long())}
     weights = model.weights()
     for table in model.TABLES:

@@ -1,4 +1,4 @@
-"""From the name of a device to a device that answers."""
+"""Devices: the choice between CPU and CUDA, and the number of threads."""
 
 import os
 
@@ -8,13 +8,13 @@ from cfmodel.errors import DeviceError
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of that name once it has been shown to work.
+    """Return the device of that name, after a check that it works.
 
     Args:
-        name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:1`.
+        name: `auto` (CUDA if available, else the CPU), `cpu`, `cuda` or `cuda:1`.
 
     Raises:
-        DeviceError: CUDA is asked for by name and is not there or does not answer.
+        DeviceError: The device is not available or does not work.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,25 +25,25 @@ def resolve_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise DeviceError(f"runtime.device: {name!r} does not answer ({reason}); use 'auto', 'cpu' or 'cuda'") from None
+        raise DeviceError(f"runtime.device: {name!r} does not work ({reason}); use 'auto', 'cpu' or 'cuda'") from None
     return device
 
 
 def _require_cuda(name: str) -> None:
     if torch.cuda.is_available():
         return
-    reason = "cannot reach a GPU; check the driver with `nvidia-smi`"
+    reason = "finds no GPU; check the driver with `nvidia-smi`"
     if torch.version.cuda is None:
         reason = "is a build for the CPU; install a CUDA build of torch"
-    raise DeviceError(f"runtime.device: {name!r} is asked for, but torch {torch.__version__} {reason}, or set 'cpu'")
+    raise DeviceError(f"runtime.device: {name!r} needs CUDA, but torch {torch.__version__} {reason}, or set 'cpu'")
 
 
 def limit_threads(threads: int | None) -> None:
-    """Let torch use that many CPU threads in this process; None leaves torch's own choice."""
+    """Set the number of CPU threads that torch uses in this process; None: leave torch's choice."""
     if threads is not None:
         torch.set_num_threads(threads)
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,22 +18,22 @@ from cfmodel.training.planning.regularization import default_regularization
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
-    """What a phase of training does; made once and handed through.
+    """The plan of one phase.
 
     Attributes:
-        train: Ratings to learn from, rows in range.
-        val: Ratings to validate on, rows negative where cold; None: there are none.
+        train: Training ratings, rows in range.
+        val: Validation ratings, rows negative if cold; None: no validation.
         num_users: Rows of the user tables.
         num_movies: Rows of the movie tables.
         counts: Training ratings of each row.
-        settings: What to learn and how; `settings.epochs` is the horizon of the schedule.
-        device: Where to learn.
+        settings: Training settings; the learning rate's schedule runs over `settings.epochs`.
+        device: Where to train.
         model: Class of the model.
-        phase: What the records call this training.
+        phase: The phase, for the records.
         epochs: Most epochs to run.
         batch_size: Ratings in a step.
         regularization: Weight of the penalty.
-        monitor: How closely to watch; None: not at all.
+        monitor: Settings of the monitor; None: no monitor.
     """
 
     train: RatingArrays
@@ -66,20 +66,10 @@ class TrainingPlan:
         batch_size: int | None = None,
         monitor: MonitorSettings = MonitorSettings(),
     ) -> Self:
-        """Resolve defaults.
+        """Resolve every default; for the arguments see the attributes.
 
-        Args:
-            train: See the attributes, as for all but these:
-            val: None or empty: all epochs are run, and the last is kept.
-            num_users: As above.
-            num_movies: As above.
-            settings: As above.
-            device: As above.
-            model: As above.
-            phase: As above.
-            epochs: Stop after so many of `settings.epochs`; None: run them all.
-            batch_size: None: as the settings say.
-            monitor: It changes nothing that is learned.
+        Without val all epochs are run and the last weights are the result. `epochs` stops after that many of
+        `settings.epochs`; None: run them all.
 
         Raises:
             DataError: There is no training rating.
@@ -110,7 +100,7 @@ class TrainingPlan:
         return replace(self, settings=self.settings.model_copy(update={"learning_rate": rate}))
 
     def initial_model(self) -> CollaborativeFiltering:
-        """Return the untrained model on its device, its embeddings drawn from the seed's own stream for that."""
+        """Return the untrained model on its device, drawn from the seed's stream for initial embeddings."""
         model = self.model(
             self.num_users,
             self.num_movies,
@@ -122,7 +112,7 @@ class TrainingPlan:
         return model.to(self.device)
 
     def batches(self) -> Batches:
-        """Return how the training ratings are dealt into batches."""
+        """Return the batches of the training ratings."""
         return batches_for(
             self.train,
             self.settings,

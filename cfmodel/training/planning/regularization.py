@@ -1,4 +1,4 @@
-"""How strongly to hold embeddings back where no strength is set."""
+"""The default weight of the penalty on embeddings."""
 
 import math
 
@@ -13,22 +13,22 @@ STRENGTH = 0.7
 
 
 def default_regularization(train: RatingArrays, counts: RowCounts | None = None) -> float:
-    """Return the weight of the penalty on embeddings that suits the training ratings.
+    """Return the weight of the penalty that suits the training ratings.
 
         0.7 * std(rating) * sqrt(1 / n_user + 1 / n_movie)
 
-    where n_user is how many ratings the user of a rating has, averaged over the ratings, and n_movie
-    likewise. It is the size of the error in a taste known from so few ratings: sparse ratings need a
-    strong hand, dense ones a light one. It scales with the ratings, as the loss does.
+    where n_user is the number of ratings of a rating's user, averaged over the ratings, and n_movie likewise. It
+    is the size of the error of a taste estimated from that many ratings: sparse ratings need a stronger penalty
+    than dense ones. It scales with the ratings, as the loss does.
 
     Args:
         train: The N training ratings, at least one.
-        counts: How many each row has; None: they are counted here.
+        counts: Ratings of each row; None: they are counted here.
     """
     of_users, of_movies = map(_mean_count, counts or RowCounts.of(train))
     return STRENGTH * standard_deviation(train.rating) * math.sqrt(1 / of_users + 1 / of_movies)
 
 
 def _mean_count(counts: Counts) -> float:
-    """Return the mean over ratings of how many ratings their row has."""
+    """Return the number of ratings of a rating's row, averaged over the ratings."""
     return float((counts.astype(np.float64) ** 2).sum() / counts.sum())

@@ -1,4 +1,4 @@
-"""How the learning rate falls."""
+"""The learning-rate schedules."""
 
 import math
 
@@ -11,8 +11,8 @@ def learning_rate_at(progress: float, settings: TrainSettings) -> float:
         constant: peak      linear: peak * (1 - progress)      cosine: peak * (1 + cos(pi * progress)) / 2
 
     Args:
-        progress: Share of all planned updates already done, in [0, 1].
-        settings: Name the schedule and its peak, `learning_rate`.
+        progress: Share of all planned updates that are done, in [0, 1].
+        settings: The schedule and its peak, `learning_rate`.
     """
     if settings.schedule == "linear":
         return settings.learning_rate * (1 - progress)
@@ -25,8 +25,8 @@ def learning_rates(epoch: int, steps: int, settings: TrainSettings) -> list[floa
     """Return the step size of each of an epoch's steps.
 
     Args:
-        epoch: Its number, from 1.
-        steps: How many steps it has.
-        settings: Name the schedule, its peak and the number of epochs.
+        epoch: Number of the epoch, from 1.
+        steps: Steps of the epoch.
+        settings: The schedule, its peak and the number of epochs.
     """
     return [learning_rate_at((epoch - 1 + step / steps) / settings.epochs, settings) for step in range(steps)]

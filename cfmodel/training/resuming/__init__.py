@@ -1,1 +1,1 @@
-"""Checkpoints, and how a training resumes from one."""
+"""Checkpoints, and resuming from them."""

@@ -1,4 +1,4 @@
-"""What Adam remembers at the end of training: its moments, without which no one can say what it would do next."""
+"""Adam's state at the end of training, as a file beside the model."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cfmodel.errors import DigestError
 from cfmodel.system import atomic
-from cfmodel.training.engines.base import AdamState
+from cfmodel.training.engines.protocol import AdamState
 
 _NUMBERS = ("epoch", "step", "learning_rate", "batch_size", "blocks", "regularization")
 _FIRST, _SECOND = "first_moment.", "second_moment."
@@ -21,17 +21,17 @@ _FIRST, _SECOND = "first_moment.", "second_moment."
 
 @dataclass(frozen=True, eq=False)
 class SavedAdamState:
-    """Adam's state beside the weights it belongs to.
+    """Adam's state after an epoch.
 
     Attributes:
-        epoch: Epoch after which it was taken, from 1.
+        epoch: Number of the epoch, from 1.
         step: Updates done by then.
-        learning_rate: Step size of the last of them, in weight units a step.
+        learning_rate: Step size of the last update, in weight units a step.
         batch_size: Ratings in a step.
-        blocks: Blocks that users and movies were each divided into.
+        blocks: Blocks of users and of movies, see `Batches`.
         regularization: Weight of the penalty.
-        first_moments: Running mean of each table's gradient, by table, shaped as the table.
-        second_moments: Running mean of its square, likewise.
+        first_moments: Running mean of each table's gradient, by table, in the table's shape.
+        second_moments: Running mean of the squared gradient, likewise.
     """
 
     epoch: int
@@ -62,18 +62,18 @@ class SavedAdamState:
             batch_size=batch_size,
             blocks=blocks,
             regularization=regularization,
-            first_moments=copied(state.first_moments),
-            second_moments=copied(state.second_moments),
+            first_moments=clone_tables(state.first_moments),
+            second_moments=clone_tables(state.second_moments),
         )
 
     def save(self, path: Path) -> None:
-        """Write the state as safetensors; the file appears whole or not at all.
+        """Write the state as safetensors, atomically.
 
         Raises:
-            DiskFullError: There is no room for it.
+            DiskFullError: The disk is full.
         """
-        sides = ((_FIRST, self.first_moments), (_SECOND, self.second_moments))
-        tensors = {f"{side}{name}": table.cpu() for side, tables in sides for name, table in tables.items()}
+        moments = ((_FIRST, self.first_moments), (_SECOND, self.second_moments))
+        tensors = {f"{prefix}{name}": table.cpu() for prefix, tables in moments for name, table in tables.items()}
         numbers = {name: json.dumps(getattr(self, name)) for name in _NUMBERS}
         with atomic.file(path) as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors, metadata=numbers))
@@ -89,23 +89,23 @@ class SavedAdamState:
             with safetensors.safe_open(path, framework="pt") as file:
                 numbers, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             first, second = (
-                {name.removeprefix(side): table for name, table in tensors.items() if name.startswith(side)}
-                for side in (_FIRST, _SECOND)
+                {name.removeprefix(prefix): table for name, table in tensors.items() if name.startswith(prefix)}
+                for prefix in (_FIRST, _SECOND)
             )
             numbers = {name: json.loads(numbers[name]) for name in _NUMBERS}
             return cls(**numbers, first_moments=first, second_moments=second)
         except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DigestError(
-                f"{path}: what Adam remembers of this training cannot be read ({reason}); train again to have it"
+                f"{path}: Adam's state of this training cannot be read ({reason}); train again to get it"
             ) from None
 
 
-def copied(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tables with memory of their own, each row right behind the one before."""
+def clone_tables(tables: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous copies of tables."""
     return {name: table.clone(memory_format=torch.contiguous_format) for name, table in tables.items()}
 
 
 def adam_state_path(model_folder: Path) -> Path:
-    """Return where the memory of a saved recommender's training is kept: beside its folder."""
+    """Return the path of Adam's state for a saved recommender: beside its folder."""
     return model_folder.with_name(f"{model_folder.name}-adam.safetensors")

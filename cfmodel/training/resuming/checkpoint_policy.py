@@ -1,15 +1,14 @@
-"""The last good state of a training: in memory at the end of every epoch, on disk now and then, within epochs, too.
+"""The policy for checkpoints: the last good epoch in memory, and checkpoints on disk from time to time.
 
-    keeper = CheckpointPolicy(CheckpointFolder(folder), identity=identity)
-    train(split, settings, device=device, on_record=on_record, keeper=keeper)
+    checkpoints = CheckpointPolicy(CheckpointFolder(folder), identity=identity)
+    train(split, settings, device=device, on_record=on_record, checkpoints=checkpoints)
 
-A training given the same folder again goes on from the newest good checkpoint and ends, on the CPU,
-with the same bits: it tells its listeners all that it told before, and then what is left. What was
-done since is done again. No random stream is kept: the order of an epoch is a function of seed and
-epoch alone, so that how many of its steps are done says where in it a training is.
+A training with the same folder resumes from the newest good checkpoint, emits all earlier records again, and
+ends, on the CPU, with the same bits. Checkpoints hold no random state: the order of an epoch depends on seed
+and epoch alone, so the number of steps done is enough.
 
-What a training that diverged is set back to is the end of an epoch, whenever checkpoints were written:
-a state within one is not kept in memory, and so nothing that is learned hangs on the clock.
+After a divergence a training returns to the end of an epoch, never to a checkpoint within one, so that no
+weight depends on the clock.
 """
 
 import time
@@ -23,19 +22,18 @@ from cfmodel.training.resuming.record_replay import RecordReplay
 
 
 class CheckpointPolicy:
-    """Keeps the state a training would go on from.
+    """Stores the states that a training resumes from.
 
     Args:
-        folder: Where checkpoints go; None: they are kept in memory alone.
-        identity: What must be equal for another training to go on from them, by name.
+        folder: Where to write checkpoints; None: the last good state is in memory alone.
+        identity: Names and values that must be equal for a training to resume from the checkpoints.
         every_seconds: Shortest time between two checkpoints on disk.
-        most_share: Share of the time that writing them may take, whatever `every_seconds` says: after a
-            slow one the next is the later for it.
+        most_share: Largest share of the time for writing; after a slow write the next one is later.
 
     Attributes:
-        last: The good state to set a training back to; None before the first.
-        carried: What every state carries along; see `carry`.
-        log: What the training tells its records to.
+        last: The last good state at the end of an epoch; None before the first.
+        carried: Result of an earlier phase, which is part of every state; see `carry`.
+        records: Receives the records of the training.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class CheckpointPolicy:
     ) -> None:
         self._folder, self._identity = folder, dict(identity or {})
         self._every, self._most_share = every_seconds, most_share
-        self.log = RecordReplay(lambda _: None, keeping=False)
+        self.records = RecordReplay(store=False)
         self._next = time.monotonic() + every_seconds
         self._written: State | None = None
         self.last: State | None = None
@@ -61,64 +59,64 @@ class CheckpointPolicy:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another checkpoint on disk."""
+        """Whether it is time for the next checkpoint on disk."""
         return self.is_on_disk and time.monotonic() >= self._next
 
     @property
     def where(self) -> str:
-        """Where the last state is, for the end of a sentence."""
-        return "" if self._folder is None else f" and kept in {self._folder.folder}"
+        """Where the last state is, for the end of a message."""
+        return "" if self._folder is None else f" and written to {self._folder.folder}"
 
-    def begin(self, on_record: OnRecord) -> None:
-        """Take up the newest good checkpoint, if there is one, as `last`, and tell what was told before it.
+    def begin(self, on_record: OnRecord | None) -> None:
+        """Load the newest good checkpoint, if there is one, as `last`, and emit its records again.
 
         Args:
-            on_record: Who the training's records are for.
+            on_record: Receives the training's records.
 
         Raises:
-            CheckpointError: The checkpoint is of another training, or of another format.
+            CheckpointError: The checkpoint belongs to another training, or has another format.
         """
-        self.log = RecordReplay(on_record, keeping=self._folder is not None)
-        found = self._folder.newest() if self._folder is not None else None
-        if found is not None:
-            self._require_same(found["identity"])
-            self.log.replay(found["records"])
-            self.last = self._written = found["training"]
-            self.carried = found["training"]["carried"]
+        self.records = RecordReplay(on_record, store=self._folder is not None)
+        newest = self._folder.newest() if self._folder is not None else None
+        if newest is not None:
+            self._require_same(newest["identity"])
+            self.records.replay(newest["records"])
+            self.last = self._written = newest["training"]
+            self.carried = newest["training"]["carried"]
 
-    def carry(self, found: Mapping[str, Any]) -> None:
-        """Keep, with every state from now on, what an earlier phase found."""
-        self.carried = dict(found)
+    def carry(self, result: Mapping[str, Any]) -> None:
+        """Make the result of an earlier phase part of every later state."""
+        self.carried = dict(result)
 
-    def keep(self, state: State, *, at_once: bool = False) -> None:
-        """Take note of a good state, and write it if that is due or asked for.
+    def save(self, state: State, *, at_once: bool = False) -> None:
+        """Store a good state in memory, and write it if a checkpoint is due.
 
         Args:
-            state: All that is needed to go on, tensors included; they do not change any more.
-            at_once: Whether to write it in any case.
+            state: The state; its tensors must not change any more.
+            at_once: Write it even if no checkpoint is due.
 
         Raises:
-            DiskFullError, CheckpointError: The disk does not take it.
+            DiskFullError, CheckpointError: The checkpoint cannot be written.
         """
         self.last = {**state, "carried": self.carried}
         if at_once or self.is_due:
             self.write()
 
     def write(self) -> None:
-        """Write the last good state, unless it is the newest on disk already.
+        """Write the last good state, unless it is the newest on disk.
 
         Raises:
-            DiskFullError, CheckpointError: The disk does not take it.
+            DiskFullError, CheckpointError: The checkpoint cannot be written.
         """
         if self.last is not None and self.last is not self._written:
             self._write(self.last)
             self._written = self.last
 
-    def write_passing(self, state: State) -> None:
-        """Write a good state within an epoch, and keep nothing of it: its tensors may change afterwards.
+    def write_within_epoch(self, state: State) -> None:
+        """Write a good state within an epoch, without storing it in memory: its tensors may change afterwards.
 
         Raises:
-            DiskFullError, CheckpointError: The disk does not take it.
+            DiskFullError, CheckpointError: The checkpoint cannot be written.
         """
         self._write({**state, "carried": self.carried})
         self._written = None
@@ -127,7 +125,7 @@ class CheckpointPolicy:
         if self._folder is None:
             return
         began = time.monotonic()
-        self._folder.write({"identity": self._identity, "training": state, "records": self.log.tensors()})
+        self._folder.write({"identity": self._identity, "training": state, "records": self.records.tensors()})
         ended = time.monotonic()
         self._next = ended + max(self._every, (ended - began) / self._most_share)
 
@@ -135,6 +133,6 @@ class CheckpointPolicy:
         other = [name for name, value in self._identity.items() if identity.get(name) != value]
         if other:
             raise CheckpointError(
-                f"the checkpoint is of a training that differs in {', '.join(other)}; go on with what it was begun "
-                "with, or start a new run"
+                f"the checkpoint belongs to a training that differs in {', '.join(other)}; resume with the same "
+                f"{' and '.join(other)}, or start a new run"
             )

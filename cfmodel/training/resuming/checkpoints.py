@@ -1,13 +1,11 @@
-"""Checkpoints on disk: whole or absent, checked by digest, free of pickle, the last few kept.
+"""Checkpoints on disk: written atomically, verified by digest, without pickle; the newest few are kept.
 
-A checkpoint is a tree: mappings with text for keys, and for leaves tensors, numbers, texts and lists. It
-is one safetensors file: the tensors by their path in the tree, and in its header the version of the
-format and everything else as JSON. It is written under a temporary name, synced and renamed, and its name
-ends in the SHA-256 of its bytes:
+A checkpoint is a tree: mappings with text keys, whose leaves are tensors, numbers, texts and lists. It is one
+safetensors file with the tensors by their path in the tree, and in its header the version of the format and
+everything else as JSON. It is written under a temporary name, synced to disk and renamed. The name ends in the
+SHA-256 of the file's bytes, which shows whether it is damaged:
 
     00000042-<sha256>.safetensors
-
-so that name and content appear together, and a file that was cut off or changed is known as such.
 """
 
 import json
@@ -24,41 +22,40 @@ from cfmodel.errors import CheckpointError, DiskFullError
 from cfmodel.system import atomic
 from cfmodel.system.digests import sha256_of_file
 
-#: Of the files written here; those of another version are refused. 2: of states within an epoch, too.
+#: Version of the format; other versions are refused. Since version 2 a state may be within an epoch.
 FORMAT_VERSION = 2
-#: Checkpoints that stay: should the newest be damaged, there are others.
-KEPT = 3
+#: Checkpoints to keep, in case the newest is damaged.
+_KEEP = 3
 
 _SUFFIX, _TEMPORARY = ".safetensors", ".tmp-"
 _log = logging.getLogger(__name__)
 
-
-#: What is kept: see above.
+#: The tree of a checkpoint.
 State = Mapping[str, Any]
 
 
 class CheckpointFolder:
-    """The checkpoints of one run, which one process at a time writes.
+    """The checkpoints of one run; only one process at a time may write them.
 
     Args:
-        folder: Made when the first checkpoint is written.
-        kept: Newest checkpoints that stay.
+        folder: The folder, created for the first checkpoint.
+        keep: Number of checkpoints to keep.
     """
 
-    def __init__(self, folder: Path, *, kept: int = KEPT) -> None:
-        self.folder, self._kept = folder, kept
+    def __init__(self, folder: Path, *, keep: int = _KEEP) -> None:
+        self.folder, self._keep = folder, keep
 
     def write(self, state: State) -> Path:
-        """Write a checkpoint, newer than all before it, and remove those that are too many.
+        """Write a checkpoint, and delete the oldest ones beyond `keep`.
 
-        Numbers come back to the last bit, tensors on the CPU.
+        Numbers are read back bit for bit, tensors on the CPU.
 
         Returns:
-            The file, on the disk and not only on its way there.
+            The file, synced to disk.
 
         Raises:
-            DiskFullError: There is no room for it; earlier checkpoints stay as they are.
-            CheckpointError: The disk does not take it for another reason; they stay, too.
+            DiskFullError: The disk is full; earlier checkpoints are unchanged.
+            CheckpointError: It cannot be written for another reason; earlier checkpoints are unchanged.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,25 +63,19 @@ class CheckpointFolder:
         except (OSError, safetensors.SafetensorError) as error:
             refusal = DiskFullError if atomic.says_full(error) else CheckpointError
             raise refusal(
-                f"{self.folder}: a checkpoint could not be written ({_first_line(error)}); the ones before it are "
-                "untouched. Make room, or check that the folder can be written, and go on with "
-                "`cfmodel run --resume RUN`"
+                f"{self.folder}: a checkpoint could not be written ({_first_line(error)}); earlier checkpoints are "
+                "unchanged. Free disk space, or make the folder writable, and resume with `cfmodel run --resume RUN`"
             ) from error
         finally:
             self._sweep()
 
     def newest(self) -> dict[str, Any] | None:
-        """Return the newest good checkpoint; None where there is none.
-
-        One that is damaged is passed over with a warning.
+        """Return the newest good checkpoint; None if there is none. Damaged ones are skipped with a warning.
 
         Raises:
-            CheckpointError: The newest good one is of another format.
+            CheckpointError: The newest good one has another format.
         """
-        for path in reversed(self._files()):
-            if (found := _read(path)) is not None:
-                return found
-        return None
+        return next((state for path in reversed(self._files()) if (state := _read(path)) is not None), None)
 
     def _write(self, state: State) -> Path:
         number = max((_number(path) for path in self._files()), default=0) + 1
@@ -96,7 +87,7 @@ class CheckpointFolder:
         final = self.folder / f"{number:08d}-{sha256_of_file(temporary)}{_SUFFIX}"
         temporary.rename(final)
         atomic.fsync(self.folder)
-        for path in self._files()[: -self._kept]:
+        for path in self._files()[: -self._keep]:
             path.unlink()
         return final
 
@@ -105,16 +96,16 @@ class CheckpointFolder:
         return sorted(self.folder.glob(f"*-*{_SUFFIX}"), key=_number)
 
     def _sweep(self) -> None:
-        """Remove what a write left that was cut off."""
+        """Delete the files of interrupted writes."""
         for leftover in self.folder.glob(f"{_TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint; None, and a warning, where it is damaged."""
+    """Return a checkpoint; None, with a warning, if it is damaged."""
     try:
         if sha256_of_file(path) != path.stem.partition("-")[2]:
-            raise ValueError("its bytes are not those its name was given for")
+            raise ValueError("its digest differs from the one in its name")
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata()
             _require_known(path, int(header["format_version"]))
@@ -123,7 +114,7 @@ def _read(path: Path) -> dict[str, Any] | None:
                 _put(state, name, file.get_tensor(name))
             return state
     except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s is damaged and passed over: %s", path, _first_line(error))
+        _log.warning("skipping the damaged checkpoint %s: %s", path, _first_line(error))
         return None
 
 
@@ -131,18 +122,18 @@ def _require_known(path: Path, version: int) -> None:
     if version != FORMAT_VERSION:
         age = "a newer" if version > FORMAT_VERSION else "an older"
         raise CheckpointError(
-            f"{path}: {age} cfmodel wrote this checkpoint (format {version}, this one knows {FORMAT_VERSION}); "
-            "go on with the version that wrote it, or start a new run"
+            f"{path}: {age} cfmodel wrote this checkpoint (format {version}, this one reads {FORMAT_VERSION}); "
+            "resume with the version that wrote it, or start a new run"
         )
 
 
 def _without_tensors(state: State, tensors: dict[str, Tensor], path: str = "") -> dict[str, Any]:
-    """Return a tree less its tensors, which are added to `tensors` by their paths."""
+    """Return a tree without its tensors, which are added to `tensors` by their paths."""
     rest: dict[str, Any] = {}
     for name, value in state.items():
         if isinstance(value, Tensor):
             table = value.detach().cpu().contiguous()
-            # The format has no place for two views of one memory.
+            # The format does not allow two views of the same memory.
             tensors[f"{path}{name}"] = table.clone() if _memory(table) in map(_memory, tensors.values()) else table
         else:
             rest[name] = _without_tensors(value, tensors, f"{path}{name}/") if isinstance(value, Mapping) else value
@@ -150,7 +141,7 @@ def _without_tensors(state: State, tensors: dict[str, Tensor], path: str = "") -
 
 
 def _memory(tensor: Tensor) -> int:
-    """Return where a tensor's memory begins; 0 where it has none."""
+    """Return the address of a tensor's memory; 0 if it is empty."""
     return tensor.untyped_storage().data_ptr()
 
 

@@ -1,4 +1,4 @@
-"""Requests to stop, heard between two steps: SIGTERM (an orchestrator's cancel) and SIGINT (Ctrl+C)."""
+"""SIGTERM (an orchestrator's cancel) and SIGINT (Ctrl+C), deferred to the end of a step."""
 
 import signal
 import threading
@@ -9,58 +9,57 @@ from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-#: Says whether the training is to stop; asked between two steps, so it must cost nothing.
+#: Returns whether training must stop; called between two steps, so it must be fast.
 ShouldStop = Callable[[], bool]
 
 
 class Interrupted(BaseException):
-    """A training stopped between two steps because it was told to, with nothing lost.
+    """Training stopped between two steps on request; a checkpoint is written.
 
-    No `Exception`: whoever catches errors is not meant.
+    Not an `Exception`, so that handlers of errors do not catch it.
     """
 
 
-def never() -> bool:
-    """Let a training go on to its end."""
+def never_stop() -> bool:
+    """Return False."""
     return False
 
 
 @contextmanager
-def heard_between_steps() -> Iterator[ShouldStop]:
-    """Let signals that end the process wait until the block is left; then they do what they always do.
+def defer_signals() -> Iterator[ShouldStop]:
+    """Defer signals that end the process until the block ends; their handlers run then.
 
-    An orchestrator such as Prefect answers SIGTERM by raising wherever the program happens to be,
-    half a step included. Here the training is asked instead, and comes to a clean stop by itself. A
-    second signal does not wait. In a thread other than the main one, where no signal arrives, nothing
-    is changed.
+    Without this, an orchestrator such as Prefect raises on SIGTERM wherever the program is, even in the middle of
+    a step. A second signal is not deferred. Threads other than the main one receive no signals, so nothing
+    changes there.
 
     Yields:
-        Whether a signal waits.
+        A function that returns whether a signal is pending.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield never
+        yield never_stop
         return
-    waiting: list[int] = []
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
-    # Ignored ones stay ignored (a background job's Ctrl+C); None is a handler that Python cannot put back.
-    before = {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+    pending: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # Ignored signals stay ignored (Ctrl+C in a background job); None is a handler that Python cannot restore.
+    before = {number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}
 
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
-        if not waiting:
-            waiting.append(number)
+    def defer(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        if not pending:
+            pending.append(number)
             return
-        waiting.clear()
+        pending.clear()
         _restore(before)
         signal.raise_signal(number)
 
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, defer)
     try:
-        yield lambda: bool(waiting)
+        yield lambda: bool(pending)
     finally:
         _restore(before)
-        if waiting:
-            signal.raise_signal(waiting[0])
+        if pending:
+            signal.raise_signal(pending[0])
 
 
 def _restore(handlers: dict[signal.Signals, Any]) -> None:

@@ -1,7 +1,7 @@
-"""What a training has told so far, kept so that one that goes on after a break can tell all of it again.
+"""The records of a training so far, stored in checkpoints so that a resumed training can emit them again.
 
-Whoever listens (the tracking store, the archive of gradients, the health watch) then hears the same
-records in the same order as from a training without a break, and needs no memory of its own.
+The receivers of records (the tracking store, the gradient archive, the health check) then get the same records
+in the same order as from a training without interruption, and need no state of their own.
 """
 
 import json
@@ -38,45 +38,45 @@ _Pools = dict[str, list[np.ndarray]]
 
 
 class RecordReplay:
-    """An `on_record` that hands records on and keeps them, but for passing progress.
+    """An `on_record` that forwards records, and stores them for a checkpoint unless they are progress.
 
     Args:
-        listener: Who the records are for.
-        keeping: Whether `tensors` will be asked for.
+        on_record: Receives the records; None: nobody does.
+        store: Whether to store them for `tensors`.
     """
 
-    def __init__(self, listener: OnRecord, *, keeping: bool = True) -> None:
-        self._listener, self._keeping = listener, keeping
-        self._held: list[Any] | None = None
+    def __init__(self, on_record: OnRecord | None = None, *, store: bool = True) -> None:
+        self._on_record, self._stores = on_record or (lambda _: None), store
+        self._deferred: list[Any] | None = None
         self._written: list[str] = []
         self._pools: _Pools = defaultdict(list)
         self._sizes: dict[str, int] = defaultdict(int)
 
     def __call__(self, record: Any) -> None:
-        """Keep a record and hand it on."""
+        """Store and forward a record."""
         if isinstance(record, StepProgress):
-            self._listener(record)
-        elif self._held is not None:
-            self._held.append(record)
+            self._on_record(record)
+        elif self._deferred is not None:
+            self._deferred.append(record)
         else:
-            if self._keeping:
-                self._keep(record)
-            self._listener(record)
+            if self._stores:
+                self._store(record)
+            self._on_record(record)
 
     @contextmanager
-    def held(self) -> Iterator[Callable[[], None]]:
-        """Hold the records of a block back until it ends, however it ends.
+    def deferred(self) -> Iterator[Callable[[], None]]:
+        """Defer the records of a block to its end, even if it raises.
 
         Yields:
-            Forgets what is held, as if the block had never been tried.
+            A function that discards the records so far.
         """
-        held: list[Any] = []
-        self._held = held
+        deferred: list[Any] = []
+        self._deferred = deferred
         try:
-            yield held.clear
+            yield deferred.clear
         finally:
-            self._held = None
-            for record in held:
+            self._deferred = None
+            for record in deferred:
                 self(record)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -88,18 +88,18 @@ class RecordReplay:
         return {name: torch.from_numpy(array.copy()) for name, array in {_FIELDS: written, **arrays}.items()}
 
     def replay(self, tensors: Mapping[str, Tensor]) -> None:
-        """Hand on all that `tensors` once returned, in the order it was told, and go on from there."""
-        for record in unpacked(tensors):
+        """Store and forward the records that `tensors` returned, in their order."""
+        for record in unpack_records(tensors):
             self(record)
 
-    def _keep(self, record: Any) -> None:
+    def _store(self, record: Any) -> None:
         plain = {"record": type(record).__name__, **self._packed(record)}
         self._written.append(json.dumps(plain, allow_nan=False))
 
     def _packed(self, value: Any) -> Any:
-        """Return a value as JSON has it, its arrays put aside."""
+        """Return a value as JSON, with references in place of arrays."""
         if isinstance(value, np.ndarray):
-            return self._put_aside(value)
+            return self._pooled(value)
         if is_dataclass(value):
             return {field.name: self._packed(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, dict):
@@ -110,7 +110,8 @@ class RecordReplay:
             value = value.item()
         return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
-    def _put_aside(self, array: np.ndarray) -> dict[str, Any]:
+    def _pooled(self, array: np.ndarray) -> dict[str, Any]:
+        """Add an array to the pool of its type; return the reference."""
         kind = str(array.dtype)
         start = self._sizes[kind]
         self._pools[kind].append(array.ravel())
@@ -118,16 +119,16 @@ class RecordReplay:
         return {"array": kind, "start": start, "shape": list(array.shape)}
 
 
-def packed(records: Iterable[Any]) -> dict[str, Tensor]:
+def pack_records(records: Iterable[Any]) -> dict[str, Tensor]:
     """Return records as a few tensors, for a checkpoint."""
-    log = RecordReplay(lambda _: None)
+    replay = RecordReplay()
     for record in records:
-        log(record)
-    return log.tensors()
+        replay(record)
+    return replay.tensors()
 
 
-def unpacked(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
-    """Yield the records that `packed` or `RecordReplay.tensors` packed, equal to the last bit."""
+def unpack_records(tensors: Mapping[str, Tensor]) -> Iterator[Any]:
+    """Yield the records of `pack_records` or `RecordReplay.tensors`, equal bit for bit."""
     pools = {name: tensor.numpy() for name, tensor in tensors.items()}
     for entry in json.loads(pools[_FIELDS].tobytes()):
         kind = _KINDS[entry.pop("record")]

@@ -1,1 +1,1 @@
-"""The compiled engine for the CPU."""
+"""The fused engine for the CPU."""

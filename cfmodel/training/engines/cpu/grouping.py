@@ -1,8 +1,8 @@
-"""Ratings grouped by row, cell by cell, and dealt into batches without being sorted again.
+"""Ratings grouped by user and by movie within each cell, and their assignment to batches.
 
-The ratings lie sorted by cell and by user, and once more by cell and by movie, from the start. A cell
-that is one part of a batch as it is needs nothing more. One that is dealt into several is walked over
-once: each rating is appended to its batch, which leaves every batch sorted too.
+The ratings are sorted once by cell and user, and once by cell and movie. A cell that belongs to one batch
+needs nothing more. To assign a cell to several batches, one pass appends each rating to its batch, which
+keeps every batch sorted.
 """
 
 from typing import Any, NamedTuple, Self
@@ -17,7 +17,7 @@ from cfmodel.training.batching.batches import Batches, cell_of, stretch_of
 from cfmodel.training.batching.shuffle import counting_sort
 from cfmodel.training.engines.cpu.thread_team import Phases, ThreadTeam, end, is_last, take, wait
 
-#: What `parts` says of one lane's part of one batch: its groups of users and of movies, its ratings.
+#: Columns of `parts`, for one lane's part of one batch: its groups of users and of movies, its ratings.
 USER_FIRST, USER_LAST, MOVIE_FIRST, MOVIE_LAST, FIRST, LAST = range(6)
 FIELDS = 6
 
@@ -29,9 +29,9 @@ class Grouped(NamedTuple):
 
     Attributes:
         rows: Row of each group, shape (G,).
-        starts: First rating of each group; the next entry is where it ends, shape (G + 1,) or more.
+        starts: First rating of each group, which ends at the next entry, shape (G + 1,) or more.
         others: The other side's row of each rating, shape (N,).
-        values: By user: each rating. By movie: where the part, as grouped by user, has this rating. Shape (N,).
+        values: By user: the ratings. By movie: the place of each rating in the part grouped by user. Shape (N,).
     """
 
     rows: Rows
@@ -41,7 +41,7 @@ class Grouped(NamedTuple):
 
     @classmethod
     def empty(cls, groups: int, ratings: int, dtype: Any) -> Self:
-        """Return room for so many."""
+        """Return uninitialised memory for this many groups and ratings."""
         rows, starts = np.empty(groups, np.int32), np.empty(groups + 1, np.int32)
         return cls(rows, starts, np.empty(ratings, np.int32), np.empty(ratings, dtype))
 
@@ -52,7 +52,7 @@ class Cells(NamedTuple):
     Attributes:
         by_user: Grouped by user.
         by_movie: Grouped by movie.
-        parts: What `FIELDS` says of each cell, shape (cells, 6).
+        parts: Groups and ratings of each cell, shape (cells, 6).
     """
 
     by_user: Grouped
@@ -61,13 +61,13 @@ class Cells(NamedTuple):
 
 
 def cells_of(train: RatingArrays, batches: Batches, team: ThreadTeam) -> Cells:
-    """Group the N training ratings within each cell of their batches; as `Batches.order` sorts them."""
+    """Group the N training ratings within each cell of their batches, in the order of `Batches.order`."""
     count, cells = len(train), len(batches.starts) - 1
-    user_room, movie_room = (_room(batches.starts, side.largest) for side in (batches.users, batches.movies))
-    by_user = Grouped.empty(int(user_room[-1]), count, train.rating.dtype)
-    by_movie = Grouped.empty(int(movie_room[-1]), count, np.int32)
+    user_first, movie_first = (_first_groups(batches.starts, side.largest) for side in (batches.users, batches.movies))
+    by_user = Grouped.empty(int(user_first[-1]), count, train.rating.dtype)
+    by_movie = Grouped.empty(int(movie_first[-1]), count, np.int32)
     parts = np.empty((cells, FIELDS), np.int64)
-    # Each rating's user, cell by cell: wanted until the cells are grouped.
+    # Each rating's user, cell by cell: needed only here.
     user = np.empty(count, np.int32)
     team.run(
         _group,
@@ -81,15 +81,15 @@ def cells_of(train: RatingArrays, batches: Batches, team: ThreadTeam) -> Cells:
         user,
         by_user,
         by_movie,
-        user_room,
-        movie_room,
+        user_first,
+        movie_first,
         parts,
     )
     return Cells(by_user, by_movie, parts)
 
 
-def _room(starts: Parts, largest: int) -> Parts:
-    """Return where each cell's groups may begin: as many as it has ratings, or a block rows, and one for the end."""
+def _first_groups(starts: Parts, largest: int) -> Parts:
+    """Return the first group of each cell: a cell has at most one group per rating or row of a block, plus an end."""
     most = np.minimum(np.diff(starts), largest) + 1
     return np.concatenate([[0], np.cumsum(most)])
 
@@ -97,9 +97,9 @@ def _room(starts: Parts, largest: int) -> Parts:
 @compiled()
 def _group(
     phases: Phases, thread: int, given: Any, starts: Any, stretches: Any, users: Any, movies: Any,
-    user: Any, by_user: Any, by_movie: Any, user_room: Any, movie_room: Any, parts: Any,
+    user: Any, by_user: Any, by_movie: Any, user_first: Any, movie_first: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Append each rating to its cell, a stretch after the other, then group each cell; for a team, in two phases."""
+    """Append each rating to its cell, stretch by stretch, then group each cell; for a thread team, in two phases."""
     number = len(stretches)
     for turn in range(number):
         stretch = (thread + turn) % number
@@ -109,7 +109,7 @@ def _group(
                 end(phases)
     wait(phases, 0)
     number, most = len(parts), np.max(np.diff(starts))
-    order, keys, room = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32)
+    order, keys, buffer = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32)
     ratings = np.empty(most, by_user.values.dtype)
     user_cursor, movie_cursor = np.empty(users.largest + 1, np.int64), np.empty(movies.largest + 1, np.int64)
     for turn in range(number):
@@ -118,10 +118,10 @@ def _group(
             first, last, part = starts[cell], starts[cell + 1], parts[cell]
             part[FIRST], part[LAST] = first, last
             own = user[first:last]
-            _sort_by_user(own, by_user, first, users.place, user_cursor, order, keys, room, ratings)
-            _write_groups(own, user_cursor, first, by_user, user_room[cell], part, USER_FIRST)
-            _sort_by_movie(own, by_user, by_movie, first, movies.place, movie_cursor, keys, room)
-            _write_groups(room, movie_cursor, first, by_movie, movie_room[cell], part, MOVIE_FIRST)
+            _sort_by_user(own, by_user, first, users.place, user_cursor, order, keys, buffer, ratings)
+            _write_groups(own, user_cursor, first, by_user, user_first[cell], part, USER_FIRST)
+            _sort_by_movie(own, by_user, by_movie, first, movies.place, movie_cursor, keys, buffer)
+            _write_groups(buffer, movie_cursor, first, by_movie, movie_first[cell], part, MOVIE_FIRST)
             if is_last(phases, 1, number):
                 end(phases)
     wait(phases, 1)
@@ -129,7 +129,7 @@ def _group(
 
 @compiled()
 def _scatter(given: Any, stretch: int, cursor: Any, users: Any, movies: Any, to_user: Any, by_user: Any) -> None:
-    """Append a stretch's ratings to their cells, in each of which it begins at the cursor."""
+    """Append a stretch's ratings to their cells, each from the cursor on."""
     user, movie, rating = given
     first, last = stretch_of(len(rating), stretch)
     for at in range(first, last):
@@ -141,17 +141,17 @@ def _scatter(given: Any, stretch: int, cursor: Any, users: Any, movies: Any, to_
 
 @compiled()
 def _sort_by_user(
-    users: Any, by_user: Any, first: int, place: Any, cursor: Any, order: Any, keys: Any, room: Any, ratings: Any
+    users: Any, by_user: Any, first: int, place: Any, cursor: Any, order: Any, keys: Any, buffer: Any, ratings: Any
 ) -> None:
-    """Sort a cell by user, in place, equals as they come."""
+    """Sort a cell by user, in place and stably."""
     size = len(users)
     for at in range(size):
         keys[at] = place[users[at]]
     counting_sort(keys[:size], order, cursor)
     for column in (users, by_user.others[first : first + size]):
-        room[:size] = column
+        buffer[:size] = column
         for at in range(size):
-            column[at] = room[order[at]]
+            column[at] = buffer[order[at]]
     values = by_user.values[first : first + size]
     ratings[:size] = values
     for at in range(size):
@@ -162,7 +162,7 @@ def _sort_by_user(
 def _sort_by_movie(
     users: Any, by_user: Any, by_movie: Any, first: int, place: Any, cursor: Any, keys: Any, movies: Any
 ) -> None:
-    """Sort a cell that is sorted by user once more by movie, equals as they come; `movies` takes the rows."""
+    """Sort a cell that is sorted by user stably by movie; `movies` receives the rows."""
     size = len(users)
     given, slot = by_user.others[first : first + size], by_movie.values[first : first + size]
     for at in range(size):
@@ -175,7 +175,7 @@ def _sort_by_movie(
 
 @compiled()
 def _write_groups(rows: Any, cursor: Any, first: int, into: Any, group: int, part: Any, side: int) -> None:
-    """Write down each row of a sorted cell and where its ratings begin, and where the last one's end."""
+    """Write each row of a sorted cell with its first rating, and the end of the last row's ratings."""
     part[side] = group
     for place in range(len(cursor) - 1):
         if cursor[place] < cursor[place + 1]:
@@ -185,21 +185,21 @@ def _write_groups(rows: Any, cursor: Any, first: int, into: Any, group: int, par
 
 
 @compiled()
-def deal(
+def assign_to_batches(
     phases: Phases, thread: int, cells: Any, visit: Any, batch: Any, first: Any, by_user: Any, by_movie: Any, parts: Any
 ) -> None:
-    """Deal the cells of a visit into its batches, grouped again; for a team, in one phase.
+    """Assign the cells of a visit to its batches, grouped again; for a thread team, in one phase.
 
     Args:
-        phases: The team's.
-        thread: Which of the team this is.
-        cells: All ratings, grouped within each cell: by user, by movie, and what is where.
+        phases: The state of the team's phases.
+        thread: Number of this thread.
+        cells: All ratings grouped within each cell, see `Cells`.
         visit: The cells, shape (L,).
         batch: Batch of each rating of the visit, cell after cell, shape (n,).
-        first: First of them of each cell, shape (L,).
-        by_user: Takes the batches grouped by user.
-        by_movie: Takes the batches grouped by movie.
-        parts: Takes what is where, shape (S, L, 6).
+        first: First rating of each cell in `batch`, shape (L,).
+        by_user: Receives the batches grouped by user.
+        by_movie: Receives the batches grouped by movie.
+        parts: Receives the groups and ratings of each part, shape (S, L, 6).
     """
     steps, lanes = parts.shape[0], parts.shape[1]
     for turn in range(lanes):
@@ -216,8 +216,8 @@ def deal(
                 parts[step, lane, FIRST] = at
                 at += sizes[step]
                 parts[step, lane, LAST] = at
-                # Each part's groups begin where its ratings do, and one further for each part before,
-                # since a part has one entry more: where its last group ends.
+                # Each part's groups begin at its first rating, plus one for each part before, because every
+                # part has an extra entry for the end of its last group.
                 parts[step, lane, USER_FIRST] = parts[step, lane, MOVIE_FIRST] = (
                     parts[step, lane, FIRST] + lane * steps + step
                 )
@@ -231,7 +231,7 @@ def deal(
 
 @compiled()
 def _append(grouped: Any, part: Any, batch: Any, into: Any, parts: Any, side: int, place: Any) -> None:
-    """Walk over a cell and append each of its ratings to its batch."""
+    """Append each rating of a cell to its batch, in one pass."""
     by_user = side == USER_FIRST
     cursor, group = parts[:, FIRST].copy(), parts[:, side].copy()
     last = np.full(len(parts), -1)

@@ -1,4 +1,4 @@
-"""What compiled code needs of the processor beyond arithmetic: atomic updates, yielding a core, fetching ahead."""
+"""Processor instructions for compiled code: atomic updates, yielding a core, prefetching."""
 
 import os
 from typing import Any
@@ -8,12 +8,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-#: Bytes that memory hands over at a time.
+#: Bytes of a cache line.
 CACHE_LINE = 64
 
 
 def _atomic(operation: str) -> Any:
-    """Return what builds an operation on an element of a contiguous int64 array, at once for all threads."""
+    """Return an intrinsic for an atomic operation on an element of a contiguous int64 array."""
 
     def typed(_typing: Any, array: Any, index: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -26,7 +26,7 @@ def _atomic(operation: str) -> Any:
 
 
 def _yield_core(_typing: Any) -> Any:
-    """Offer the core to another thread, where the system has a call for it."""
+    """Offer the core to another thread; do nothing on a system without such a call."""
 
     def generate(context: Any, builder: Any, _signature: Any, _given: Any) -> Any:
         if os.name == "posix":
@@ -38,7 +38,7 @@ def _yield_core(_typing: Any) -> Any:
 
 
 def _fetch(_typing: Any, array: Any, index: Any) -> Any:
-    """Have the cache line of an element of a contiguous array, by its flat index, on its way, and do not wait."""
+    """Prefetch the cache line of an element of a contiguous array, by its flat index."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         values = context.make_array(signature.args[0])(context, builder, given[0])
@@ -46,14 +46,14 @@ def _fetch(_typing: Any, array: Any, index: Any) -> Any:
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
         function: Any = cgutils.get_or_insert_function
-        # To be read, to stay in all caches, data.
+        # For reading, into all caches, data.
         builder.call(function(builder.module, kind, "llvm.prefetch.p0"), [place, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(array, index), generate
 
 
-#: `add(array, index, value)` and `exchange(array, index, value)` return what the element was before.
+#: `add(array, index, value)` and `exchange(array, index, value)` return the old value of the element.
 add, exchange = _atomic("add"), _atomic("xchg")
 #: `yield_core()` and `fetch(array, index)`.
 yield_core: Any = intrinsic(_yield_core)

@@ -1,12 +1,8 @@
-"""The update step, compiled: errors and row gradients in one pass over each grouping, then clip and Adam.
+"""The compiled update step: errors and row gradients in one pass over each grouping, then clipping and Adam.
 
-A row of a table is padded to `W` numbers and holds embedding, bias and a one side by side, so that
-prediction and gradient are one dot product and one sum:
-
-    user   [p_1 .. p_K, user_bias, 1, 0 ..]        movie   [q_1 .. q_K, 1, movie_bias, 0 ..]
-
-Every row's gradient is summed by one thread in the order of the batch, so no result depends on how
-many threads there are.
+A row is padded to W numbers in the layout of `row_layout`, so that a prediction is one dot product and a
+gradient one sum. One thread sums each row's gradient in the order of the batch, so no result depends on the
+number of threads.
 """
 
 from typing import Any, NamedTuple
@@ -20,33 +16,33 @@ from cfmodel.training.engines.cpu.grouping import FIRST, LAST, MOVIE_FIRST, MOVI
 from cfmodel.training.engines.cpu.intrinsics import CACHE_LINE, fetch
 from cfmodel.training.engines.cpu.thread_team import end, is_last, take, wait
 
-#: Phases of a step: gradients, then moving; chunks that a lane's moving has: its users, its movies.
+#: Phases of a step: gradients, then Adam. Chunks of a lane in the second phase: its users, its movies.
 PHASES, CHUNKS = 2, 2
-#: Numbers that a pass adds up, and what a step leaves in the log.
+#: Sums of a pass, and columns of a step's log.
 SUMS = 7
 LOSS, SQUARED_ERROR, TOTAL, COEFFICIENT, NORMS, LARGEST, LARGEST_USER, LARGEST_MOVIE, USERS, MOVIES, SIZE = (
     0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13,
 )  # fmt: skip
 COLUMNS = 14
 
-#: So many rows ahead are fetched from memory: about as long as that takes, their forerunners are worked on.
+#: Rows are prefetched this many rows ahead: working on those takes about as long as the memory access.
 _AHEAD = 4
 
 _clip_coefficient = compiled()(clip_coefficient)
-#: Sums may be reordered and multiplications fused; a value that is not finite stays what it is.
+#: Sums may be reordered and multiplications fused; infinities and NaN stay as they are.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 class PaddedSide(NamedTuple):
-    """One side's tables, each row padded.
+    """One side's tables in padded rows.
 
     Attributes:
         weights: Shape (rows, W).
         first: Adam's running mean of the gradient, shape (rows, W).
-        second: Adam's running mean of its square, shape (rows, W).
-        gradient: Of the groups of the batch under way, as a sum over it, shape (groups, W); the last is zero.
-        first_gradient: Where each lane's groups begin there, shape (L,).
-        group: Gradient of each row, -1 where it is not in the batch, shape (rows,); used where all rows move.
+        second: Adam's running mean of the squared gradient, shape (rows, W).
+        gradient: Gradients of the current batch's groups, summed over the batch, shape (groups, W); the last is zero.
+        first_gradient: First group of each lane in `gradient`, shape (L,).
+        group: Index of each row in `gradient`, -1 if the batch does not have it, shape (rows,); for `all_rows`.
     """
 
     weights: Any
@@ -58,12 +54,13 @@ class PaddedSide(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """What does not change over an epoch, in the tables' precision where it is multiplied.
+    """The constants of an epoch.
 
     Attributes:
-        numbers: Global mean, penalty, Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, shape (6,).
+        numbers: Global mean, penalty, Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, in the tables'
+            precision, shape (6,).
         dim: K.
-        all_rows: Whether Adam moves all rows, or those of the batch.
+        all_rows: Whether Adam moves all rows, or only those of the batch.
     """
 
     numbers: Any
@@ -76,24 +73,24 @@ def run_steps(
     phases: Any, thread: int, first: int, last: int, stage: int, at: Any, by_user: Any, by_movie: Any,
     user: Any, movie: Any, error: Any, sums: Any, rates: Any, constants: Any, log: Any,
 ) -> None:  # fmt: skip
-    """Do steps [first, last) of a visit; for a team.
+    """Do steps [first, last) of a visit; for a thread team.
 
     Args:
-        phases: The team's, 2 a step, of `CHUNKS` chunks for each lane.
-        thread: Which of the team this is.
-        first: First batch of the visit to learn from.
-        last: First one not to.
-        stage: 0: all of a step; 1: its gradients alone; 2: the move that follows them.
-        at: What is where in `by_user` and `by_movie`, shape (S, L, 6).
+        phases: The state of the team's phases, 2 a step, of `CHUNKS` chunks for each lane.
+        thread: Number of this thread.
+        first: First step of the visit to do.
+        last: First step not to do.
+        stage: 0: a whole step; 1: its gradients alone; 2: Adam alone, after the gradients.
+        at: Groups and ratings of each part in `by_user` and `by_movie`, shape (S, L, 6).
         by_user: The batches grouped by user.
         by_movie: The batches grouped by movie.
         user: The users' tables.
         movie: The movies' tables.
-        error: Room for the errors of each lane, shape (L, B).
-        sums: Room for what each lane adds up, shape (L, 2, 7).
-        rates: Step size of each step, and what the root of `second` is scaled by, shape (S, 2).
-        constants: What does not change.
-        log: Takes what each step of the visit saw, float64, shape (S, 14).
+        error: Memory for the errors of each lane, shape (L, B).
+        sums: Memory for the sums of each lane, shape (L, 2, 7).
+        rates: Step size of each step, and its factor of the root of `second`, shape (S, 2).
+        constants: The epoch's constants.
+        log: Receives the numbers of each step of the visit, float64, shape (S, 14).
     """
     lanes, phase = at.shape[1], 0
     for step in range(first, last):
@@ -108,7 +105,7 @@ def run_steps(
             wait(phases, phase)
             phase += 1
         if stage != 1:
-            # The gradients lie there as sums over the batch; what they are scaled by makes them its mean.
+            # The gradients are sums over the batch; this factor makes them means and clips them.
             scale = constants.numbers.dtype.type(log[step, COEFFICIENT] * 2.0 / log[step, SIZE])
             chunks = CHUNKS * lanes
             for turn in range(chunks):
@@ -154,9 +151,9 @@ def _user_gradients(
     low: int, high: int, first: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, rating: Any, error: Any,
     gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Predict, note the errors and sum the gradients of the groups [low, high) of users.
+    """Predict, store the errors and sum the gradients of the groups [low, high) of users.
 
-    The part's ratings begin at `first`, and its errors with 0.
+    The part's ratings begin at `first`, its errors at 0.
     """
     mean, dim, width = constants.numbers[0], constants.dim, own.shape[1]
     zero = mean - mean
@@ -180,7 +177,7 @@ def _user_gradients(
             square += miss * miss
             for k in range(width):
                 sums[k] += miss * factors[k]
-            if largest == largest and not abs(miss) <= largest:  # one that is no number is the largest, and stays it
+            if largest == largest and not abs(miss) <= largest:  # the first NaN is the largest and stays it
                 largest, place, user = abs(miss), rated, row
         squares += square
         count = starts[at + 1] - starts[at]
@@ -201,7 +198,7 @@ def _movie_gradients(
     low: int, high: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, slot: Any, error: Any,
     gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
-    """Sum the gradients of the groups [low, high) of movies, from the errors the users' pass noted."""
+    """Sum the gradients of the groups [low, high) of movies, from the errors that the users' pass stored."""
     zero, dim, width = constants.numbers[0] - constants.numbers[0], constants.dim, own.shape[1]
     sums = np.empty(width, own.dtype)
     pulls, embeddings, biases = 0.0, 0.0, 0.0
@@ -229,7 +226,7 @@ def _movie_gradients(
 
 @compiled(forceinline=True)
 def _fetch_row(table: Any, row: int) -> None:
-    """Have a row on its way from memory."""
+    """Prefetch a row."""
     width = table.shape[1]
     for k in range(0, width, CACHE_LINE // table.itemsize):
         fetch(table, row * width + k)
@@ -237,12 +234,12 @@ def _fetch_row(table: Any, row: int) -> None:
 
 @compiled(fastmath=_FAST, forceinline=True)
 def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: int, numbers: Any) -> Any:
-    """Write the gradient of a row looked up `count` times, not yet divided by the size of the batch.
+    """Write the gradient of a row with `count` ratings, not yet divided by the batch size.
 
         embedding  count * penalty * w_k - sum of error * factor_k        bias  - sum of error
 
     Returns:
-        `count` times the embedding's squared norm, the embedding's gradient's, and the bias's.
+        `count` times the embedding's squared norm, and the squared norms of the embedding's and the bias's gradient.
     """
     zero = numbers[0] - numbers[0]
     pull = numbers[1] * numbers.dtype.type(count)
@@ -260,7 +257,7 @@ def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: i
 
 @compiled()
 def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
-    """Turn what the lanes added up into what the step saw; see `StepLog` for what each number is."""
+    """Write the step's log from the sums of the lanes; see `StepLog` for the columns."""
     pulls, squares, largest, size = 0.0, 0.0, -1.0, 0
     log[:] = 0.0
     for lane in range(len(sums)):
@@ -292,7 +289,7 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
 
 @compiled(fastmath=_FAST)
 def _move(rows: Any, side: Any, first_gradient: int, scale: Any, rates: Any, numbers: Any) -> None:
-    """Move the rows of one lane's part of a batch."""
+    """Apply Adam to the rows of one lane's part of a batch."""
     for at in range(len(rows)):
         if at + _AHEAD < len(rows):
             for table in (side.weights, side.first, side.second):
@@ -304,10 +301,10 @@ def _move(rows: Any, side: Any, first_gradient: int, scale: Any, rates: Any, num
 
 @compiled(fastmath=_FAST)
 def _move_all(lane: int, lanes: int, side: Any, scale: Any, rates: Any, numbers: Any) -> None:
-    """Move one part in L of a side's rows, in the batch or not."""
+    """Apply Adam to one of L equal parts of a side's rows, in the batch or not."""
     count = len(side.weights)
     for row in range(count * lane // lanes, count * (lane + 1) // lanes):
-        # The last gradient is zero, for the rows that are not in the batch: -1.
+        # Rows that are not in the batch have index -1, that of the last gradient, which is zero.
         gradient = side.gradient[side.group[row]]
         side.group[row] = -1
         _adam(side.weights[row], side.first[row], side.second[row], gradient, scale, rates, numbers)
@@ -315,7 +312,7 @@ def _move_all(lane: int, lanes: int, side: Any, scale: Any, rates: Any, numbers:
 
 @compiled(fastmath=_FAST, forceinline=True)
 def _adam(weights: Any, first: Any, second: Any, gradient: Any, scale: Any, rates: Any, numbers: Any) -> None:
-    """Move one row by Adam's rule.
+    """Apply Adam to one row: the twin of torch's `Adam` and `SparseAdam`, which the tests compare it with.
 
     Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1.
     """

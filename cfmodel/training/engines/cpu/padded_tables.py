@@ -1,4 +1,4 @@
-"""The tables of the compiled engine: each row padded, laid out as `row_layout` has it."""
+"""Padded tables for the compiled steps, in the layout of `row_layout`."""
 
 from typing import Any
 
@@ -8,19 +8,21 @@ from torch import Tensor
 
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.tables import Side
+from cfmodel.training.engines.cpu.intrinsics import CACHE_LINE
 from cfmodel.training.engines.cpu.kernels import PaddedSide
-from cfmodel.training.engines.row_layout import bias_column, table_parts
+from cfmodel.training.engines.row_layout import bias_column, row_width, table_parts
 
-#: Bytes of a cache line, where rows begin.
-_ALIGNMENT = 64
-#: Rows are padded to a multiple of so many numbers: what one instruction takes.
+#: Rows are padded to a multiple of this many numbers: the operands of one instruction.
 _LANES = 8
 
 
 def padded_side(model: CollaborativeFiltering, side: Side, groups: int, lanes: int, dtype: Any) -> PaddedSide:
-    """Move one side's tables into padded rows, of which they become views; each lane has room for so many groups."""
+    """Move one side's tables into padded rows, with memory for this many groups' gradients per lane.
+
+    The model's tables become views of the rows.
+    """
     tables, rows, dim = model.weights(), model.num_rows[side], model.embedding_dim
-    width = -(-(dim + 2) // _LANES) * _LANES
+    width = row_width(dim, _LANES)
     weights, first, second = (_zeros(rows, width, dtype) for _ in range(3))
     for name, view in views_of(weights, side, dim).items():
         tables[name].data = view.copy_(tables[name].detach())
@@ -30,13 +32,13 @@ def padded_side(model: CollaborativeFiltering, side: Side, groups: int, lanes: i
 
 
 def views_of(rows: Any, side: Side, dim: int) -> dict[str, Tensor]:
-    """Return a side's tables as parts of padded rows, by name, sharing their memory."""
+    """Return a side's tables as views of padded rows, by name."""
     return table_parts(torch.from_numpy(rows), side, dim)
 
 
 def _zeros(rows: int, width: int, dtype: Any) -> Any:
-    """Return zeros that begin with a cache line, shape (rows, width)."""
+    """Return zeros aligned to a cache line, shape (rows, width)."""
     length = rows * width * np.dtype(dtype).itemsize
-    room = np.zeros(length + _ALIGNMENT, np.uint8)
-    first = -room.ctypes.data % _ALIGNMENT
-    return room[first : first + length].view(dtype).reshape(rows, width)
+    memory = np.zeros(length + CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE
+    return memory[first : first + length].view(dtype).reshape(rows, width)

@@ -1,4 +1,4 @@
-"""What one step of the compiled engine saw, gathered from its lanes as a probe takes it."""
+"""Errors and gradients of one compiled step, gathered from its lanes for a probe."""
 
 from typing import Any, NamedTuple
 
@@ -18,13 +18,13 @@ class ProbeView(NamedTuple):
     """A step before its gradients are clipped.
 
     Attributes:
-        looked_up: Rows looked up by each side, by `user` and `movie`, shape (B,).
+        rows: Rows of the batch by side, shape (B,).
         error: Rating less prediction, in rating units, in the same order, shape (B,).
-        touched: The distinct rows among them, by side.
-        gradients: Those rows' gradients, by table, shape (R, K).
+        touched: The distinct rows of the batch, by side.
+        gradients: The gradients of these rows, by table, shape (R, K).
     """
 
-    looked_up: dict[str, Tensor]
+    rows: dict[str, Tensor]
     error: Tensor
     touched: dict[str, TouchedRows]
     gradients: dict[str, Tensor]
@@ -37,12 +37,12 @@ def probe_view(
 
     Args:
         parts: The step's parts by lane, which share no row, shape (L, 6).
-        grouped: Ratings that the parts are of, grouped by user and by movie.
-        sides: The tables of either side, and gradients of the step.
+        grouped: The ratings, grouped by user and by movie.
+        sides: Tables of either side, with the gradients of the step.
         error: Errors of each lane's part, in its order, shape (L, most ratings).
         dim: K.
     """
-    # Of each of users, movies and ratings: where it ends less where it begins.
+    # End less beginning, for users, movies and ratings.
     *groups_of, size = (parts[:, 1::2] - parts[:, ::2]).sum(axis=0).tolist()
     touched: dict[str, TouchedRows] = {}
     gradients: dict[str, Tensor] = {}
@@ -66,7 +66,7 @@ def _gather(
     parts: Any, field: int, of_group: Any, starts: Any, gradient: Any, first_gradient: Any, scale: Any,
     rows: Any, lookups: Any, found: Any,
 ) -> None:  # fmt: skip
-    """Fill in each group's row, how often it is looked up, and its gradient times a number."""
+    """Write each group's row, its number of ratings, and its gradient times `scale`."""
     at = 0
     for lane in range(len(parts)):
         first = parts[lane, field]
@@ -80,7 +80,7 @@ def _gather(
 
 @compiled()
 def _line_up(parts: Any, by_user: Any, error: Any, users: Any, movies: Any, errors: Any) -> None:
-    """Fill in each rating's rows and error, in the order of the users, in which a lane keeps its errors."""
+    """Write each rating's rows and error, in each lane's order of users."""
     at = 0
     for lane in range(len(parts)):
         first = parts[lane, FIRST]

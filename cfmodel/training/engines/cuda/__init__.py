@@ -1,1 +1,1 @@
-"""The engine for CUDA."""
+"""The fused engine for CUDA."""

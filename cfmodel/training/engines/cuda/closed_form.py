@@ -1,23 +1,23 @@
-"""One step in closed form: the gradient written out, no autograd, and not a number read back."""
+"""One update step with the gradient in closed form, which reads nothing back from the device."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from cfmodel.optimizer import clip_coefficient_of
+from cfmodel.optimizer import tensor_clip_coefficient
 from cfmodel.training.engines.cuda.device_epoch import Batch, DeviceEpoch
 from cfmodel.training.engines.cuda.packed_adam import PackedAdam
 from cfmodel.training.engines.cuda.packed_tables import PackedTables
 
 
-class Differentiated(NamedTuple):
+class StepGradient(NamedTuple):
     """A step between its gradient and its update.
 
     Attributes:
-        batch: Its ratings.
-        error: Rating less prediction, 0 where a rating does not count, shape (L,).
-        coefficient: What clipping multiplies the gradient by, a scalar.
+        batch: The ratings of the step.
+        error: Rating less prediction, 0 for padding, shape (L,).
+        coefficient: Factor by which clipping scales the gradient, a scalar.
         numbers: Loss, squared error, total norm, coefficient, largest error and the tables' norms, shape (9,).
         places: Place of the largest error, users and movies touched, shape (3,).
     """
@@ -34,17 +34,17 @@ class ClosedFormStep:
 
         d loss / d user_row = 2 / B * sum over the user's ratings of (-error * movie_row + regularization * user_row)
 
-    and likewise for movies: rows are as `PackedTables` has them, the penalty is on their embeddings alone, and the loss
-    is that of `loss_of`.
+    and likewise for movies. Rows are those of `PackedTables`, the penalty is on their embeddings alone, and the
+    loss is that of `loss_of`.
 
     Args:
-        tables: What is learned.
-        epoch: Where the batches are.
-        adam: What moves the rows.
-        gradient: Room for the rows' gradient.
+        tables: The weights.
+        epoch: The batches.
+        adam: The optimizer.
+        gradient: Memory for the rows' gradient.
         global_mean: In rating units, a scalar.
         regularization: Weight of the penalty.
-        max_grad_norm: Largest joint norm that is left as it is.
+        max_grad_norm: Largest joint norm that is not scaled down.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class ClosedFormStep:
         self._column = torch.arange(0, device=gradient.device)
 
     @property
-    def room(self) -> int:
-        """Most ratings that a step has room for, L."""
+    def capacity(self) -> int:
+        """Most ratings of a step, L."""
         return len(self._column)
 
-    @room.setter
-    def room(self, size: int) -> None:
+    @capacity.setter
+    def capacity(self, size: int) -> None:
         self._column = torch.arange(size, device=self._gradient.device)
 
     def run(self) -> None:
@@ -78,29 +78,29 @@ class ClosedFormStep:
         self.move(self.differentiate())
 
     @torch.no_grad()
-    def differentiate(self) -> Differentiated:
-        """Leave the gradient of the next batch's loss in its room, not clipped yet."""
+    def differentiate(self) -> StepGradient:
+        """Write the gradient of the next batch's loss, before clipping."""
         batch = self._epoch.batch(self._column)
-        rows = self._tables.weight.index_select(0, batch.rows.flatten()).view(2, self.room, -1)
+        rows = self._tables.weight.index_select(0, batch.rows.flatten()).view(2, self.capacity, -1)
         predictions = self._global_mean + (rows[0] * rows[1]).sum(dim=1)
         error = torch.where(batch.kept, batch.rating - predictions, 0.0)
         scale = 2 / batch.size.to(error.dtype)
         self._add_up(batch, rows, error * -scale)
-        self._pull(scale * self._regularization)
+        self._add_penalty(scale * self._regularization)
         norms, total, coefficient = self._norms()
-        numbers, places = self._seen(batch, error, scale / 2, total, coefficient)
-        return Differentiated(batch, error, coefficient, torch.cat([numbers, norms]), places)
+        numbers, places = self._log(batch, error, scale / 2, total, coefficient)
+        return StepGradient(batch, error, coefficient, torch.cat([numbers, norms]), places)
 
     @torch.no_grad()
-    def move(self, step: Differentiated) -> None:
-        """Clip the gradient, move the rows and go on to the next batch."""
+    def move(self, step: StepGradient) -> None:
+        """Clip the gradient, apply Adam and advance to the next batch."""
         self._gradient.mul_(step.coefficient)
         self._adam.rate.copy_(self._epoch.rate().squeeze(0))
         self._adam.move((self._counts > 0).to(self._gradient.dtype).unsqueeze(1))
         self._epoch.end_step(step.numbers, step.places)
 
     def _add_up(self, batch: Batch, rows: Tensor, factor: Tensor) -> None:
-        """Add up the squared error's part of the gradient, and how often each row is looked up."""
+        """Add up the squared error's part of the gradient, and the ratings of each row."""
         index, parts = batch.rows.flatten(), torch.empty_like(rows)
         torch.mul(rows[1], factor.unsqueeze(1), out=parts[0])
         torch.mul(rows[0], factor.unsqueeze(1), out=parts[1])
@@ -109,21 +109,21 @@ class ClosedFormStep:
             constant.zero_()
         self._counts.zero_().index_add_(0, index, batch.kept.to(factor.dtype).repeat(2))
 
-    def _pull(self, strength: Tensor) -> None:
-        """Add the penalty's part, which needs only how often a row is looked up."""
+    def _add_penalty(self, strength: Tensor) -> None:
+        """Add the penalty's part of the gradient, from the ratings of each row."""
         embeddings, gradient = (self._tables.embeddings(packed) for packed in (self._tables.weight, self._gradient))
         gradient.addcmul_(embeddings, (self._counts * strength).unsqueeze(1))
 
     def _norms(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the norm of each table's gradient, that of all and the coefficient; see `clip_gradients`."""
+        """Return the norm of each table's gradient, the joint norm and the coefficient; see `clip_gradients`."""
         norms = torch.stack([torch.linalg.vector_norm(view) for view in self._tables.views(self._gradient).values()])
         total = torch.linalg.vector_norm(norms)
-        return norms, total, clip_coefficient_of(total, self._max_grad_norm)
+        return norms, total, tensor_clip_coefficient(total, self._max_grad_norm)
 
-    def _seen(
+    def _log(
         self, batch: Batch, error: Tensor, share: Tensor, total: Tensor, coefficient: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return what the step's record holds beside the tables' norms; `share` is one over the batch's size."""
+        """Return the numbers of the step's log except the tables' norms; `share` is one over the batch size."""
         squared_error = error.square().sum() * share
         lengths = torch.linalg.vector_norm(self._tables.embeddings(self._tables.weight), dim=1)
         penalty = (self._counts * lengths.square()).sum() * share

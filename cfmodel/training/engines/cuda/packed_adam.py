@@ -1,4 +1,4 @@
-"""Adam over packed rows: nothing is read back, so that a step can be recorded once and replayed."""
+"""Adam over packed rows, which reads nothing back from the device, so that it can be part of a CUDA graph."""
 
 from typing import Protocol
 
@@ -10,12 +10,12 @@ from cfmodel.optimizer import BETA_1, BETA_2, EPSILON
 
 
 class PackedAdam(Protocol):
-    """Moves rows by their gradient.
+    """Updates rows from their gradient.
 
     Attributes:
-        rate: What a step multiplies by, a scalar; set before each `move`.
-        first: Running mean of the gradient, shaped as the rows.
-        second: Running mean of its square, likewise.
+        rate: Step size, a scalar; set before each `move`.
+        first: Running mean of the gradient, in the shape of the rows.
+        second: Running mean of the squared gradient, likewise.
     """
 
     rate: Tensor
@@ -23,15 +23,15 @@ class PackedAdam(Protocol):
     second: Tensor
 
     def move(self, touched: Tensor) -> None:
-        """Do one step; `touched` says which rows the batch looks up, 1 or 0, shape (rows, 1)."""
+        """Do one step; `touched` is 1 for rows of the batch and 0 for others, shape (rows, 1)."""
         ...
 
     def rates(self, learning_rates: list[float], *, steps_before: int) -> list[float]:
-        """Return what each of some steps in a row multiplies by, from its learning rate."""
+        """Return the step sizes of consecutive steps from their learning rates."""
         ...
 
     def resume(self, steps: int) -> None:
-        """Go on as after so many steps; the moments are set already."""
+        """Continue after this many steps; the moments must be set already."""
         ...
 
     def state(self) -> list[Tensor]:
@@ -40,15 +40,15 @@ class PackedAdam(Protocol):
 
 
 class AdamOnAllRows:
-    """Torch's own fused Adam, which moves all rows by what it remembers of them.
+    """Torch's fused Adam, which moves all rows, in the batch or not.
 
     Args:
-        weight: Rows to move.
-        gradient: Where their gradient will be.
+        weight: The rows.
+        gradient: Their gradient.
     """
 
     def __init__(self, weight: Tensor, gradient: Tensor) -> None:
-        # On CUDA torch's kernel reads the rate as a float32, whatever the rows are.
+        # On CUDA torch's kernel reads the rate as a float32, whatever the precision of the rows.
         rate_type = torch.float32 if weight.is_cuda else weight.dtype
         self.rate = torch.zeros((), dtype=rate_type, device=weight.device)
         self.first, self.second = torch.zeros_like(weight), torch.zeros_like(weight)
@@ -57,7 +57,7 @@ class AdamOnAllRows:
 
     def move(self, touched: Tensor) -> None:  # noqa: ARG002 - all rows move
         """Do one step."""
-        # As a function: torch's optimiser warns of each step that is not recorded, such as those that are sampled.
+        # As a function: torch's optimizer would warn about steps outside the CUDA graph, such as sampled ones.
         adam(
             [self._weight],
             [self._gradient],
@@ -77,11 +77,11 @@ class AdamOnAllRows:
         )
 
     def rates(self, learning_rates: list[float], *, steps_before: int) -> list[float]:  # noqa: ARG002
-        """Return the learning rates: torch's kernel itself corrects for the moments' start at zero."""
+        """Return the learning rates: torch's kernel corrects the bias of the moments itself."""
         return learning_rates
 
     def resume(self, steps: int) -> None:
-        """Go on as after so many steps."""
+        """Continue after this many steps."""
         self._steps.fill_(steps)
 
     def state(self) -> list[Tensor]:
@@ -90,13 +90,13 @@ class AdamOnAllRows:
 
 
 class AdamOnTouchedRows:
-    """Adam with the semantics of torch's `SparseAdam`: rows that the batch does not look up stay as they are.
+    """Adam with the semantics of torch's `SparseAdam`: rows that are not in the batch do not change.
 
-    How many rows it does look up only the device knows, so all rows are gone through and the others masked.
+    Only the device knows the number of rows in the batch, so the operations run over all rows, with a mask.
 
     Args:
-        weight: Rows to move.
-        gradient: Where their gradient will be; a step overwrites it.
+        weight: The rows.
+        gradient: Their gradient; a step overwrites it.
     """
 
     def __init__(self, weight: Tensor, gradient: Tensor) -> None:
@@ -114,14 +114,14 @@ class AdamOnTouchedRows:
         self._weight.sub_(gradient.mul_(touched * self.rate))
 
     def rates(self, learning_rates: list[float], *, steps_before: int) -> list[float]:
-        """Return each learning rate, corrected for the moments' start at zero."""
+        """Return each learning rate with the correction for the bias of the moments."""
         return [
             rate * (1 - BETA_2**step) ** 0.5 / (1 - BETA_1**step)
             for step, rate in enumerate(learning_rates, start=steps_before + 1)
         ]
 
     def resume(self, steps: int) -> None:
-        """Nothing to set: the number of steps is in the rates."""
+        """Do nothing: the number of steps is in the rates."""
 
     def state(self) -> list[Tensor]:
         """Return all tensors that a step changes."""

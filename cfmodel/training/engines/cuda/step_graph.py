@@ -1,4 +1,4 @@
-"""A step recorded as a CUDA graph and replayed; where there is no CUDA, the step itself."""
+"""A step as a CUDA graph; on other devices, the step itself."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class StepGraph:
-    """Runs a step that takes its inputs from tensors that stay, and reads nothing back.
+    """Runs a step that reads its inputs from fixed memory, and reads nothing back from the device.
 
     Args:
-        step: What to run.
+        step: The step.
         device: Where it runs.
     """
 
@@ -19,17 +19,17 @@ class StepGraph:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def run(self) -> None:
-        """Do the step; on CUDA this only asks for it."""
+        """Do the step; on CUDA this does not wait for it."""
         if self._graph is None:
             self._step()
         else:
             self._graph.replay()
 
     def record(self, *, restoring: Sequence[Tensor]) -> None:
-        """Record the step as it now is, on CUDA; elsewhere there is nothing to do.
+        """Record the step on CUDA; do nothing on other devices.
 
         Args:
-            restoring: What the step changes. It runs once beforehand, as recording asks for.
+            restoring: Tensors that the step changes. CUDA needs a run before the recording; these undo it.
         """
         if self._device.type != "cuda":
             return
@@ -38,20 +38,20 @@ class StepGraph:
         with torch.cuda.device(self._device):
             self._warm_up()
             graph = torch.cuda.CUDAGraph()
-            # Other threads, which deal later epochs, may go on allocating memory meanwhile.
+            # The threads that shuffle later epochs may allocate memory meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._step()
-        for tensor, was in zip(restoring, before, strict=True):
-            tensor.copy_(was)
+        for tensor, old in zip(restoring, before, strict=True):
+            tensor.copy_(old)
         self._graph = graph
 
     def wait(self) -> None:
-        """Wait until the device has done what was asked of it."""
+        """Wait until the device has finished."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
     def _warm_up(self) -> None:
-        """Run the step in a stream of its own, so that whatever is set up on first use is there before recording."""
+        """Run the step once in a stream of its own, so that libraries initialise before the recording."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -1,0 +1,27 @@
+"""A lesson as plain text."""
+
+from made_lessons import lesson_of, text_of
+
+from cfmodel.gradients.lesson.text import lesson_sections, vector
+
+
+def test_the_text_has_the_textbooks_words() -> None:
+    text = text_of(lesson_of())
+    for phrase in ("new_prediction", "new_error", "Error decreased!", "Error increased!", "You are here", "old_value"):
+        assert phrase in text
+    assert "new_prediction = (0.5000 + 0.1) + 0.3000 = 0.9000" in text
+    assert "new_value = old_value - (learning_rate * gradient)" in text
+    assert "= 0.500000 - (0.01 * -0.400000)" in text
+
+
+def test_the_chart_shows_the_curve_and_the_position_of_the_model() -> None:
+    lines = dict(lesson_sections(lesson_of()))["Gradient descent"]
+    frame = [line for line in lines if "│" in line]
+    assert len(frame) == 12
+    assert sum("●" in line for line in frame) == 1
+    assert len({len(line) for line in frame}) == 1
+
+
+def test_of_a_long_vector_the_first_numbers_are_printed() -> None:
+    assert vector((0.5, -0.25, 1.0, 2.0)) == "[0.500, -0.250, 1.000, ...]  # 4 numbers"
+    assert vector((0.5, -0.25)) == "[0.500, -0.250]  # 2 numbers"
