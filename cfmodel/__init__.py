@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cfmodel.training.explain import explain
     from cfmodel.training.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CFModelError",
