@@ -21,7 +21,7 @@ def sync(settings: PipelineSettings, *, console: Console) -> None:
         print_line(console, _line(found))
         failed += found.trouble is not None
     if found is None:
-        print_line(console, f"No records wait in {spool}.")
+        print_line(console, f"Nothing waits in {spool}.")
     if failed:
         raise TrackingError(f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}")
 

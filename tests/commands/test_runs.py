@@ -83,7 +83,7 @@ def test_an_error_on_other_ratings_than_the_newest_runs_has_a_star(settings: Tra
         tracking.end_run(run)
     _, shown = listing(elsewhere)
     assert [line.count("*") for line in shown.splitlines() if "finished" in line] == [0, 0, 2]
-    assert "* on other ratings than the newest run's: the two are not comparable" in shown
+    assert "* on other ratings than the newest run, so not comparable with it" in shown
 
 
 def test_without_a_store_or_runs_it_prints_so_and_creates_nothing(tmp_path: Path) -> None:

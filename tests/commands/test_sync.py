@@ -18,7 +18,7 @@ def sync(uri: str, data_dir: Path) -> Result:
 def test_nothing_to_send_is_printed_as_such(mlflow_store: str, tmp_path: Path) -> None:
     done = sync(mlflow_store, tmp_path)
     assert done.exit_code == 0
-    assert done.output == f"No records wait in {tmp_path / 'spool'}.\n"
+    assert done.output == f"Nothing waits in {tmp_path / 'spool'}.\n"
 
 
 def test_records_that_cannot_be_sent_are_an_error_and_still_wait(
