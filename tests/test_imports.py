@@ -198,3 +198,24 @@ def test_importing_does_nothing_but_define(tmp_path: Path) -> None:
         "assert not os.listdir('.')\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+#: Modules of types and names alone, and the command's other name: nothing in them can fail by itself.
+UNTESTED = {
+    "cfmodel/__main__.py",
+    "cfmodel/gradients/lesson/lesson_records.py",
+    "cfmodel/gradients/measuring/monitored_table.py",
+    "cfmodel/gradients/recording/gradient_records.py",
+    "cfmodel/schema.py",
+    "cfmodel/tracking/run.py",
+    "cfmodel/training/epoch_records.py",
+}
+
+
+def test_every_module_has_its_test_where_the_tree_says() -> None:
+    modules = [path.relative_to(ROOT) for path in SOURCES if path.name != "__init__.py"]
+    tests = {
+        path: Path("tests", *path.parent.parts[path.parts[0] == "cfmodel" :], f"test_{path.name}") for path in modules
+    }
+    assert [str(path) for path in modules if str(path) in UNTESTED and tests[path].exists()] == []
+    assert [str(path) for path in modules if not (ROOT / tests[path]).exists() and str(path) not in UNTESTED] == []
