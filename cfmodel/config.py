@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cfmodel.errors import ConfigError
-from cfmodel.system.addresses import WITHOUT_SECRETS, holds_password, holds_secret, shown
+from cfmodel.system.addresses import WITHOUT_SECRETS, holds_password, holds_secret, redact
 
 #: Most rows of users and movies for which `train.adam = "auto"` updates all rows; with more, that is most of a step.
 _MANY_ROWS = 50_000
@@ -522,7 +522,7 @@ def _refusal(error: ValidationError) -> str:
             lines.extend(_unknown(leaf) for leaf, _ in _leaves({name: problem["input"]}))
         else:
             reason = problem["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(problem["input"], Mapping) else shown(f" (given: {problem['input']!r})")
+            given = "" if isinstance(problem["input"], Mapping) else redact(f" (given: {problem['input']!r})")
             lines.append(f"{name}: {reason[0].lower()}{reason[1:]}{given}")
     return "; ".join(lines)
 

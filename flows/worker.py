@@ -11,7 +11,7 @@ import click
 
 from cfmodel import tracking
 from cfmodel.errors import CFModelError, ConfigError, DeviceError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from flows.api import configured_url, local_url, require_answer
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _stores_of(pool: str, deployments: "Sequence[DeploymentResponse]", *, enviro
     here = environment.get(_STORE)
     if here and here not in stores:
         raise ConfigError(
-            f"{_STORE} is {shown(here)} here, and the runs of pool {pool!r} are deployed to record in "
-            f"{', '.join(map(shown, stores))}; unset it here, or deploy with the store you mean"
+            f"{_STORE} is {redact(here)} here, and the runs of pool {pool!r} are deployed to record in "
+            f"{', '.join(map(redact, stores))}; unset it here, or deploy with the store you mean"
         )
     return list(stores)
 

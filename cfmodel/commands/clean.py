@@ -13,7 +13,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.housekeeping.folders import KINDS, items_of, last_used
 from cfmodel.housekeeping.policy import Item, removable
 from cfmodel.system import atomic
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def clean(
             atomic.sweep(settings.runtime.data_dir / kind.folder)
         print_line(console, f"\nRemoved {len(removable):,} of them.")
         if any(item.kind == "runs" for item in removable):
-            print_line(console, f"MLflow keeps removed runs until: mlflow gc --backend-store-uri {shown(uri)}")
+            print_line(console, f"MLflow keeps removed runs until: mlflow gc --backend-store-uri {redact(uri)}")
     return inventories
 
 

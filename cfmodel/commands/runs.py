@@ -9,7 +9,7 @@ from rich.text import Text
 from cfmodel import tracking
 from cfmodel.commands.printing import new_table
 from cfmodel.config import TrackingSettings
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking import ListedRun
 
 _STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "error": "red", "warning": "yellow"}
@@ -27,7 +27,7 @@ def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> li
     runs = tracking.newest_runs(settings, limit=limit)
     if not runs:
         console.print(
-            f"{shown(uri)}: no runs in experiment {settings.experiment!r} yet; start one with `cfmodel run`",
+            f"{redact(uri)}: no runs in experiment {settings.experiment!r} yet; start one with `cfmodel run`",
             soft_wrap=True,
         )
         return runs

@@ -19,7 +19,7 @@ _VALUE = re.compile(rf"({_KEY})[^&\s'\"]+")
 WITHOUT_SECRETS = rf"^(?![\s\S]*(?:{_COLON}|{_KEY}))"
 
 
-def shown(text: str) -> str:
+def redact(text: str) -> str:
     """Return an address, or a text with addresses, with passwords and signatures replaced by `***`."""
     return _VALUE.sub(r"\1***", _USER.sub("//***@", text))
 
@@ -38,7 +38,7 @@ def find_secret(tree: Any) -> str | None:
     """Return the dotted name of the first value with a secret in a tree of settings; None if there is none."""
     for name, value in leaves(tree):
         if holds_secret(name) or (isinstance(value, str) and holds_secret(value)):
-            return shown(name)
+            return redact(name)
     return None
 
 

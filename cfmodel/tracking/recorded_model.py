@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cfmodel.errors import CFModelError, TrackingError
 from cfmodel.provenance import cfmodel_version, pinned_requirements
 from cfmodel.schema import MOVIE_ID, USER_ID
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.run import Run, TrackedRun
 from cfmodel.tracking.store import client, mlflow, reaching
 
@@ -92,7 +92,7 @@ def load_recommender(uri: str, location: str) -> "Recommender":
         with reaching(uri, f"reading the model at {location}"):
             flavor = mlflow().models.Model.load(folder).flavors.get("python_function", {})
         if flavor.get("loader_module") != _LOADER:
-            raise TrackingError(f"{shown(uri)}: the model at {location} is not one of cfmodel's; choose another")
+            raise TrackingError(f"{redact(uri)}: the model at {location} is not one of cfmodel's; choose another")
         return Recommender.load(Path(folder, flavor["data"]))
 
 
@@ -136,7 +136,7 @@ def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None
 
 def refusal_of(store: str, uri: str, difference: str) -> str:
     """Return the message about a recorded model whose answers differ."""
-    return f"{shown(store)}: the recorded model {uri} {difference}; do not use it, and record it again"
+    return f"{redact(store)}: the recorded model {uri} {difference}; do not use it, and record it again"
 
 
 def _find(run: Run, digest: str) -> Any:

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import DiskFullError, StoreAwayError, TrackingError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -124,9 +124,9 @@ def reaching(uri: str, doing: str) -> Iterator[None]:
     except refusals as error:
         message = f"{uri}: {doing} failed: {_reason(error)}"
         if _may_pass(error):
-            raise StoreAwayError(shown(f"{message}; {_remedy(uri)}")) from error
+            raise StoreAwayError(redact(f"{message}; {_remedy(uri)}")) from error
         refused = isinstance(error, of_mlflow) and uri.startswith(("http", "sqlite"))
-        raise TrackingError(shown(message if refused else f"{message}; {_remedy(uri)}")) from error
+        raise TrackingError(redact(message if refused else f"{message}; {_remedy(uri)}")) from error
 
 
 @contextmanager

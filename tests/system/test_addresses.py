@@ -2,7 +2,7 @@
 
 import pytest
 
-from cfmodel.system.addresses import find_secret, holds_password, holds_secret, shown
+from cfmodel.system.addresses import find_secret, holds_password, holds_secret, redact
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from cfmodel.system.addresses import find_secret, holds_password, holds_secret, 
     ],
 )
 def test_secrets_in_an_address_are_masked(address: str, public: str) -> None:
-    assert shown(address) == public
+    assert redact(address) == public
     assert holds_password(public) is False
 
 

@@ -30,17 +30,6 @@ _FORMAT_VERSION = 2
 _Resolved = SyntheticSource | FilesSource
 
 
-def source_digest(source: str, *, folder: Path) -> str:
-    """Return the SHA-256 over a source's raw bytes, without file names, or over a synthetic one's settings."""
-    return digest_of_source(resolve_source(source, folder=folder))
-
-
-def previous_digest(source: str, *, folder: Path, now: str) -> str:
-    """Return the digest of the data set of a source's previous run; empty if none, or if its bytes were the same."""
-    before = Snapshot.read(drift.snapshot_path(source, folder=folder))
-    return "" if before is None or before.figures.source_digest == now else before.figures.digest
-
-
 def ingest(
     source: str, settings: IngestSettings, *, folder: Path, on_record: Callable[[Any], None] | None = None
 ) -> DatasetRef:

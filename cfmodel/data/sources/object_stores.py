@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfmodel.errors import DataError
 from cfmodel.system import atomic
-from cfmodel.system.addresses import holds_secret, shown
+from cfmodel.system.addresses import holds_secret, redact
 from cfmodel.system.digests import sha256_of_text
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def open_store(source: str) -> "AbstractFileSystem":
     Raises:
         DataError: The store is not supported, the address holds a secret, or a package is missing.
     """
-    protocol, public = source.partition("://")[0], shown(source)
+    protocol, public = source.partition("://")[0], redact(source)
     if "::" in source or protocol not in _PACKAGES:
         web = protocol in ("http", "https", "ftp")
         remedy = "download it, check its digest and give the file" if web else f"use one of {', '.join(_PACKAGES)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.summaries.run_description import escape_markdown, replace_promotion
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.models.load import check_version, recommender_of
 from cfmodel.tracking.models.registry import (
     CHALLENGER,
@@ -146,7 +146,7 @@ def _require_not_champion(version: Version) -> None:
 def _version(settings: PipelineSettings, wanted: str) -> Version:
     uri = resolve_uri(settings.tracking)
     if is_missing(uri):
-        raise TrackingError(f"{shown(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
+        raise TrackingError(f"{redact(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
     return version_of(uri, settings.promotion.model_name, wanted)
 
 

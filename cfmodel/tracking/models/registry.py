@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cfmodel.errors import TrackingError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.run import TrackedRun
 from cfmodel.tracking.store import client, mlflow, reaching
 
@@ -63,7 +63,7 @@ def version_of(uri: str, model_name: str, wanted: str) -> Version:
     found = find_version(uri, model_name, wanted)
     if found is None:
         raise TrackingError(
-            f"{shown(uri)}: registered model {model_name!r} has no version or alias {wanted!r}; `cfmodel run` creates "
+            f"{redact(uri)}: registered model {model_name!r} has no version or alias {wanted!r}; `cfmodel run` creates "
             "versions, and `cfmodel ui` lists them under Models"
         )
     return found

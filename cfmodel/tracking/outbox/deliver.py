@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from cfmodel.errors import DigestError, StoreAwayError, TrackingError
 from cfmodel.system import atomic
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.outbox.entries import Entry, File
 from cfmodel.tracking.outbox.journal import FILES, Journal
 from cfmodel.tracking.outbox.mlflow_sender import MlflowSender, create_run, request_batches
@@ -137,7 +137,7 @@ def _deliver_alone(journal: Journal, uri: str) -> DeliveryProgress:
             _remove_files(folder, batch)
     if progress.away_since is not None:
         seconds = time.time() - progress.away_since
-        _log.warning("%s is back after %.0f s and has everything: %s entries", shown(uri), seconds, f"{len(left):,}")
+        _log.warning("%s is back after %.0f s and has everything: %s entries", redact(uri), seconds, f"{len(left):,}")
         progress = progress.update(folder, away_since=None)
     return progress
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from cfmodel.errors import DiskFullError, TrackingError
 from cfmodel.system import atomic
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.system.digests import sha256_of_file
 from cfmodel.tracking.outbox.deliver import DeliveryProgress, deliver, deliver_if_due
 from cfmodel.tracking.outbox.entries import Entry, File
@@ -50,7 +50,7 @@ def journal_of(run: TrackedRun) -> Iterator[Journal]:
         return
     with tempfile.TemporaryDirectory(prefix="cfmodel-") as temporary:
         folder = Path(temporary)
-        DeliveryProgress(shown(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id).write(folder)
+        DeliveryProgress(redact(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id).write(folder)
         yield Journal(folder)
 
 

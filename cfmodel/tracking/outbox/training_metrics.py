@@ -11,7 +11,7 @@ from typing import Self
 from cfmodel.errors import TrackingError
 from cfmodel.gradients.recording.gradient_metrics import EpochMetrics, cost_metrics, initial_metrics
 from cfmodel.gradients.recording.gradient_records import InitialRecord, MonitorCost
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.outbox.deliver import count_unsent, deliver, deliver_if_due
 from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.log_entries import journal_of
@@ -175,7 +175,7 @@ class MetricSink:
                 "training is not affected)"
             ) from error
         if refused:
-            raise TrackingError(f"{shown(self._run.tracking_uri)}: {refused[0]}")
+            raise TrackingError(f"{redact(self._run.tracking_uri)}: {refused[0]}")
 
 
 def recorder(run: TrackedRun, *, flush_seconds: float = 2.0) -> Recorder:

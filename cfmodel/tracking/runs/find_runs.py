@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlparse
 
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import DigestError, TrackingError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.outbox.mlflow_sender import LOCAL_ID
 from cfmodel.tracking.run import RunSummary
 from cfmodel.tracking.runs.lifecycle import read_run
@@ -29,14 +29,14 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
     """
     uri = resolve_uri(settings)
     if is_missing(uri):
-        raise TrackingError(f"{shown(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
+        raise TrackingError(f"{redact(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
     with reaching(uri, "looking for a run"):
         found = _search(uri, settings.experiment, run)
     if found:
         return read_run(uri, found[0].info.run_id)
     wanted = "no finished run" if run is None else f"no run with the id or name {run!r}"
     raise TrackingError(
-        f"{shown(uri)}: experiment {settings.experiment!r} has {wanted}; run `cfmodel run` first, or look them up "
+        f"{redact(uri)}: experiment {settings.experiment!r} has {wanted}; run `cfmodel run` first, or look them up "
         "with `cfmodel ui`"
     )
 

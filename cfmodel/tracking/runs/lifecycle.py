@@ -15,7 +15,7 @@ from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import StoreAwayError, TrackingError
 from cfmodel.provenance import cfmodel_version, commit
 from cfmodel.refs import SplitRef
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.outbox.deliver import DeliveryProgress, note_away
 from cfmodel.tracking.outbox.entries import Became, Data, Param, Point, Start, Tag
 from cfmodel.tracking.outbox.journal import Journal
@@ -68,7 +68,7 @@ def start_run(
     journal = Journal(journals / run.run_id)
     journal.append([start])
     position = journal.since(0)[-1][1]
-    DeliveryProgress(shown(uri), position, run.run_id, run.experiment_id, run.name).write(journal.folder)
+    DeliveryProgress(redact(uri), position, run.run_id, run.experiment_id, run.name).write(journal.folder)
     return replace(run, journal_folder=journal.folder)
 
 
@@ -77,7 +77,7 @@ def _start_locally(uri: str, start: Start, journals: Path, away: StoreAwayError)
     local_id = f"local-{uuid4().hex}"
     folder = journals / local_id
     Journal(folder).append([start])
-    DeliveryProgress(shown(uri)).write(folder)
+    DeliveryProgress(redact(uri)).write(folder)
     note_away(folder, away)
     return Run(local_id, uri, "", start.name or local_id, folder)
 
@@ -90,9 +90,9 @@ def open_run(settings: TrackingSettings, folder: Path) -> Run:
         TrackingError: It belongs to another store.
     """
     uri, progress = resolve_uri(settings), DeliveryProgress.read(folder)
-    if progress.store != shown(uri):
+    if progress.store != redact(uri):
         raise TrackingError(
-            f"{folder}: is a run of {progress.store}, not of {shown(uri)}; set tracking.uri (or MLFLOW_TRACKING_URI) "
+            f"{folder}: is a run of {progress.store}, not of {redact(uri)}; set tracking.uri (or MLFLOW_TRACKING_URI) "
             "to the former"
         )
     return Run(folder.name, uri, progress.experiment_id, progress.name or folder.name, folder)
@@ -109,7 +109,7 @@ def log_settings(run: TrackedRun, settings: PipelineSettings, *, source: str) ->
     """
     values = {"source": source, **settings.flat()}
     own = {name: value for name, value in values.items() if not name.startswith(_OF_OTHER_COMMANDS)}
-    log_entries(run, [Param(name, shown(_text(value))) for name, value in own.items()])
+    log_entries(run, [Param(name, redact(_text(value))) for name, value in own.items()])
 
 
 def log_split(run: TrackedRun, split: SplitRef) -> None:
@@ -196,7 +196,7 @@ def _data(split: SplitRef, part: str, *, rows: int) -> Data:
     columns = [{"name": name, "type": kind, "required": name != "timestamp"} for name, kind in _COLUMNS]
     digests = {"data_digest": split.data_digest, "split_digest": split.digest}
     fields = {
-        "name": f"{shown(split.source)} ({split.strategy}, {part})"[-500:],
+        "name": f"{redact(split.source)} ({split.strategy}, {part})"[-500:],
         "digest": split.digest[:_DIGEST_CHARACTERS],
         "source_type": "local",
         "source": json.dumps({"uri": (split.path / f"{part}.parquet").resolve().as_uri()}),
@@ -208,8 +208,8 @@ def _data(split: SplitRef, part: str, *, rows: int) -> Data:
 
 def _description(split: SplitRef) -> str:
     return (
-        f"Biased matrix factorisation of **{shown(split.source)}**: {split.train_rows:,} train, {split.val_rows:,} val "
-        f"and {split.test_rows:,} test ratings ({split.strategy} split); {split.users:,} users and {split.movies:,} "
+        f"Biased matrix factorisation of **{redact(split.source)}**: {split.train_rows:,} train, "
+        f"{split.val_rows:,} val and {split.test_rows:,} test ratings ({split.strategy} split); {split.users:,} users and {split.movies:,} "
         "movies in train."
     )
 

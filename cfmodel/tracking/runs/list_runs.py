@@ -6,7 +6,7 @@ from typing import Any
 
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import TrackingError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.run import Run, RunSummary
 from cfmodel.tracking.store import client, experiment_named, is_missing, reaching, resolve_uri
 
@@ -44,7 +44,7 @@ def require_store(uri: str, *, create: bool = False) -> None:
     """Refuse a store that is away, and a SQLite file that is not on this machine; with `create`, create that."""
     if is_missing(uri) and not create:
         raise TrackingError(
-            f"{shown(uri)}: there is no such store on this machine; deploy from here with `make deploy`, or let "
+            f"{redact(uri)}: there is no such store on this machine; deploy from here with `make deploy`, or let "
             "machines share a server: export MLFLOW_TRACKING_URI=http://HOST:5000 and deploy again"
         )
     with reaching(uri, "asking the store"):

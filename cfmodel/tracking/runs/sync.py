@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import CFModelError, StoreAwayError, TrackingError
-from cfmodel.system.addresses import shown
+from cfmodel.system.addresses import redact
 from cfmodel.tracking.outbox.deliver import DeliveryProgress, count_unsent, deliver, note_away
 from cfmodel.tracking.outbox.journal import JOURNAL, Journal
 from cfmodel.tracking.run import TrackedRun
@@ -46,7 +46,7 @@ def require_recorded(run: TrackedRun, *, wait_seconds: float) -> DeliveryProgres
         TrackingError: The store is still away or refused a record; the message says what to do.
     """
     if run.journal_folder is None:
-        return DeliveryProgress(shown(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id)
+        return DeliveryProgress(redact(run.tracking_uri), run_id=run.run_id, experiment_id=run.experiment_id)
     journal, deadline = Journal(run.journal_folder), time.monotonic() + wait_seconds
     while True:
         try:

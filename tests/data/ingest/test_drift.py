@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest.ingest import ingest, previous_digest, source_digest
+from cfmodel.data.ingest.drift import Snapshot, snapshot_path
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.sources.sources import digest_of_source, resolve_source
 from cfmodel.errors import DataError
 
 DAY = 86_400
@@ -71,7 +73,9 @@ def test_little_drift_is_within_the_limits(changed):
 
 def test_the_previous_run_is_found_by_the_sources_name_not_by_its_bytes(write, tmp_path):
     def before(path):
-        return previous_digest(str(path), folder=tmp_path, now=source_digest(str(path), folder=tmp_path))
+        snapshot = Snapshot.read(snapshot_path(str(path), folder=tmp_path))
+        now = digest_of_source(resolve_source(str(path), folder=tmp_path))
+        return "" if snapshot is None or snapshot.figures.source_digest == now else snapshot.figures.digest
 
     path, other = write("a.csv", BEFORE), write("b.csv", BEFORE)
     assert before(path) == ""

@@ -4,7 +4,8 @@ import json
 import os
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.ingest.ingest import ingest, source_digest
+from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.sources.sources import digest_of_source, resolve_source
 from cfmodel.housekeeping.folders import last_used
 from cfmodel.refs import Accounts
 
@@ -46,7 +47,7 @@ def test_a_reused_data_set_counts_as_just_used(read, write):
 
 def test_the_source_digest_is_over_bytes_and_not_over_names(write, tmp_path):
     def digest(source):
-        return source_digest(str(source), folder=tmp_path)
+        return digest_of_source(resolve_source(str(source), folder=tmp_path))
 
     one, same, other = write("a.csv", "1,2,3\n"), write("b.csv", "1,2,3\n"), write("c.csv", "1,2,4\n")
     assert digest(one) == digest(same) != digest(other)
