@@ -23,7 +23,7 @@ from cfmodel.refs import DatasetRef
 from cfmodel.system import atomic
 from cfmodel.system.digests import code_digest, sha256_of_file, sha256_of_text
 
-__all__ = ["RowsRead", "ingest", "previous_digest", "source_digest"]
+__all__ = ["RowsRead", "ingest"]
 
 _FORMAT_VERSION = 2
 

@@ -209,8 +209,8 @@ def _data(split: SplitRef, part: str, *, rows: int) -> Data:
 def _description(split: SplitRef) -> str:
     return (
         f"Biased matrix factorisation of **{redact(split.source)}**: {split.train_rows:,} train, "
-        f"{split.val_rows:,} val and {split.test_rows:,} test ratings ({split.strategy} split); {split.users:,} users and {split.movies:,} "
-        "movies in train."
+        f"{split.val_rows:,} val and {split.test_rows:,} test ratings ({split.strategy} split); "
+        f"{split.users:,} users and {split.movies:,} movies in train."
     )
 
 
