@@ -1,7 +1,7 @@
 """The model: biased matrix factorisation."""
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -109,7 +109,7 @@ class CollaborativeFiltering(nn.Module):
     def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> dict[str, Tensor]:
         """Return the rows of a batch by table, shape (B, width), for predictions and for the loss's penalty."""
         index = {"user": user_idx, "movie": movie_idx}
-        return {table.name: self.get_submodule(table.name)(index[table.side]) for table in self.TABLES}
+        return {table.name: getattr(self, table.name)(index[table.side]) for table in self.TABLES}
 
     def combine(self, rows: Mapping[str, Tensor]) -> Tensor:
         """Return the predictions from the rows of a batch, in rating units, shape (B,)."""
@@ -132,14 +132,15 @@ class CollaborativeFiltering(nn.Module):
             names = (table.name for table in self.TABLES if table.side == side)
             rows = {name: self.get_parameter(f"{name}.weight").detach() for name in names}
         products, own = self._tables_of(side)
-        vectors, offsets = [rows[name] for name in products], [rows[name][:, 0] for name in own]
+        vectors, offsets = [rows[name] for name in products], [rows[name].squeeze(1) for name in own]
+        if len(vectors) == 1 and offsets:
+            return SideRows(vectors[0], reduce(torch.add, offsets))
         some = next(rows[table.name] for table in self.TABLES if table.side == side)
-        return SideRows(
-            vectors[0] if len(vectors) == 1 else torch.cat([some[:, :0], *vectors], dim=1),
-            reduce(torch.add, offsets) if offsets else some.new_zeros(len(some)),
-        )
+        none = some.new_zeros(len(some))
+        return SideRows(torch.cat([some[:, :0], *vectors], dim=1), reduce(torch.add, offsets, none))
 
     @classmethod
+    @cache  # asked for in every step
     def _tables_of(cls, side: Side) -> tuple[list[str], list[str]]:
         """Return a side's tables that are in dot products, and those that are terms by themselves."""
         named = [(getattr(term, side), bool(term.user and term.movie)) for term in cls.TERMS]
