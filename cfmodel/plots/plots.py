@@ -52,7 +52,7 @@ def learning_curves(curves: Mapping[str, Curve]) -> "Figure":
     return figure
 
 
-def predicted_against_true(data: PredictedAgainstTrue) -> "Figure":
+def draw_predicted_against_true(data: PredictedAgainstTrue) -> "Figure":
     """Draw the distribution of predictions at each true rating as a heat map, with quantiles."""
     figure = new_figure(8, 6)
     axes = figure.subplots()
@@ -75,7 +75,7 @@ def predicted_against_true(data: PredictedAgainstTrue) -> "Figure":
     return figure
 
 
-def error_by_popularity(data: ErrorByPopularity) -> "Figure":
+def draw_error_by_popularity(data: ErrorByPopularity) -> "Figure":
     """Draw RMSE and MAE per tenth of the catalogue, rarest movies first, and the number of test ratings in each."""
     shown = np.flatnonzero((data.rows > 0) | (data.decile > 0))  # cold movies only if there are any
     place = np.arange(len(shown))

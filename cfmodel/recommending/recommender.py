@@ -155,7 +155,7 @@ class Recommender:
     @classmethod
     def _read(cls, folder: Path, manifest: dict[str, Any], model: type[CollaborativeFiltering]) -> Self:
         return cls(
-            saved_files.model_of(model, safetensors.torch.load((folder / saved_files.WEIGHTS).read_bytes()), folder),
+            saved_files.build_model(model, safetensors.torch.load((folder / saved_files.WEIGHTS).read_bytes()), folder),
             Vocabulary.read(folder / saved_files.USERS),
             Vocabulary.read(folder / saved_files.MOVIES),
             float(manifest["rating_min"]),

@@ -65,7 +65,7 @@ def check_files(folder: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def model_of(
+def build_model(
     kind: type[CollaborativeFiltering], weights: dict[str, torch.Tensor], folder: Path
 ) -> CollaborativeFiltering:
     """Return a model with saved weights.

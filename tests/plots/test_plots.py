@@ -74,7 +74,7 @@ def test_learning_curves_of_short_runs_can_be_drawn(curves: dict[str, Curve]) ->
 
 
 def test_predictions_are_shown_at_each_true_rating_with_its_count(predictions: PredictedAgainstTrue) -> None:
-    figure = plots.predicted_against_true(predictions)
+    figure = plots.draw_predicted_against_true(predictions)
     axes = figure.get_axes()[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1\n2", "2\n1", "4\n1", "5\n1"]
     medians = next(line for line in axes.get_lines() if line.get_label() == "median")
@@ -83,7 +83,7 @@ def test_predictions_are_shown_at_each_true_rating_with_its_count(predictions: P
 
 
 def test_errors_are_shown_per_tenth_of_the_catalogue_and_cold_only_where_some_are(errors: ErrorByPopularity) -> None:
-    figure = plots.error_by_popularity(errors)
+    figure = plots.draw_error_by_popularity(errors)
     top, bottom = figure.get_axes()
     names = [tick.get_text() for tick in bottom.get_xticklabels()]
     assert (len(names), names[0], names[-1]) == (10, "0–\n1", "18–\n19")
@@ -96,5 +96,5 @@ def test_errors_are_shown_per_tenth_of_the_catalogue_and_cold_only_where_some_ar
 def test_drawing_needs_no_display_and_leaves_no_figure_behind(predictions: PredictedAgainstTrue) -> None:
     import matplotlib.pyplot as plt
 
-    plots.png(plots.predicted_against_true(predictions))
+    plots.png(plots.draw_predicted_against_true(predictions))
     assert plt.get_fignums() == []

@@ -13,9 +13,9 @@ from cfmodel.recommending.saved_files import (
     MOVIES,
     USERS,
     WEIGHTS,
+    build_model,
     check_files,
     has_history,
-    model_of,
     read_manifest,
 )
 
@@ -51,9 +51,9 @@ def test_every_file_of_the_manifest_is_checked(tmp_path: Path, names: tuple[str,
 
 def test_a_model_has_the_saved_weights_and_is_not_trainable(tmp_path: Path) -> None:
     saved = CollaborativeFiltering(3, 4, 2, global_mean=3.5).state_dict()
-    model = model_of(CollaborativeFiltering, saved, tmp_path)
+    model = build_model(CollaborativeFiltering, saved, tmp_path)
     assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.parameters())
     saved["more.weight"] = torch.zeros(3, 1)
     with pytest.raises(DataError, match="holds the tables more, movie_biases"):
-        model_of(CollaborativeFiltering, saved, tmp_path)
+        build_model(CollaborativeFiltering, saved, tmp_path)

@@ -36,8 +36,8 @@ def _figures(run: TrackedRun, evaluation: "Evaluation") -> dict[str, "Figure"]:
     curves = {key: curve_of(run, key) for key in (*_CURVES, *_norms_of(run))}
     return {
         "learning_curves": plots.learning_curves(curves),
-        "predicted_against_true": plots.predicted_against_true(evaluation.predicted_against_true),
-        "error_by_popularity": plots.error_by_popularity(evaluation.error_by_popularity),
+        "predicted_against_true": plots.draw_predicted_against_true(evaluation.predicted_against_true),
+        "error_by_popularity": plots.draw_error_by_popularity(evaluation.error_by_popularity),
     }
 
 
