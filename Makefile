@@ -20,10 +20,10 @@ export GOMP_SPINCOUNT ?= 10000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui deploy worker notify test test-slow check bench fuzz kill-loop load audit clean
+.PHONY: help run ui deploy worker notify test test-slow check bench fuzz real-files kill-loop load audit clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Run the pipeline: make run [SOURCE=ratings.csv] [ARGS="--set train.epochs=5"]
 	@$(BIN)/cfmodel run "$$SOURCE" $(ARGS)
@@ -44,6 +44,9 @@ bench: .venv/dev.stamp ## Run the benchmarks and print their tables; takes half 
 
 fuzz: .venv/dev.stamp ## Try 100,000 damaged files and settings: make fuzz [INPUTS=100000] [SEED=0]
 	@$(BIN)/python tests/support/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
+
+real-files: .venv/dev.stamp ## Try 550 made-up files of ratings of many kinds: make real-files [ARGS="--show"]
+	@$(BIN)/python benchmarks/real_files.py $(ARGS)
 
 kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and compare it with one that was not; takes hours
 	@$(BIN)/python benchmarks/kills.py $(ARGS)
