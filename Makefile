@@ -45,7 +45,7 @@ bench: .venv/dev.stamp ## Run the benchmarks and print their tables; takes half 
 fuzz: .venv/dev.stamp ## Try 100,000 damaged files and settings: make fuzz [INPUTS=100000] [SEED=0]
 	@$(BIN)/python tests/support/fuzzing.py --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),0)
 
-real-files: .venv/dev.stamp ## Try 550 made-up files of ratings of many kinds: make real-files [ARGS="--show"]
+real-files: .venv/dev.stamp ## Try 567 made-up files of ratings of many kinds: make real-files [ARGS="--show"]
 	@$(BIN)/python benchmarks/real_files.py $(ARGS)
 
 kill-loop: .venv/dev.stamp ## Kill a pipeline at 50 random moments, and compare it with one that was not; takes hours

@@ -266,9 +266,9 @@ def _parquet(rng: np.random.Generator, shape: Shape) -> Variant:
     for position, piece in enumerate(pieces):
         buffer = io.BytesIO()
         pq.write_table(piece, buffer, compression=compression, row_group_size=7)
-        files[f"export/part-{position}.parquet"] = buffer.getvalue()
+        files[f"dump/part-{position}.parquet"] = buffer.getvalue()
     name = f"{shape.columns}, {id_type} ({shape.ids}), {time_type}, {shape.scale}, {compression}, {shape.header[0]}"
-    return _variant(shape, "parquet", f"{name}, {len(pieces)} files", drawn, timed, (files, "export"))
+    return _variant(shape, "parquet", f"{name}, {len(pieces)} files", drawn, timed, (files, "dump"))
 
 
 def _whole(text: str, kind: pa.DataType) -> Any:
@@ -295,9 +295,9 @@ def _packed(shape: Shape, ending: str, header: list[str], rows: list[str]) -> tu
         return {f"my ratings.{ending}": blobs[0]}, ""
     if shape.container == "no ending":
         return {"ratings": blobs[0]}, ""
-    files = {f"export/2024/part-{position}.{ending}": blob for position, blob in enumerate(blobs)}
-    marks = {"export/_SUCCESS": b"", "export/2024/.part-0.crc": b"crc\0"}
-    return {**files, **marks}, f"export/*/part-*.{ending}" if shape.container == "glob" else "export"
+    files = {f"dump/2024/part-{position}.{ending}": blob for position, blob in enumerate(blobs)}
+    marks = {"dump/_SUCCESS": b"", "dump/2024/.part-0.crc": b"crc\0"}
+    return {**files, **marks}, f"dump/*/part-*.{ending}" if shape.container == "glob" else "dump"
 
 
 def _ended(shape: Shape, lines: list[str]) -> str:

@@ -15,8 +15,8 @@ _SAYS_ORDER = r"(?is)column 1\W+(user|movie).{0,12}\b2\W+(user|movie)"
 
 def export_variants(rng: np.random.Generator) -> Iterator[Variant]:
     """Yield the variants of delimited text."""
-    kinds = (_sites, _databases, _spreadsheets, _programs, _headers, _numbers, _moments, _ids, _unrated, _bad_rows)
-    for kind in kinds:
+    written = (_sites, _databases, _spreadsheets, _programs, _headers, _wide, _lines)
+    for kind in (*written, _numbers, _moments, _ids, _unrated, _bad_rows):
         yield from kind(rng)
 
 
@@ -181,16 +181,16 @@ def _thousands(mark: str, decimal: str, row: Record) -> str:
 
 
 def _programs(rng: np.random.Generator) -> Iterator[Variant]:
-    make = partial(made, rng, "programs")
+    make, blank = partial(made, rng, "programs"), {"separator": " "}
     yield make("pandas with its index", f"<i>,{LINE}", f",{HEAD}")
     yield make("pandas, index twice", f"<i>,<i>,{LINE}", f"Unnamed: 0.1,Unnamed: 0,{HEAD}")
     yield make("pandas, ids as floats", "<u>,<m>,<r>", "user_id,movie_id,rating", ids=lambda i: f"{i}.0")
-    yield make("pandas.to_string", "<i><u:6><m:7><r:8>", "    user  movie  rating", file="r.txt")
+    yield make("pandas.to_string", "<i><u:6><m:7><r:8>", "    user  movie  rating", file="r.txt", knows=blank)
     yield make("R, write.csv", '"<i>",<u>,<m>,<r>', '"","user","movie","rating"')
     yield make("R, write.csv2", '"<i>";<u>;<m>;<comma>', '"";"user";"movie";"rating"')
     yield make("R, write.table", '"<i>" <u> <m> <r>', '"user" "movie" "rating"', file="r.txt")
     yield make("R, write.table with tabs", "<i>\t<u>\t<m>\t<r>", "user\tmovie\trating", file="r.txt")
-    yield make("aligned numbers", "<u:10><m:10><r:8>", file="ratings.txt")
+    yield make("aligned numbers", "<u:10><m:10><r:8>", file="ratings.txt", knows=blank)
     yield make("Python's tuples", "(<u>, <m>, <r>)", refuse=".", file="r.txt")
     yield make("each row in quotes", '"<u>,<m>,<r>"', '"user,movie,rating"')
     line = lambda row: '"<u>","' + row.m.replace('"', '\\"') + '",<r>'  # noqa: E731
@@ -230,6 +230,37 @@ def _headers(rng: np.random.Generator) -> Iterator[Variant]:
     yield make("customer, isbn, score", "<u>\t<m>\t<r>", "customer_id\tisbn\tscore")
     yield make("ids alone", "<u>,<m>", "user_id,movie_id", refuse="(?i)rating")
     yield make("a wide table", "<u>,<r>,,<r>", "user_id,301,302,303", refuse="(?i)layout|wide|movie")
+
+
+def _wide(rng: np.random.Generator) -> Iterator[Variant]:
+    """Yield tables of a row per user and a column per movie."""
+    users, movies = ["u1", "007", "Ann B."], ["301", "302", "tt7"]
+    cells = rng.integers(1, 11, (3, 3)) / 2
+    rows = [(user, movie, float(cells[i, j]), None) for i, user in enumerate(users) for j, movie in enumerate(movies)]
+    empty = {"blanks": "", "words": "NA", "99": "99"}
+    for (name, text), separator in zip(empty.items(), ",;\t", strict=True):
+        table = [[user, *(text if i == j else f"{cells[i, j]:g}" for j in range(3))] for i, user in enumerate(users)]
+        lines = [separator.join(line) for line in [["user_id", *movies], *table]]
+        settings = {"layout": "wide", **({"not_rated": 99} if text == "99" else {})}
+        some = [row for position, row in enumerate(rows) if position % 4]
+        files = {"wide.csv": "\n".join(lines).encode()}
+        yield Variant(f"empty cells are {name}", "wide", files, some, settings=settings, must_read=True)
+
+
+def _lines(rng: np.random.Generator) -> Iterator[Variant]:
+    make = partial(made, rng, "lines")
+    yield make("two carriage returns", LINE, HEAD, end="\r\r\n")
+    yield make("a DOS end of file", LINE, HEAD, foot="\x1a", end="\r\n")
+    yield make("lines of blanks between", lambda row: f"{LINE}\n  \t" if row.i % 4 == 0 else LINE, HEAD)
+    yield make("comments between", lambda row: f"{LINE}\n# page 2" if row.i % 4 == 0 else LINE, HEAD)
+    yield make("other line separators in ids", LINE, HEAD, ids=lambda i: f"a\u2028b\x0b\x0c\x1c\u0085{i}")
+    text = "so-so, but\nlong\r\n" * 12
+    yield make("a long text in quotes", f'{LINE},"{text}"', f"{HEAD},review", count=30_000)
+    yield make("three hundred columns", LINE + "," * 300, HEAD + "".join(f",c{i}" for i in range(300)))
+    for encoding in ("utf-16-be", "utf-32"):
+        mark = "\ufeff" if encoding == "utf-16-be" else ""
+        yield make(encoding, LINE, mark + HEAD, encoding=encoding)
+    yield make("utf-16-be without a mark", LINE, HEAD, encoding="utf-16-be")
 
 
 def _numbers(rng: np.random.Generator) -> Iterator[Variant]:

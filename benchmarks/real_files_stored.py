@@ -6,6 +6,7 @@ import io
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import time, timedelta
 from functools import partial
 from typing import Any
@@ -140,7 +141,16 @@ def _parquet(rng: np.random.Generator) -> Iterator[Variant]:
         "int96",
         partial(_parquet_bytes, {"timestamp": pa.timestamp("ns")}, use_deprecated_int96_timestamps=True),
     )
+    for name, value in {"null": None, "not a number": float("nan")}.items():
+        drawn = records(rng, 200)
+        blob = _parquet_bytes({"rating": partial(_instead_at, 7, value)}, drawn)
+        rows = newest(row.row() for row in drawn if row.i != 7)
+        yield Variant(f"a rating is {name}", "Parquet", {"a.parquet": blob}, rows, bad_row=7)
     yield _stored(rng, "Parquet", "a cut file", lambda drawn: _parquet_bytes({}, drawn)[:-20], rows=None, says=".")
+
+
+def _instead_at(position: int, value: float | None, row: Record) -> float | None:
+    return value if row.i == position else row.r
 
 
 def _spread(rng: np.random.Generator, name: str, parts: dict[str, tuple[str, str]], **more: Any) -> Variant:
@@ -153,49 +163,54 @@ def _spread(rng: np.random.Generator, name: str, parts: dict[str, tuple[str, str
         files[path] = "".join(f"{text}\n" for text in [*filter(None, [head]), *rows]).encode()
         if path.endswith(".gz"):
             files[path] = gzip.compress(files[path], mtime=0)
-    more = {"rows": newest(row.row() for row in drawn), "source": "export", **more}
+    more = {"rows": newest(row.row() for row in drawn), "source": "dump", **more}
     return Variant(name, "folders", files, **more)
 
 
 def _folders(rng: np.random.Generator) -> Iterator[Variant]:
-    spread = partial(_spread, rng)
+    spread, comma = partial(_spread, rng), {"separator": ","}
     both = (HEAD, LINE)
-    two = {"export/part-00000.csv": both, "export/part-00002.csv": both}
-    yield spread("an empty part", two, beside={"export/part-00001.csv": b"", "export/_SUCCESS": b""})
-    empty = {"export/part-00001.csv.gz": gzip.compress(b""), "export/part-00003.csv": HEAD.encode() + b"\n"}
-    yield spread("an empty part, compressed; another of a header", two, beside=empty)
-    yield spread("blank lines as a part", two, beside={"export/part-00001.csv": b"\n\n"})
-    yield spread("a header in the first part", {"export/a.csv": both, "export/b.csv": ("", LINE)})
-    yield spread("split -l", {"export/xaa": both, "export/xab": ("", LINE)}, source="export/x*")
+    two = {"dump/part-00000.csv": both, "dump/part-00002.csv": both}
+    yield spread("an empty part", two, beside={"dump/part-00001.csv": b"", "dump/_SUCCESS": b""}, must_read=True)
+    empty = {"dump/part-00001.csv.gz": gzip.compress(b""), "dump/part-00003.csv": HEAD.encode() + b"\n"}
+    yield spread("an empty part, compressed; another of a header", two, beside=empty, must_read=True)
+    yield spread("blank lines as a part", two, beside={"dump/part-00001.csv": b"\n\n"}, must_read=True)
+    yield spread("a header in the first part", {"dump/a.csv": both, "dump/b.csv": ("", LINE)})
+    yield spread("split -l", {"dump/xaa": both, "dump/xab": ("", LINE)}, source="dump/x*")
     other = ("timestamp;movie_id;rating;user_id", "<s>;<m>;<comma>;<u>")
-    yield spread("another order and separator", {"export/a.csv": both, "export/b.csv": other})
+    yield spread("another order and separator", {"dump/a.csv": both, "dump/b.csv": other})
+    accents = (HEAD, "Zoë <u>,<m>,<r>,<s>")
+    plain = spread("UTF-8 and Latin-1", {"dump/a.csv": accents, "dump/b.csv": accents})
+    blob = plain.files["dump/b.csv"].decode().encode("latin-1")
+    rows = [(f"Zoë {u}", m, r, t) for u, m, r, t in plain.rows or ()]
+    yield replace(plain, files={**plain.files, "dump/b.csv": blob}, rows=rows)
     lines = ("", '{"user_id":"<u>","movie_id":"<m>","rating":<r>,"timestamp":<s>}')
-    yield spread("CSV and JSON lines", {"export/a.csv": both, "export/b.jsonl": lines})
-    yield spread("plain and compressed", {"export/a.csv": both, "export/b.csv.gz": both})
-    yield spread("years", {"export/year=2023/a.csv": both, "export/year=2024/a.csv": both})
-    yield spread("capital endings", {"export/A.CSV": both, "export/B.TXT": both, "export/C.Tsv": both})
+    yield spread("CSV and JSON lines", {"dump/a.csv": both, "dump/b.jsonl": lines})
+    yield spread("plain and compressed", {"dump/a.csv": both, "dump/b.csv.gz": both})
+    yield spread("years", {"dump/year=2023/a.csv": both, "dump/year=2024/a.csv": both})
+    yield spread("capital endings", {"dump/A.CSV": both, "dump/B.TXT": both, "dump/C.Tsv": both})
     noise = {
-        "export/.DS_Store": b"\0\0\0\1Bud1",
-        "export/._a.csv": b"\0\5\x16\7",
-        "export/__MACOSX/._a.csv": b"\0\5\x16\7",
+        "dump/.DS_Store": b"\0\0\0\1Bud1",
+        "dump/._a.csv": b"\0\5\x16\7",
+        "dump/__MACOSX/._a.csv": b"\0\5\x16\7",
     }
-    yield spread("what macOS adds", {"export/a.csv": both}, beside=noise)
-    noise = {"export/README.md": b"# Ratings\n", "export/LICENSE": b"CC0\n", "export/desktop.ini": b"[x]\n"}
-    yield spread("a readme beside", {"export/a.csv": both}, beside=noise)
-    noise = {"export/a.csv.metadata": b"\n\x0f\x12", "export/manifest": b"{}"}
-    yield spread("Athena's metadata beside", {"export/a.csv": both}, beside=noise)
-    noise = {"export/Users.csv": b"User-ID,Age\n11,30\n", "export/Books.csv": b"ISBN,Title\n301,Up\n"}
-    yield spread("tables of users and books beside", {"export/Ratings.csv": both}, beside=noise)
-    noise = {"export/movies.csv": b"movieId,title,genres\n301,Up,x\n", "export/README.txt": b"Summary\n"}
-    yield spread("MovieLens", {"export/ratings.csv": ("userId,movieId,rating,timestamp", LINE)}, beside=noise)
+    yield spread("what macOS adds", {"dump/a.csv": both}, beside=noise)
+    noise = {"dump/README.md": b"# Ratings\n", "dump/LICENSE": b"CC0\n", "dump/desktop.ini": b"[x]\n"}
+    yield spread("a readme beside", {"dump/a.csv": both}, beside=noise)
+    noise = {"dump/a.csv.metadata": b"\n\x0f\x12", "dump/manifest": b"{}"}
+    yield spread("Athena's metadata beside", {"dump/a.csv": both}, beside=noise)
+    noise = {"dump/Users.csv": b"User-ID,Age\n11,30\n", "dump/Books.csv": b"ISBN,Title\n301,Up\n"}
+    yield spread("tables of users and books beside", {"dump/Ratings.csv": both}, beside=noise, knows=comma)
+    noise = {"dump/movies.csv": b"movieId,title,genres\n301,Up,x\n", "dump/README.txt": b"Summary\n"}
+    yield spread("MovieLens", {"dump/ratings.csv": ("userId,movieId,rating,timestamp", LINE)}, beside=noise)
     inter = ("user_id:token\titem_id:token\trating:float\ttimestamp:float", "<u>\t<m>\t<r>\t<s>")
-    noise = {"export/x.item": b"item_id:token\ttitle:token_seq\n301\tUp\n", "export/x.user": b"user_id:token\n11\n"}
+    noise = {"dump/x.item": b"item_id:token\ttitle:token_seq\n301\tUp\n", "dump/x.user": b"user_id:token\n11\n"}
     known = {f"columns.{name.split(':')[0].replace('item', 'movie')}": name for name in inter[0].split("\t")}
-    yield spread("RecBole", {"export/x.inter": inter}, beside=noise, knows=known)
+    yield spread("RecBole", {"dump/x.inter": inter}, beside=noise, knows=known)
     for place in ("my [old] ratings", "a & b", "100% #1", "ünï 'x'", "a*b?"):
         yield spread(f"named {place}", {f"{place}/a.csv": both}, source=place)
         yield spread(f"a file below {place}", {f"{place}/a.csv": both}, source=f"{place}/a.csv")
-    yield Variant("empty", "folders", {"export/.keep": b""}, None, "export", says=".")
+    yield Variant("empty", "folders", {"dump/.keep": b""}, None, "dump", says=".")
     for name, blob in {
         "an empty file": b"",
         "a header alone": HEAD.encode(),
