@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from real_files_variant import HEAD, LINE, Record, Row, Variant, made, newest, zipped
 
-#: What a reading says that took the second column for the users and the first for the movies, or the other way round.
-_SAYS_ORDER = r"(?is)column 1\W+(user|movie).{0,12}\b2\W+(user|movie)"
+#: What a reading says of a file without a header: which column was taken for what.
+_SAYS_ORDER = r"(?is)columns? \d\W{1,3}(user|movie|rating)\b.{0,15}\b\d\W{1,3}(user|movie|rating)\b"
 
 
 def export_variants(rng: np.random.Generator) -> Iterator[Variant]:
