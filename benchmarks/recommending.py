@@ -27,6 +27,7 @@ import torch
 from machine import describe_machine
 
 from cfmodel.baselines import popularity
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import ScoringSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
@@ -71,7 +72,7 @@ def drawn(count: int, rng: np.random.Generator) -> RatingArrays:
 def made_up(train: RatingArrays, test: RatingArrays) -> Recommender:
     """Return a recommender with random tables."""
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(USERS, MOVIES, DIMENSION, global_mean=3.5, init_std=0.2, generator=generator)
+    model = CollaborativeFiltering(USERS, MOVIES, DIMENSION, scale=RatingScale(3.5), init_std=0.2, generator=generator)
     with torch.no_grad():
         model.movie_biases.weight.normal_(0, 0.4, generator=generator)
     ids = Vocabulary.of(range(USERS)), Vocabulary.of(range(MOVIES))

@@ -1,6 +1,8 @@
 """Statistics of whole columns of ratings, compiled, in one pass each."""
 
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +24,42 @@ def occurrences(rows: Rows) -> Counts:
     return counts
 
 
-def standard_deviation(values: npt.NDArray[np.float32]) -> float:
+def standard_deviation(values: npt.NDArray[np.floating[Any]]) -> float:
     """Return the standard deviation of at least one value, summed in float64."""
     return float(_standard_deviation(values))
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """Mean and standard deviation of ratings, in rating units.
+
+        standardized rating = (rating - mean) / std
+
+    With the defaults a standardized rating is the rating itself.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the decimal point that show a ten-thousandth of a standard deviation."""
+        return max(0, 4 - round(math.log10(self.std)))
+
+    @classmethod
+    def of(cls, ratings: npt.NDArray[np.floating[Any]]) -> Self:
+        """Return the scale of at least one rating; where all are equal to rounding, `std` is 1."""
+        mean, std = float(np.mean(ratings, dtype=np.float64)), standard_deviation(ratings)
+        rounding = np.finfo(np.float64).eps * float(np.abs(ratings).max())
+        return cls(mean, std if std > 8 * rounding else 1.0)
+
+    def standardized(self, ratings: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+        """Return standardized ratings, shape (N,), subtracted and divided in float64."""
+        return ((ratings - self.mean) / self.std).astype(np.float32)
+
+    def in_rating_units(self, standardized: float) -> float:
+        """Return a standardized rating, or a score, in rating units."""
+        return self.mean + self.std * float(standardized)
 
 
 @compiled()

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.errors import ConfigError
 from cfmodel.tables import SIDES, TABLES, TERMS, Side, Table, Term
 
@@ -16,7 +17,7 @@ class SideRows(NamedTuple):
 
     Attributes:
         vectors: The side's factor of every dot product, shape (B, D).
-        offset: Sum of the terms that depend on this side alone, in rating units, shape (B,).
+        offset: Sum of the terms that depend on this side alone, in standard deviations, shape (B,).
     """
 
     vectors: Tensor
@@ -26,7 +27,10 @@ class SideRows(NamedTuple):
 class CollaborativeFiltering(nn.Module):
     """Biased matrix factorisation.
 
-        prediction = global_mean + user_bias + movie_bias + <user_embedding, movie_embedding>
+        prediction = global_mean + rating_std * (user_bias + movie_bias + <user_embedding, movie_embedding>)
+
+    The tables learn standardized ratings, `(rating - global_mean) / rating_std`, so that learning rate, penalty and
+    gradients mean the same on any scale of ratings; the sum in brackets is the `score`.
 
     `cfmodel.tables` declares the tables and terms. A subclass may declare others in `TABLES` and `TERMS`: all
     other code gets names, rows, terms and weights from this class.
@@ -35,10 +39,10 @@ class CollaborativeFiltering(nn.Module):
         num_users: Rows of the user tables, U.
         num_movies: Rows of the movie tables, M.
         embedding_dim: Numbers in a taste vector, K.
-        global_mean: Mean of the training ratings, in rating units; a buffer, not trained.
+        scale: Mean and standard deviation of the training ratings; buffers, not trained.
         init_std: Standard deviation of the initial embeddings; None: zeros, for tables that will be loaded.
             Biases start at zero. PyTorch's default of 1 gives initial predictions a spread of sqrt(K), some
-            7 stars at K = 50.
+            7 standard deviations of the ratings at K = 50.
         generator: Random stream of the initial embeddings; None: torch's global one.
 
     Attributes:
@@ -55,6 +59,7 @@ class CollaborativeFiltering(nn.Module):
     TERMS: ClassVar[tuple[Term, ...]] = TERMS
 
     global_mean: Tensor
+    rating_std: Tensor
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class CollaborativeFiltering(nn.Module):
         num_movies: int,
         embedding_dim: int = 50,
         *,
-        global_mean: float = 0.0,
+        scale: RatingScale = RatingScale(),
         init_std: float | None = 0.01,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -80,7 +85,13 @@ class CollaborativeFiltering(nn.Module):
                 weight.normal_(0.0, init_std, generator=generator)
             # From values: nn.Embedding would draw its own from torch's global stream, only for us to discard them.
             self.add_module(table.name, nn.Embedding.from_pretrained(weight, freeze=False))  # type: ignore[no-untyped-call]
-        self.register_buffer("global_mean", torch.tensor(float(global_mean)))
+        self.register_buffer("global_mean", torch.tensor(scale.mean, dtype=torch.float64))
+        self.register_buffer("rating_std", torch.tensor(scale.std, dtype=torch.float64))
+
+    @property
+    def scale(self) -> RatingScale:
+        """Mean and standard deviation of the training ratings."""
+        return RatingScale(float(self.global_mean), float(self.rating_std))
 
     @classmethod
     def table_names(cls) -> tuple[str, ...]:
@@ -99,12 +110,16 @@ class CollaborativeFiltering(nn.Module):
             movie_idx: Rows of the movie tables, integers in [0, M), shape (B,).
 
         Returns:
-            Predictions in rating units, not clamped, shape (B,).
+            Predictions in rating units, not clamped, float64, shape (B,).
 
         Raises:
             IndexError: A row is outside its table (on the CPU).
         """
-        return self.combine(self.look_up(user_idx, movie_idx))
+        return self.in_rating_units(self.combine(self.look_up(user_idx, movie_idx)))
+
+    def in_rating_units(self, score: Tensor) -> Tensor:
+        """Return predictions in rating units, float64, from scores of any shape."""
+        return self.global_mean + self.rating_std * score
 
     def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> dict[str, Tensor]:
         """Return the rows of a batch by table, shape (B, width), for predictions and for the loss's penalty."""
@@ -112,17 +127,15 @@ class CollaborativeFiltering(nn.Module):
         return {table.name: getattr(self, table.name)(index[table.side]) for table in self.TABLES}
 
     def combine(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """Return the predictions from the rows of a batch, in rating units, shape (B,)."""
+        """Return the scores from the rows of a batch, in standard deviations, shape (B,)."""
         user, movie = (self.side_rows(side, rows) for side in SIDES)
-        predictions: Tensor = (
-            self.global_mean + (user.offset + movie.offset) + (user.vectors * movie.vectors).sum(dim=1)
-        )
-        return predictions
+        scores: Tensor = (user.offset + movie.offset) + (user.vectors * movie.vectors).sum(dim=1)
+        return scores
 
     def side_rows(self, side: Side, rows: Mapping[str, Tensor] | None = None) -> SideRows:
-        """Return one side's part of predictions.
+        """Return one side's part of scores.
 
-            prediction = global_mean + user.offset + movie.offset + <user.vectors, movie.vectors>
+            score = user.offset + movie.offset + <user.vectors, movie.vectors>
 
         Args:
             side: `user` or `movie`.
@@ -147,7 +160,7 @@ class CollaborativeFiltering(nn.Module):
         return [name for name, product in named if product], [name for name, product in named if name and not product]
 
     def terms(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each term of the predictions, the global mean left out, by display name, shape (B,)."""
+        """Return each term of the scores, in standard deviations, by display name, shape (B,)."""
         row_names = {table.name: table.row for table in self.TABLES}
         terms = {}
         for term in self.TERMS:
@@ -158,22 +171,20 @@ class CollaborativeFiltering(nn.Module):
 
     @torch.no_grad()
     def score(self, user_idx: Tensor, movie_idx: Tensor) -> Tensor:
-        """Predict ratings for rows that may be cold, that is negative.
+        """Return scores for rows that may be cold, that is negative.
 
-        A cold side adds neither its own terms nor dot products: the prediction falls back to the global mean
-        plus the known side's own terms.
+        A cold side adds neither its own terms nor dot products: the score falls back to the known side's own terms.
 
         Args:
             user_idx: Rows of the user tables, negative where cold, shape (B,).
             movie_idx: Rows of the movie tables, negative where cold, shape (B,).
 
         Returns:
-            Predictions in rating units, not clamped, shape (B,).
+            Scores in standard deviations, shape (B,).
         """
         warm_user, warm_movie = user_idx >= 0, movie_idx >= 0
         rows = self.look_up(user_idx.clamp(min=0), movie_idx.clamp(min=0))
         user, movie = (self.side_rows(side, rows) for side in SIDES)
         dot = (user.vectors * movie.vectors).sum(dim=1)
-        own = user.offset * warm_user + movie.offset * warm_movie
-        predictions: Tensor = self.global_mean + own + dot * (warm_user & warm_movie)
-        return predictions
+        scores: Tensor = user.offset * warm_user + movie.offset * warm_movie + dot * (warm_user & warm_movie)
+        return scores

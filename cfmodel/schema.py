@@ -32,7 +32,7 @@ RECOMMENDATIONS = pa.schema(
     [
         pa.field(USER_ID, pa.string(), nullable=False),
         pa.field(MOVIE_ID, pa.string(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
     ]
 )

@@ -3,12 +3,13 @@ import inspect
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
 
 
 def small() -> CollaborativeFiltering:
-    model = CollaborativeFiltering(2, 3, 2, global_mean=3.5)
+    model = CollaborativeFiltering(2, 3, 2, scale=RatingScale(3.5))
     with torch.no_grad():
         model.user_embeddings.weight.copy_(torch.tensor([[0.5, -0.2], [0.1, 0.4]]))
         model.movie_embeddings.weight.copy_(torch.tensor([[0.3, 0.1], [0.0, 1.0], [2.0, 0.0]]))
@@ -40,7 +41,7 @@ def test_the_names_and_the_signature_are_those_of_the_textbook() -> None:
 
 
 def test_the_global_mean_is_a_buffer_and_not_trained() -> None:
-    model = CollaborativeFiltering(2, 3, global_mean=3.6)
+    model = CollaborativeFiltering(2, 3, scale=RatingScale(3.6))
     assert "global_mean" in dict(model.named_buffers())
     assert "global_mean" not in dict(model.named_parameters())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.recommender import Recommender
@@ -14,7 +15,9 @@ from cfmodel.serving import _load_pyfunc
 
 def test_a_process_without_the_checkout_gives_the_same_answers(tmp_path: Path, root: Path) -> None:
     folder = tmp_path / "model"
-    model = CollaborativeFiltering(2, 3, 4, global_mean=3.0, init_std=0.7, generator=torch.Generator().manual_seed(1))
+    model = CollaborativeFiltering(
+        2, 3, 4, scale=RatingScale(3.0), init_std=0.7, generator=torch.Generator().manual_seed(1)
+    )
     Recommender(model, Vocabulary.of(["1", "2"]), Vocabulary.of(["10", "11", "x"]), 1.0, 5.0).save(folder)
     table = pd.DataFrame({"user_id": ["1", "2", "who"], "movie_id": ["x", "what", "10"]})
     code = f"""

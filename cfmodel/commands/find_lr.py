@@ -100,6 +100,6 @@ def _test(parts: SplitRef, settings: PipelineSettings, *, console: Console) -> R
     plan = TrainingPlan.of(
         train, val, num_users=len(users), num_movies=len(movies), settings=settings.train, device=device
     )
-    steps = range_test(plan, val)
+    steps = range_test(plan)
     bar = track(steps, "range test", total=STEPS, console=console, transient=True, disable=not console.is_terminal)
     return zones_of(tuple(bar))

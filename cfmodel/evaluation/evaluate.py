@@ -111,7 +111,7 @@ def evaluate(
     )
 
 
-def _predict(recommender: Recommender, test: RatingArrays) -> npt.NDArray[np.float32]:
+def _predict(recommender: Recommender, test: RatingArrays) -> npt.NDArray[np.float64]:
     predictions = recommender.predict_rows(test.user_idx, test.movie_idx)
     broken = int((~np.isfinite(predictions)).sum())
     if broken:

@@ -33,7 +33,7 @@ OnRecord = Callable[[EvaluationProgress], None]
 
 
 def accuracy_metrics(
-    recommender: Recommender, ratings: EvaluationRatings, predictions: npt.NDArray[np.float32]
+    recommender: Recommender, ratings: EvaluationRatings, predictions: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     """Return rows, RMSE and MAE over all rows and by warmth, and the baselines' errors and the lifts over them."""
     test = ratings.test

@@ -1,5 +1,7 @@
 """Errors for users who are folded in after training, from some of their ratings."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -81,10 +83,10 @@ def _folded_in(
     number: tuple[_Indices, _Indices],
     *,
     users: int,
-) -> npt.NDArray[np.float32]:
+) -> npt.NDArray[np.float64]:
     """Predict the ratings `asked` with tastes from those `given`; `number` has the user's number in both."""
     if not len(asked):
-        return np.empty(0, np.float32)
+        return np.empty(0, np.float64)
     fold_in = FoldIn.of(recommender)
     tastes = fold_in.solve(RatingArrays(number[0].astype(np.int32), given.movie_idx, given.rating), users)
     each = SideRows(tastes.vectors[number[1]], tastes.offset[number[1]])
@@ -114,6 +116,6 @@ def _numbered(given: _Users, asked: _Users) -> tuple[int, tuple[_Indices, _Indic
     return len(distinct), (position[: len(given)], position[len(given) :])
 
 
-def _rmse(slice: str, predictions: npt.NDArray[np.float32], ratings: npt.NDArray[np.float32]) -> dict[str, float]:
+def _rmse(slice: str, predictions: npt.NDArray[np.float64], ratings: npt.NDArray[np.floating[Any]]) -> dict[str, float]:
     rmse = Accuracy.of(predictions, ratings).rmse
     return {} if rmse is None else {f"test/rmse_{slice}": rmse}

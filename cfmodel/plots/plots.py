@@ -99,7 +99,7 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     rates, losses = np.array([(step.learning_rate, step.smoothed_loss) for step in test.steps]).T
     figure = new_figure(9, 5)
     axes = figure.subplots()
-    loss = "mean squared error, smoothed (rating units²)"
+    loss = "mean squared error, smoothed (share of the ratings' variance)"
     style_axes(axes, title=title, xlabel="learning rate (weight units a step)", ylabel=loss)
     low, high = float(losses.min()), float(losses[0])
     edges = (rates[0], test.too_low, test.too_high, rates[-1])

@@ -1,6 +1,7 @@
 """The rows that models are compared on: the same for all, and none was trained on them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +19,14 @@ class CommonRows:
 
     Attributes:
         user: Number of each row's user, the same for all models, int32, shape (N,).
-        rating: Ratings, in rating units, float32, shape (N,).
+        rating: Ratings, in rating units, float64, shape (N,).
         predictions: One array of predictions per model, in rating units, each of shape (N,).
         is_kept: Whether each row of the test part is among these, shape (T,).
     """
 
     user: npt.NDArray[np.int32]
-    rating: npt.NDArray[np.float32]
-    predictions: tuple[npt.NDArray[np.float32], ...]
+    rating: npt.NDArray[np.floating[Any]]
+    predictions: tuple[npt.NDArray[np.float64], ...]
     is_kept: npt.NDArray[np.bool_]
 
     @property

@@ -92,7 +92,7 @@ class _ListChecks:
         self,
         user: npt.NDArray[np.int32],
         movie: npt.NDArray[np.int32],
-        score: npt.NDArray[np.float32],
+        score: npt.NDArray[np.float64],
         rank: npt.NDArray[np.int32],
     ) -> None:
         """Check ranks, scores and movies."""

@@ -1,9 +1,9 @@
 """Fold-in: offsets and vectors of users the model was not trained on, from their ratings, without training.
 
 The movies' offsets b_i and vectors q_i stay fixed. A new user's offset and vector, together w, solve a
-ridge regression of the user's ratings r_i:
+ridge regression of the user's standardized ratings z_i:
 
-    minimise  sum_i (r_i - global_mean - b_i - <w, (1, q_i)>)^2 + s (w - m)' C^-1 (w - m)
+    minimise  sum_i (z_i - b_i - <w, (1, q_i)>)^2 + s (w - m)' C^-1 (w - m)
 
 with m the mean and C the covariance of the trained users' offsets and vectors, so that the strength of
 the ridge in each direction is learned from them. s is `PRIOR_WEIGHT` times the mean squared error on
@@ -81,7 +81,8 @@ class FoldIn:
             num_users: Number of users, B.
         """
         known = ratings.movie_idx >= 0
-        user, movie, rating = ratings.user_idx[known], ratings.movie_idx[known], ratings.rating[known]
+        user, movie = ratings.user_idx[known], ratings.movie_idx[known]
+        rating = self.recommender.model.scale.standardized(ratings.rating[known])
         counts = np.bincount(user, minlength=num_users)
         by_user = np.argsort(user, kind="stable")
         starts = np.cumsum(counts) - counts
@@ -97,7 +98,7 @@ class FoldIn:
             found[torch.from_numpy(users)] = self._solve_block(*tensors)
         return SideRows(found[:, 1:].float(), found[:, 0].float())
 
-    def predict(self, users: SideRows, movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    def predict(self, users: SideRows, movie_idx: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         """Predict one rating per user.
 
         Args:
@@ -105,14 +106,13 @@ class FoldIn:
             movie_idx: One movie for each user, negative where unknown, shape (N,).
 
         Returns:
-            Predictions in rating units, clamped to the training range, float32, shape (N,).
+            Predictions in rating units, clamped to the training range, float64, shape (N,).
         """
         movies = torch.from_numpy(np.maximum(movie_idx, 0).astype(np.int64)).to(self.mean.device)
         dot = (users.vectors * self.movies.vectors[movies]).sum(dim=1)
         warm = torch.from_numpy(movie_idx >= 0).to(self.mean.device)
-        scores = self.recommender.model.global_mean + users.offset + (self.movies.offset[movies] + dot) * warm
-        clamped = scores.clamp(self.recommender.rating_min, self.recommender.rating_max)
-        predictions: npt.NDArray[np.float32] = clamped.float().cpu().numpy()
+        scores = users.offset + (self.movies.offset[movies] + dot) * warm
+        predictions: npt.NDArray[np.float64] = self.recommender.clamped(scores).cpu().numpy()
         return predictions
 
     def _solve_block(self, movie_idx: Tensor, rating: Tensor, given: Tensor) -> Tensor:
@@ -121,8 +121,7 @@ class FoldIn:
         ones = torch.ones_like(weight).unsqueeze(2)
         factors = torch.cat([ones, self.movies.vectors[movie_idx].double()], dim=2)
         factors = factors * weight.unsqueeze(2)
-        explained = self.recommender.model.global_mean.double() + self.movies.offset[movie_idx].double()
-        residual = (rating - explained) * weight
+        residual = (rating - self.movies.offset[movie_idx].double()) * weight
         left = factors.transpose(1, 2) @ factors + self.ridge
         right = (factors.transpose(1, 2) @ residual.unsqueeze(2)).squeeze(2) + self.ridge @ self.mean
         solved: Tensor = torch.linalg.solve(left, right)
@@ -130,10 +129,11 @@ class FoldIn:
 
 
 def _noise(recommender: Recommender) -> float:
-    """Return the mean squared error on held-out ratings."""
-    if recommender.val_rmse is not None:
-        return recommender.val_rmse**2
-    return (_UNMEASURED_NOISE * (recommender.rating_max - recommender.rating_min)) ** 2
+    """Return the mean squared error on held-out ratings, standardized."""
+    rmse = recommender.val_rmse
+    if rmse is None:
+        rmse = _UNMEASURED_NOISE * (recommender.rating_max - recommender.rating_min)
+    return (rmse / recommender.model.scale.std) ** 2
 
 
 def _blocks(counts: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:

@@ -57,7 +57,7 @@ class RecommenderService:
             params: `k`, the length of the lists.
 
         Returns:
-            Predictions in rating units, within the training range, float32, in the input's order and
+            Predictions in rating units, within the training range, float64, in the input's order and
             with its index; or a table `user_id, movie_id, score, rank` with at most k rows per user.
 
         Raises:
@@ -84,7 +84,7 @@ class RecommenderService:
             _warn_of_unknown_ids(table, rows, known)
         return rows
 
-    def _ratings(self, table: pd.DataFrame, rows: dict[str, _Rows]) -> npt.NDArray[np.float32]:
+    def _ratings(self, table: pd.DataFrame, rows: dict[str, _Rows]) -> npt.NDArray[np.float64]:
         if _RATED not in table.columns:
             return self.recommender.predict_rows(rows[USER_ID], rows[MOVIE_ID])
         users = self._fold_in.solve(self._rated(table[_RATED]), len(table))
@@ -103,7 +103,7 @@ class RecommenderService:
         pairs = [(row, *pair) for row, given in enumerate(rated) for pair in _ratings_of_row(given, row).items()]
         user, movie, rating = ([pair[place] for pair in pairs] for place in range(3))
         return RatingArrays(
-            np.array(user, np.int32), self.recommender.movies.encode(movie), np.array(rating, np.float32)
+            np.array(user, np.int32), self.recommender.movies.encode(movie), np.array(rating, np.float64)
         )
 
     @cached_property

@@ -2,7 +2,7 @@
 
 A saved recommender is a folder of data, without code:
 
-    weights.safetensors   the model's tables and global mean
+    weights.safetensors   the model's tables, and mean and standard deviation of its ratings
     users.parquet         user ids, in the order of their rows
     movies.parquet        movie ids, in the order of their rows
     history.safetensors   who has rated which movie, and which ratings the model learned from; if known
@@ -61,7 +61,7 @@ class Recommender:
     history: History | None = None
     val_rmse: float | None = None
 
-    def predict(self, user_ids: Any, movie_ids: Any) -> npt.NDArray[np.float32]:
+    def predict(self, user_ids: Any, movie_ids: Any) -> npt.NDArray[np.float64]:
         """Predict ratings for pairs of ids, as `predict_rows` does for their rows.
 
         Where an id is unknown, the prediction is the global mean and the known side's offset. Ids are text or
@@ -75,11 +75,11 @@ class Recommender:
 
     def predict_rows(
         self, user_idx: npt.NDArray[np.int32], movie_idx: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.float32]:
+    ) -> npt.NDArray[np.float64]:
         """Predict ratings for pairs of rows, negative where cold, shape (N,), in blocks, on the model's device.
 
         Returns:
-            Predictions in rating units, clamped to [rating_min, rating_max], float32, shape (N,).
+            Predictions in rating units, clamped to [rating_min, rating_max], float64, shape (N,).
 
         Raises:
             DataError: There are not as many users as movies.
@@ -89,12 +89,16 @@ class Recommender:
                 f"expected one movie per user, got {len(user_idx):,} users and {len(movie_idx):,} movies; "
                 "give as many movies as users"
             )
-        predictions = np.empty(len(user_idx), np.float32)
+        predictions = np.empty(len(user_idx))
         for start in range(0, len(predictions), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             scores = self.model.score(self._rows(user_idx[block]), self._rows(movie_idx[block]))
-            predictions[block] = scores.clamp(self.rating_min, self.rating_max).cpu().numpy()
+            predictions[block] = self.clamped(scores).cpu().numpy()
         return predictions
+
+    def clamped(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return predictions in rating units, clamped to [rating_min, rating_max], float64, from scores."""
+        return self.model.in_rating_units(scores).clamp(self.rating_min, self.rating_max)
 
     def on(self, device: torch.device) -> Self:
         """Return the recommender with its model on a device; itself if the model is there already."""

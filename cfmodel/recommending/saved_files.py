@@ -11,7 +11,8 @@ from cfmodel import __version__
 from cfmodel.errors import DataError, DigestError
 from cfmodel.model import CollaborativeFiltering
 
-FORMAT_VERSION = 1
+#: Since version 2 the tables are in standard deviations of the ratings, and `rating_std` says what one is.
+FORMAT_VERSION = 2
 WEIGHTS, USERS, MOVIES, MANIFEST = "weights.safetensors", "users.parquet", "movies.parquet", "model.json"
 HISTORY = "history.safetensors"
 
@@ -85,7 +86,8 @@ def build_model(
     # torch's compiler, which takes longer than all the rest.
     with torch.device("meta"):
         model = kind(rows["user"], rows["movie"], embedding_dim, init_std=None)
-    model.load_state_dict(weights, assign=True)
+    scale = {"rating_std": torch.tensor(1.0, dtype=torch.float64), **weights}
+    model.load_state_dict({**scale, "global_mean": weights["global_mean"].double()}, assign=True)
     return model.requires_grad_(False).eval()
 
 

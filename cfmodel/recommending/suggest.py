@@ -91,7 +91,7 @@ def ratings_by_id(recommender: Recommender, given: Mapping[str, float]) -> Ratin
             f"none of the {len(given):,} rated movies is known to the model, whose ids look like {known}; "
             "give ratings of movies it was trained on"
         )
-    return RatingArrays(np.zeros(len(given), np.int32), movie_idx, np.array(list(given.values()), np.float32))
+    return RatingArrays(np.zeros(len(given), np.int32), movie_idx, np.array(list(given.values()), np.float64))
 
 
 def similar_movies(recommender: Recommender, movie_idx: int, *, k: int) -> Lists:
@@ -131,5 +131,6 @@ def _evidence(recommender: Recommender) -> torch.Tensor:
 
 
 def _in_rating_units(lists: Lists, recommender: Recommender, user_offsets: npt.NDArray[np.floating[Any]]) -> Lists:
-    offset = (float(recommender.model.global_mean) + user_offsets).astype(np.float32)
-    return Lists(lists.movie_idx, lists.score + offset[:, None])
+    scale = recommender.model.scale
+    scores = lists.score.astype(np.float64) + user_offsets[:, None].astype(np.float64)
+    return Lists(lists.movie_idx, scale.mean + scale.std * scores)

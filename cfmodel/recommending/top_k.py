@@ -30,11 +30,11 @@ class Lists(NamedTuple):
 
     Attributes:
         movie_idx: Movie rows, int64, shape (N, k); -1 where a user has fewer than k movies left.
-        score: Their scores, float32, shape (N, k); -inf where there is no movie.
+        score: Their scores, float32, or predictions, float64, shape (N, k); -inf where there is no movie.
     """
 
     movie_idx: npt.NDArray[np.int64]
-    score: npt.NDArray[np.float32]
+    score: npt.NDArray[np.floating[Any]]
 
 
 def catalogue_scores(model: CollaborativeFiltering, user_vectors: Tensor | None = None) -> Scorer:

@@ -54,8 +54,10 @@ def _outlier(restored: Fitting) -> _Suspect | None:
     worst = int(distance.argmax())
     if distance[worst] <= _FAR * max(float(np.median(distance)), 1e-3):
         return None
-    rating = int(train.user_idx[worst]), int(train.movie_idx[worst]), float(train.rating[worst])
-    return _Suspect(*rating, "is far outside the scale of the others")
+    rating = restored.plan.scale.in_rating_units(train.rating[worst])
+    return _Suspect(
+        int(train.user_idx[worst]), int(train.movie_idx[worst]), rating, "is far outside the scale of the others"
+    )
 
 
 def _worst_prediction(restored: Fitting, step: int) -> _Suspect:
@@ -65,8 +67,9 @@ def _worst_prediction(restored: Fitting, step: int) -> _Suspect:
     rows = batches.order()[places]
     user, movie, rating = (column[rows] for column in (train.user_idx, train.movie_idx, train.rating))
     device = model.global_mean.device
-    predictions = model.score(*(torch.from_numpy(side).to(device) for side in (user, movie))).cpu().numpy()
-    errors = np.nan_to_num(np.abs(rating.astype(np.float64) - predictions), nan=np.inf)
+    scores = model.score(*(torch.from_numpy(side).to(device) for side in (user, movie))).cpu().numpy()
+    errors = np.nan_to_num(np.abs(rating.astype(np.float64) - scores), nan=np.inf)
     worst = int(errors.argmax())
-    why = f"has the largest error of that step: the last good state predicts {predictions[worst]:.3g}"
-    return _Suspect(int(user[worst]), int(movie[worst]), float(rating[worst]), why)
+    predicted, given = (restored.plan.scale.in_rating_units(each[worst]) for each in (scores, rating))
+    why = f"has the largest error of that step: the last good state predicts {predicted:.3g}"
+    return _Suspect(int(user[worst]), int(movie[worst]), given, why)

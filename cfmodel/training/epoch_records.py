@@ -19,7 +19,8 @@ class EpochRecord:
         epoch: Number of the epoch, from 1.
         epochs: Most epochs of the phase.
         step: Updates since the phase began.
-        train_loss: Mean over the epoch's ratings of each batch's loss before its update, penalty included.
+        train_loss: Mean over the epoch's ratings of each batch's loss before its update, penalty included; 1 is what
+            predicting the mean of all ratings costs.
         train_rmse: Root mean squared error of the same predictions, in rating units; not clamped.
         val_rmse: RMSE on val after the epoch, predictions clamped to the training range; None without val.
         best: Whether this is the best val RMSE so far.

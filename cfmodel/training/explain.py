@@ -72,8 +72,9 @@ def explain(
     # The training ratings first, so that they are contiguous.
     names = tuple(dict.fromkeys((*settings.trained_parts, "train", "val", "test")))
     together, parts = load_together(split, names, users=recommender.users, movies=recommender.movies)
-    training = together[: sum(len(parts[part]) for part in settings.trained_parts)]
     model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
+    trained_on = together[: sum(len(parts[part]) for part in settings.trained_parts)]
+    training = trained_on.standardized(model.scale)
     trained = _Trained(recommender, model, training, settings, adam)
     if user_id is None or movie_id is None:
         part, place = "train", _median_error(model, parts["train"])
@@ -99,7 +100,7 @@ def explain(
 
 def _median_error(model: CollaborativeFiltering, ratings: RatingArrays) -> int:
     """Return the place of the rating whose absolute error is the median, the lower of two."""
-    blocks = DeviceRatings.sharing(ratings, _CPU).batches(SCORING_BLOCK)
+    blocks = DeviceRatings.of(ratings.standardized(model.scale), _CPU).batches(SCORING_BLOCK)
     errors = torch.cat([(block.rating - model.score(block.user_idx, block.movie_idx)).abs() for block in blocks])
     return int(torch.argsort(errors, stable=True)[(len(errors) - 1) // 2])
 
@@ -145,12 +146,12 @@ def example_of(
         movie_id=movie_id,
         rating=rating,
         part=part,
-        global_mean=float(model.global_mean),
+        scale=model.scale,
         rows={table.name: weights[table.name].detach()[rows[table.side]] for table in model.TABLES},
         names={table.name: table.row for table in model.TABLES},
         vectors=tuple(table.name for table in model.TABLES if table.width is None),
         penalized=tuple(table.name for table in model.TABLES if table.penalized),
-        predict=lambda rows: model.combine(_as_batch(rows))[0],
+        score=lambda rows: model.combine(_as_batch(rows))[0],
         terms=lambda rows: {name: value[0] for name, value in model.terms(_as_batch(rows)).items()},
     )
 

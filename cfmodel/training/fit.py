@@ -210,7 +210,12 @@ class _Training:
         model = fitting.best_model()
         if fitting.monitor is not None and self.plan.val is not None and fitting.val_rmse:
             outcome = val_outcome(
-                model, self.plan.train, self.plan.val, phase=self.plan.phase, val_rmse=fitting.val_rmse
+                model,
+                self.plan.train,
+                self.plan.val,
+                phase=self.plan.phase,
+                val_rmse=fitting.val_rmse,
+                rating_std=self.plan.scale.std,
             )
             self.checkpoints.records(outcome)
         return FitResult(
@@ -222,7 +227,7 @@ class _Training:
             regularization=self.plan.regularization,
             adam=fitting.best_adam_state(),
             stopped_early=fitting.epoch < self.plan.epochs,
-            rating_min=fitting.rating_min,
-            rating_max=fitting.rating_max,
+            rating_min=self.plan.rating_range[0],
+            rating_max=self.plan.rating_range[1],
             seconds=fitting.seconds,
         )

@@ -43,7 +43,6 @@ class Fitting:
         self.batches = plan.batches()
         self.engine = engine_for(plan.initial_model(), self.batches, plan)
         self.val = DeviceRatings.of(val, plan.device) if val is not None and len(val) else None
-        self.rating_min, self.rating_max = float(self.train.rating.min()), float(self.train.rating.max())
         self.stopping = EarlyStopping(plan.settings.patience)
         self.epoch = self.step = 0
         self.val_rmse: list[float] = []
@@ -88,7 +87,7 @@ class Fitting:
             earlier=self._earlier,
         )
         self._earlier, self._seconds_before = NO_STEPS, 0.0
-        summary = log.summary(epoch=epoch, steps_before=self.step)
+        summary = log.summary(epoch=epoch, steps_before=self.step, rating_std=self.plan.scale.std)
         self.epoch, self.step = epoch, self.step + len(log)
         _require_finite(self.engine.model, epoch=epoch, step=self.step)
         trained_seconds = time.perf_counter() - self._began
@@ -218,7 +217,8 @@ class Fitting:
     def _val_rmse(self) -> float | None:
         if self.val is None:
             return None
-        return clamped_rmse(self.engine.model, self.val, rating_min=self.rating_min, rating_max=self.rating_max)
+        low, high = float(self.train.rating.min()), float(self.train.rating.max())
+        return clamped_rmse(self.engine.model, self.val, low=low, high=high) * self.plan.scale.std
 
     def _store_if_best(self, epoch: int, val_rmse: float | None) -> bool:
         best = val_rmse is not None and self.stopping.improves(epoch, val_rmse)
@@ -229,14 +229,12 @@ class Fitting:
 
 
 @torch.no_grad()
-def clamped_rmse(
-    model: CollaborativeFiltering, ratings: DeviceRatings, *, rating_min: float, rating_max: float
-) -> float:
-    """Return the RMSE of clamped predictions, in rating units; rows may be cold."""
+def clamped_rmse(model: CollaborativeFiltering, ratings: DeviceRatings, *, low: float, high: float) -> float:
+    """Return the RMSE of scores clamped to [low, high], all standardized; rows may be cold."""
     squares = []
     for batch in ratings.batches(SCORING_BLOCK):
-        predictions = model.score(batch.user_idx, batch.movie_idx).clamp(rating_min, rating_max)
-        squares.append((batch.rating - predictions).double().square().sum())
+        scores = model.score(batch.user_idx, batch.movie_idx).clamp(low, high)
+        squares.append((batch.rating - scores).double().square().sum())
     return math.sqrt(float(torch.stack(squares).sum()) / len(ratings))
 
 

@@ -39,9 +39,9 @@ class PredictionSpread:
             self._rows = {name: FlatRows.of(weight) for name, weight in self._weights.items()}
 
     def measure(self) -> tuple[float, float]:
-        """Return the standard deviations of the predictions and of their dot products, in rating units.
+        """Return the standard deviations of the scores and of their dot products, in those of the ratings.
 
-        Without the global mean, which does not change them. Compiled for float32 on the CPU; `measure_by_tensors`
+        Compiled for float32 on the CPU; `measure_by_tensors`
         is the twin for all else.
         """
         if not self._compiled:

@@ -36,7 +36,7 @@ class RangeStep:
     Attributes:
         step: Number of the update, from 1.
         learning_rate: Step size, in weight units a step.
-        loss: Mean squared error on the validation ratings after it, in rating units squared.
+        loss: Mean squared error on the validation ratings after it, as a share of the ratings' variance.
         smoothed_loss: Exponential running mean of the losses.
     """
 
@@ -71,7 +71,7 @@ class RangeTest:
         return "too high" if learning_rate >= self.too_high else "just right"
 
 
-def range_test(plan: TrainingPlan, validation: RatingArrays) -> Iterator[RangeStep]:
+def range_test(plan: TrainingPlan) -> Iterator[RangeStep]:
     """Train a new model with a learning rate that rises by the same factor at each step.
 
         learning_rate(step) = 1e-5 * (10 / 1e-5) ** ((step - 1) / 240)
@@ -80,15 +80,14 @@ def range_test(plan: TrainingPlan, validation: RatingArrays) -> Iterator[RangeSt
     rate to rate. The test ends when the loss is four times its best.
 
     Args:
-        plan: The plan; its rate, schedule and epochs are not used.
-        validation: Validation ratings, rows negative if cold. The loss is on the first 16,384 warm ones, or on
-            training ratings if there is none.
+        plan: The plan; its rate, schedule and epochs are not used. The loss is on the first 16,384 warm ratings of
+            its val, or on training ratings if there is none.
 
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
     """
     settings, device, model = plan.settings, plan.device, plan.initial_model()
     optimizer = build_torch_adam(model, settings)
-    ratings, sample = DeviceRatings.of(plan.train, device), _warm(validation, device)
+    ratings, sample = DeviceRatings.of(plan.train, device), _warm(plan.val, device)
     sample = sample if len(sample) else ratings[torch.arange(min(SCORING_BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
@@ -135,8 +134,9 @@ def zones_of(steps: tuple[RangeStep, ...]) -> RangeTest:
     )
 
 
-def _warm(validation: RatingArrays, device: torch.device) -> DeviceRatings:
-    ratings = DeviceRatings.of(validation, device)
+def _warm(val: RatingArrays | None, device: torch.device) -> DeviceRatings:
+    nothing = np.empty(0, np.int32)
+    ratings = DeviceRatings.of(val or RatingArrays(nothing, nothing, nothing.astype(np.float32)), device)
     warm = (ratings.user_idx >= 0) & (ratings.movie_idx >= 0)
     return ratings[warm.nonzero().squeeze(1)[:SCORING_BLOCK]]
 
@@ -152,4 +152,4 @@ def _batches(ratings: DeviceRatings, plan: TrainingPlan) -> Iterator[DeviceRatin
 
 @torch.no_grad()
 def _mean_squared_error(model: CollaborativeFiltering, ratings: DeviceRatings) -> float:
-    return float((ratings.rating - model(ratings.user_idx, ratings.movie_idx)).square().mean())
+    return float((ratings.rating - model.score(ratings.user_idx, ratings.movie_idx)).square().mean())

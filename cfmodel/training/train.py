@@ -127,18 +127,17 @@ def train(
         fitted = FitSummary(**carried)
     else:
         users, movies = load_vocabularies(split)
-        ratings, val = (_load(split, part, users, movies) for part in ("train", "val"))
-        last = run_phase(ratings, val, users, movies)
+        last, trained = run_phase([_load(split, part, users, movies) for part in ("train", "val")], users, movies)
         fitted = FitSummary.of(last)
         if settings.refit:
             # Ratings and tables of both phases at once would take nearly twice the memory.
-            del ratings, val, last
+            del trained, last
     if settings.refit:
         checkpoints.carry(asdict(fitted))
         users, movies = load_vocabularies(split, parts=("train", "val"))
-        ratings = concatenate(*(_load(split, part, users, movies) for part in ("train", "val")))
-        last = run_phase(
-            ratings, None, users, movies, phase="refit", epochs=fitted.best_epoch, batch_size=fitted.batch_size
+        together = [concatenate(*(_load(split, part, users, movies) for part in ("train", "val"))), None]
+        last, trained = run_phase(
+            together, users, movies, phase="refit", epochs=fitted.best_epoch, batch_size=fitted.batch_size
         )
     held_out = [_load(split, part, users, movies) for part in settings.held_out_parts]
     return TrainingResult(
@@ -148,7 +147,7 @@ def train(
             movies,
             last.rating_min,
             last.rating_max,
-            history=History.of([ratings], held_out, num_users=len(users)),
+            history=History.of([trained], held_out, num_users=len(users)),
             val_rmse=fitted.best_val_rmse,
         ),
         best_epoch=fitted.best_epoch,
@@ -159,7 +158,7 @@ def train(
         adam=last.adam,
         stopped_early=fitted.stopped_early,
         refit=settings.refit,
-        num_ratings=len(ratings),
+        num_ratings=len(trained),
         seconds=time.perf_counter() - started,
     )
 
@@ -170,20 +169,30 @@ def _load(split: SplitRef, part: str, users: Vocabulary, movies: Vocabulary) -> 
 
 
 def _run_phase(
-    ratings: RatingArrays,
-    val: RatingArrays | None,
+    parts: list[RatingArrays | None],
     users: Vocabulary,
     movies: Vocabulary,
     *,
     on_record: OnRecord | None,
     checkpoints: CheckpointPolicy,
     **how: Any,
-) -> FitResult:
-    """Run one phase; with checkpoints on disk, signals wait for the end of a step."""
+) -> tuple[FitResult, RatingArrays]:
+    """Run one phase; with checkpoints on disk, signals wait for the end of a step.
+
+    Args:
+        parts: Training and validation ratings; emptied, as the plan has them standardized, in half the memory.
+
+    Returns:
+        The result, and the training ratings, standardized.
+    """
 
     def ids(user: int, movie: int) -> tuple[str, str]:
         return users.decode([user])[0], movies.decode([movie])[0]
 
+    val, ratings = parts.pop(), parts.pop()
+    assert ratings is not None
     plan = TrainingPlan.of(ratings, val, num_users=len(users), num_movies=len(movies), **how)
+    del ratings, val
     with defer_signals() if checkpoints.is_on_disk else nullcontext(never_stop) as should_stop:
-        return fit(plan, on_record=on_record, checkpoints=checkpoints, should_stop=should_stop, ids=ids)
+        result = fit(plan, on_record=on_record, checkpoints=checkpoints, should_stop=should_stop, ids=ids)
+    return result, plan.train

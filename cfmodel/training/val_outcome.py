@@ -23,15 +23,17 @@ def val_outcome(
     *,
     phase: str,
     val_rmse: Sequence[float],
+    rating_std: float,
 ) -> Outcome:
     """Return a model's RMSE on val with those of the global mean and of damped biases.
 
     Args:
         model: The trained model.
-        train: Its training ratings, all finite, to which the baselines are fitted, too.
-        val: Validation ratings, at least one, rows negative if cold.
+        train: Its training ratings, standardized, all finite, to which the baselines are fitted, too.
+        val: Validation ratings, standardized alike, at least one, rows negative if cold.
         phase: The phase, for the record.
         val_rmse: RMSE on val after each epoch, in rating units.
+        rating_std: Rating units of one standard deviation.
     """
     users, movies = model.num_rows["user"], model.num_rows["movie"]
     biases = fit_damped_biases(train, users, movies, damping_user=DAMPING_USER, damping_movie=DAMPING_MOVIE)
@@ -40,8 +42,8 @@ def val_outcome(
         phase=phase,
         val_rmse=tuple(val_rmse),
         val_rows=len(val),
-        global_mean_rmse=_rmse(val.rating - biases.global_mean),
-        damped_bias_rmse=_rmse(val.rating - score),
+        global_mean_rmse=rating_std * _rmse(val.rating - biases.global_mean),
+        damped_bias_rmse=rating_std * _rmse(val.rating - score),
         taste_score=taste_score(model, train, val),
     )
 
@@ -50,7 +52,7 @@ def val_outcome(
 def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingArrays) -> float:
     """Return the significance of tastes on val: their correlation with the rest of the rating, in standard errors.
 
-        taste = <p - mean p, q - mean q>      rest = rating - (prediction - taste)
+        taste = <p - mean p, q - mean q>      rest = standardized rating - (score - taste)
 
     with both means over the training ratings, so that a bias inside the embeddings does not count as taste. 0 if
     there is nothing to correlate.
@@ -64,7 +66,7 @@ def taste_score(model: CollaborativeFiltering, train: RatingArrays, val: RatingA
     for batch in DeviceRatings.of(RatingArrays(*columns), device).batches(_TASTE_BLOCK):
         taste = (user[batch.user_idx] * movie[batch.movie_idx]).sum(dim=1)
         tastes.append(taste)
-        rests.append(batch.rating - model(batch.user_idx, batch.movie_idx) + taste)
+        rests.append(batch.rating - model.score(batch.user_idx, batch.movie_idx) + taste)
     return _score(*(torch.cat(parts).double() for parts in (tastes, rests))) if len(columns[0]) > 2 else 0.0
 
 

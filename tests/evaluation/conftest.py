@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_ratings import TEST, TRAIN, VAL
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import EvaluationSettings
 from cfmodel.data.storage import digest_of_parts
 from cfmodel.data.vocabulary import Vocabulary
@@ -72,7 +73,7 @@ def make_recommender() -> Callable[..., Recommender]:
         embeddings: tuple[Sequence[float], Sequence[float]] | None = None,
         rating_range: tuple[float, float] = (1.0, 5.0),
     ) -> Recommender:
-        model = CollaborativeFiltering(len(users), len(movies), 1, global_mean=global_mean, init_std=0.0)
+        model = CollaborativeFiltering(len(users), len(movies), 1, scale=RatingScale(global_mean), init_std=0.0)
         with torch.no_grad():
             model.user_biases.weight[:, 0] = torch.tensor([users[id] for id in sorted(users)])
             model.movie_biases.weight[:, 0] = torch.tensor([movies[id] for id in sorted(movies)])

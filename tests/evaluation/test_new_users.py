@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import EvaluationSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ USERS, MOVIES, NOISE = 300, 120, 0.2
 def recommender() -> Recommender:
     """Return a model that knows its movies, and its users, as they truly are."""
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(USERS, MOVIES, 3, global_mean=3.0, init_std=0.5, generator=generator)
+    model = CollaborativeFiltering(USERS, MOVIES, 3, scale=RatingScale(3.0), init_std=0.5, generator=generator)
     with torch.no_grad():
         model.movie_biases.weight.normal_(0, 0.4, generator=generator)
         model.user_biases.weight.normal_(0, 0.4, generator=generator)

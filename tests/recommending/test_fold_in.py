@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.model import CollaborativeFiltering
@@ -15,7 +16,7 @@ USERS, MOVIES, DIMENSION = 400, 60, 4
 def recommender() -> Recommender:
     """Return a model whose users have a mean other than zero and a full covariance."""
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(USERS, MOVIES, DIMENSION, global_mean=3.0, init_std=0.8, generator=generator)
+    model = CollaborativeFiltering(USERS, MOVIES, DIMENSION, scale=RatingScale(3.0), init_std=0.8, generator=generator)
     with torch.no_grad():
         model.movie_biases.weight.normal_(0, 0.5, generator=generator)
         model.user_biases.weight.normal_(0.2, 0.4, generator=generator)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.model import CollaborativeFiltering
@@ -14,7 +15,9 @@ from cfmodel.recommending.recommender import Recommender
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    model = CollaborativeFiltering(2, 3, 4, global_mean=3.0, init_std=0.7, generator=torch.Generator().manual_seed(1))
+    model = CollaborativeFiltering(
+        2, 3, 4, scale=RatingScale(3.0), init_std=0.7, generator=torch.Generator().manual_seed(1)
+    )
     Recommender(model, Vocabulary.of(["1", "2"]), Vocabulary.of(["10", "11", "x"]), 1.0, 5.0).save(tmp_path / "model")
     return tmp_path / "model"
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError, DigestError, VocabularyError
 from cfmodel.model import CollaborativeFiltering
@@ -20,7 +21,7 @@ FILES = (WEIGHTS, USERS, MOVIES, MANIFEST)
 @pytest.fixture
 def recommender() -> Recommender:
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(3, 4, 2, global_mean=3.5, init_std=0.5, generator=generator)
+    model = CollaborativeFiltering(3, 4, 2, scale=RatingScale(3.5), init_std=0.5, generator=generator)
     with torch.no_grad():
         model.user_biases.weight.normal_(generator=generator)
         model.movie_biases.weight.normal_(generator=generator)

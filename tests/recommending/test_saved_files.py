@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.errors import DataError, DigestError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.saved_files import (
@@ -50,7 +51,7 @@ def test_every_file_of_the_manifest_is_checked(tmp_path: Path, names: tuple[str,
 
 
 def test_a_model_has_the_saved_weights_and_is_not_trainable(tmp_path: Path) -> None:
-    saved = CollaborativeFiltering(3, 4, 2, global_mean=3.5).state_dict()
+    saved = CollaborativeFiltering(3, 4, 2, scale=RatingScale(3.5)).state_dict()
     model = build_model(CollaborativeFiltering, saved, tmp_path)
     assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in model.parameters())

@@ -3,6 +3,7 @@ import pytest
 import torch
 from small_recommenders import ratings_of
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
@@ -14,7 +15,7 @@ from cfmodel.recommending.suggest import list_suggestions, ratings_by_id, simila
 @pytest.fixture
 def recommender() -> Recommender:
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(3, 8, 4, global_mean=3.0, init_std=0.6, generator=generator)
+    model = CollaborativeFiltering(3, 8, 4, scale=RatingScale(3.0), init_std=0.6, generator=generator)
     with torch.no_grad():
         model.movie_biases.weight.normal_(0, 0.5, generator=generator)
         model.user_biases.weight.normal_(0, 0.5, generator=generator)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_recommenders import ratings_of
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.errors import ConfigError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.recommending.rated import SeenMovies
@@ -117,7 +118,9 @@ def test_a_list_depends_on_neither_the_blocks_nor_the_order_of_users() -> None:
 
 
 def test_the_model_ranks_movies_by_its_predictions() -> None:
-    model = CollaborativeFiltering(3, 40, 4, init_std=1.0, global_mean=3.0, generator=torch.Generator().manual_seed(1))
+    model = CollaborativeFiltering(
+        3, 40, 4, init_std=1.0, scale=RatingScale(3.0), generator=torch.Generator().manual_seed(1)
+    )
     with torch.no_grad():
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
     lists = top_k(catalogue_scores(model), np.array([0, 2]), k=5, num_movies=40)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import ScoringSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ def seen_pairs() -> Pairs:
 def recommender_with_history() -> Recommender:
     """Return a recommender of users `u00` to `u22` and movies `00` to `39`; half of `seen_pairs` is held out."""
     generator = torch.Generator().manual_seed(0)
-    model = CollaborativeFiltering(USERS, MOVIES, 4, global_mean=3.0, init_std=1.0, generator=generator)
+    model = CollaborativeFiltering(USERS, MOVIES, 4, scale=RatingScale(3.0), init_std=1.0, generator=generator)
     with torch.no_grad():
         model.movie_biases.weight.normal_(generator=generator)
         model.user_biases.weight.normal_(generator=generator)

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow_servers import Server, free_address
 
 from cfmodel import tracking
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.model import CollaborativeFiltering
@@ -108,7 +109,7 @@ def split(tmp_path: Path) -> SplitRef:
 @pytest.fixture(scope="session")
 def recommender() -> Recommender:
     generator = torch.Generator().manual_seed(1)
-    model = CollaborativeFiltering(3, 4, 8, global_mean=3.5, init_std=0.5, generator=generator)
+    model = CollaborativeFiltering(3, 4, 8, scale=RatingScale(3.5), init_std=0.5, generator=generator)
     torch.nn.init.normal_(model.user_biases.weight, generator=generator)
     return Recommender(model, Vocabulary.of(["007", "7", "ann"]), Vocabulary.of(["1", "2", "3", "4"]), 0.5, 5.0)
 

@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from cfmodel import tracking
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import TrackingError
 from cfmodel.model import CollaborativeFiltering
@@ -102,7 +103,7 @@ def test_a_recorded_model_with_other_answers_is_marked_failed(
     recommender.save(tmp_path / "saved")
     uri = tracking.log_model(run, tmp_path / "saved")
     tracking.check_model(run, uri, recommender)
-    other = CollaborativeFiltering(3, 4, 8, global_mean=2.0)
+    other = CollaborativeFiltering(3, 4, 8, scale=RatingScale(2.0))
     with pytest.raises(TrackingError, match="do not use it"):
         tracking.check_model(run, uri, replace(recommender, model=other))
     assert client.get_logged_model(uri.removeprefix("models:/")).status == "FAILED"

@@ -3,12 +3,15 @@
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.explain import example_of
 
 
 def test_an_example_predicts_what_the_model_predicts() -> None:
-    model = CollaborativeFiltering(3, 4, 5, global_mean=3.5, init_std=0.7, generator=torch.Generator().manual_seed(1))
+    model = CollaborativeFiltering(
+        3, 4, 5, scale=RatingScale(3.5), init_std=0.7, generator=torch.Generator().manual_seed(1)
+    )
     example = example_of(model, {"user": 1, "movie": 2}, user_id="u", movie_id="m", rating=4.5, part="train")
     assert example.vectors == example.penalized == ("user_embeddings", "movie_embeddings")
     assert example.nudged == "user_biases"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.prediction_spread import PredictionSpread
@@ -13,7 +14,7 @@ def test_the_spread_of_the_predictions_is_that_of_the_training_ratings(measure: 
     assert callable(measure)
     rng = torch.Generator().manual_seed(0)
     users, movies = torch.arange(20) % 5, torch.arange(20) // 5
-    model = CollaborativeFiltering(5, 4, 3, global_mean=3.0)
+    model = CollaborativeFiltering(5, 4, 3, scale=RatingScale(3.0))
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(generator=rng)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.storage import dictionary_of, digest_of_parts, encode_column, read_ratings_file
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DigestError
@@ -24,13 +25,13 @@ class RatingArrays:
     Attributes:
         user_idx: Rows of the user vocabulary, -1 for an unknown user, int32, shape (N,).
         movie_idx: Rows of the movie vocabulary, -1 for an unknown movie, int32, shape (N,).
-        rating: Ratings in rating units, float32, shape (N,).
+        rating: Ratings in rating units, float64, or standardized, float32; shape (N,).
         timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None if not loaded or missing.
     """
 
     user_idx: npt.NDArray[np.int32]
     movie_idx: npt.NDArray[np.int32]
-    rating: npt.NDArray[np.float32]
+    rating: npt.NDArray[np.floating[Any]]
     timestamp: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -40,6 +41,10 @@ class RatingArrays:
         """Return some of the ratings; a slice shares their memory."""
         timestamp = None if self.timestamp is None else self.timestamp[rows]
         return RatingArrays(self.user_idx[rows], self.movie_idx[rows], self.rating[rows], timestamp)
+
+    def standardized(self, scale: RatingScale) -> "RatingArrays":
+        """Return the same rows with standardized ratings."""
+        return replace(self, rating=scale.standardized(self.rating))
 
 
 def read_split(folder: Path) -> SplitRef:
@@ -92,7 +97,7 @@ def load_part(
     return RatingArrays(
         user_idx=encode_column(column(USER_ID), users),
         movie_idx=encode_column(column(MOVIE_ID), movies),
-        rating=column(RATING).to_numpy().astype(np.float32),
+        rating=column(RATING).to_numpy(),
         timestamp=None if timestamp is None or timestamp.null_count else timestamp.to_numpy(),
     )
 

@@ -49,7 +49,7 @@ def _axes(place: "_Places", name: str) -> str:
         lines.append(f'<text x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
     lines.append(
         f'<text class="axis" x="{_LEFT + place.width / 2:g}" y="{_HEIGHT - 6:g}" text-anchor="middle">'
-        f"{name} (rating units)</text>"
+        f"{name} (standard deviations of the ratings)</text>"
     )
     lines.append(
         f'<text class="axis" transform="translate(14 {middle:g}) rotate(-90)" text-anchor="middle">'

@@ -26,7 +26,7 @@ from cfmodel.gradients.lesson.lesson_records import (
 )
 from cfmodel.optimizer import BETA_1, BETA_2, EPSILON, clip_coefficient
 
-#: Change of the nudged parameter, in rating units.
+#: Change of the nudged parameter, in standard deviations of the ratings.
 _NUDGE = 0.1
 #: Half the step of the finite difference: small, but far above float64's rounding.
 _HALF_STEP = 1e-4
@@ -47,7 +47,7 @@ def compute_lesson(
 ) -> Lesson:
     """Compute a lesson.
 
-        loss = (rating - prediction)^2 + regularization * sum of |row|^2 over the penalized tables
+        loss = ((rating - prediction) / rating_std)^2 + regularization * sum of |row|^2 over the penalized tables
 
     In float64, so that finite differences can be compared with autograd.
 
@@ -73,7 +73,7 @@ def compute_lesson(
         prediction=parts,
         nudges=tuple(loss.nudge(change) for change in (_NUDGE, -_NUDGE)),
         slopes=tuple(loss.slopes(gradients)),
-        curve=_curve(along, value, parts.error, learning_rate=learning_rate),
+        curve=_curve(along, value, parts.error / parts.scale.std, learning_rate=learning_rate),
         update=Update(value, learning_rate, slope, value - learning_rate * slope),
         clipping=clipping,
         adam=tuple(
@@ -118,7 +118,7 @@ def _clipping(
 
 
 def _curve(along: Callable[[float], float], here: float, error: float, *, learning_rate: float) -> Curve:
-    """Return the loss around its lowest point, on an interval that includes the model's position."""
+    """Return the loss around its lowest point, on an interval that includes the model's position; all standardized."""
     lowest, reach = here + error, 1.25 * max(abs(error), _NUDGE)
     values = tuple((lowest + reach * np.linspace(-1.0, 1.0, _CURVE_POINTS)).tolist())
     descents, value = [], here
@@ -140,13 +140,14 @@ class _ExampleLoss:
 
     def __init__(self, example: Example, regularization: float) -> None:
         self.example, self.regularization = example, regularization
+        self.rating = float((example.rating - example.scale.mean) / example.scale.std)
         self.parameters = {
             name: row.detach().double().cpu().clone().requires_grad_() for name, row in example.rows.items()
         }
 
     def loss(self, parameters: dict[str, Tensor]) -> Tensor:
         squares = reduce(torch.add, (parameters[name].square().sum() for name in self.example.penalized))
-        return (self.example.rating - self.example.predict(parameters)).square() + self.regularization * squares
+        return (self.rating - self.example.score(parameters)).square() + self.regularization * squares
 
     def gradients(self) -> dict[str, Tensor]:
         found = torch.autograd.grad(self.loss(self.parameters), list(self.parameters.values()))
@@ -169,13 +170,15 @@ class _ExampleLoss:
     @torch.no_grad()
     def prediction(self) -> Prediction:
         terms = {name: float(value) for name, value in self.example.terms(self.parameters).items()}
-        prediction, rating = float(self.example.predict(self.parameters)), self.example.rating
-        return Prediction(self.example.global_mean, terms, prediction, rating, rating - prediction)
+        rating, scale = self.example.rating, self.example.scale
+        prediction = scale.in_rating_units(float(self.example.score(self.parameters)))
+        return Prediction(scale, terms, prediction, rating, rating - prediction)
 
     def nudge(self, change: float) -> Nudge:
         """Predict again with the nudged parameter changed."""
         name, old = self.example.nudged, self.prediction()
-        new_prediction = float(self.example.predict({**self.parameters, name: self.parameters[name] + change}).detach())
+        score = self.example.score({**self.parameters, name: self.parameters[name] + change}).detach()
+        new_prediction = self.example.scale.in_rating_units(float(score))
         new_error = self.example.rating - new_prediction
         return Nudge(change, self.value(name) + change, new_prediction, new_error, abs(new_error) < abs(old.error))
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from cfmodel.column_statistics import RatingScale
+
 
 @dataclass(frozen=True, eq=False)
 class Example:
@@ -15,25 +17,25 @@ class Example:
         movie_id: The movie's id.
         rating: The true rating, in rating units.
         part: Part of the split.
-        global_mean: Mean of the training ratings, in rating units.
+        scale: Mean and standard deviation of the training ratings.
         rows: The rows by table, each of shape (width,).
         names: Name of a row, by table.
         vectors: Tables whose rows are vectors.
         penalized: Tables whose rows the loss's penalty includes.
-        predict: Returns the prediction from the rows, in rating units, a scalar.
-        terms: Returns the terms of the prediction without the global mean, by name.
+        score: Returns the score from the rows, in standard deviations, a scalar.
+        terms: Returns the terms of the score, by name.
     """
 
     user_id: str
     movie_id: str
     rating: float
     part: str
-    global_mean: float
+    scale: RatingScale
     rows: Mapping[str, Tensor]
     names: Mapping[str, str]
     vectors: tuple[str, ...]
     penalized: tuple[str, ...]
-    predict: Callable[[Mapping[str, Tensor]], Tensor]
+    score: Callable[[Mapping[str, Tensor]], Tensor]
     terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
     @property
@@ -53,7 +55,7 @@ class NextStep:
         ratings: Training ratings of the user or movie.
         in_batch: How many of them are in the batch.
         batch_size: Ratings in the batch.
-        value: The bias, in rating units.
+        value: The bias, in standard deviations of the ratings.
         gradient: Gradient of the batch's loss, before clipping.
         norm: L2 norm of the batch's whole gradient.
         first_moment: Running mean of the bias's gradients before the step.
@@ -77,9 +79,16 @@ class NextStep:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction as the sum of its terms, in rating units; error is rating less prediction."""
+    """A prediction as the sum of its terms; error is rating less prediction.
 
-    global_mean: float
+        prediction = global_mean + rating_std * sum of the terms
+
+    Attributes:
+        scale: Mean and standard deviation of the training ratings, in rating units, as are prediction, rating, error.
+        terms: The terms by name, in standard deviations.
+    """
+
+    scale: RatingScale
     terms: dict[str, float]
     prediction: float
     rating: float
@@ -88,7 +97,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Nudge:
-    """The effect of a small change of the nudged parameter on the error, in rating units."""
+    """The effect of a small change of the nudged parameter on prediction and error, in rating units.
+
+    `change` and `new_value` are in standard deviations, as the parameter is.
+    """
 
     change: float
     new_value: float
@@ -129,7 +141,7 @@ class Curve:
 
     Attributes:
         values: Values of the parameter, rising, shape (P,).
-        losses: Loss at each, in rating units squared, shape (P,).
+        losses: Loss at each, as a share of the ratings' variance, shape (P,).
         here: The model's position.
         lowest: The lowest point.
         descents: The points after 1, 10 and 100 steps of plain descent.

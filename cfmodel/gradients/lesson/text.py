@@ -9,7 +9,7 @@ from cfmodel.gradients.lesson.lesson_records import AdamStep, Curve, Lesson, Nud
 _PRINTED = 3
 _WIDTH = 60
 #: Width of the labels of the sum.
-_LABEL = 36
+_LABEL = 33
 
 
 def lesson_sections(lesson: Lesson) -> Iterator[tuple[str, list[str]]]:
@@ -100,30 +100,40 @@ def _of(lesson: Lesson, who: str) -> AdamStep:
 
 def _prediction(lesson: Lesson) -> list[str]:
     parts = lesson.prediction
-    width = max(map(len, lesson.vectors), default=0)
-    sums = [("global_mean", parts.global_mean), *parts.terms.items()]
-    results = [
-        (f"{'prediction':<{_LABEL - 2}} =", parts.prediction),
-        ("actual_rating", parts.rating),
-        ("error = actual_rating - prediction =", parts.error),
+    width, digits = max(map(len, lesson.vectors), default=0), parts.scale.decimals
+    spread = f"{parts.scale.std:.{digits}f}"
+    # A term in standard deviations, and behind it what it adds in rating units.
+    labels = {name: f"{name:<{_LABEL}}{term:+8.4f} * {spread} =" for name, term in parts.terms.items()}
+    indent = _LABEL + 8 + len(f" * {spread} =")
+    sums = [
+        (f"{'global_mean':<{indent}}", parts.scale.mean),
+        *((labels[name], parts.scale.std * term) for name, term in parts.terms.items()),
+        (f"{'prediction':<{indent - 2}} =", parts.prediction),
+        (f"{'actual_rating':<{indent}}", parts.rating),
+        (f"{'error = actual_rating - prediction':<{indent - 2}} =", parts.error),
     ]
+    numbers = [f"{value:+.{digits}f}" for _, value in sums]
     return [
-        *(f"{name:<{width}} = {vector(numbers)}" for name, numbers in lesson.vectors.items()),
+        *(f"{name:<{width}} = {vector(row)}" for name, row in lesson.vectors.items()),
         "",
-        *(f"{name:<{_LABEL}} {value:+9.4f}" for name, value in [*sums, *results]),
+        f"The tables learn standardized ratings, (rating - global_mean) / {spread}; times {spread},",
+        "the ratings' standard deviation, a term is in rating units.",
+        "",
+        *(f"{label} {number:>{max(map(len, numbers))}}" for (label, _), number in zip(sums, numbers, strict=True)),
     ]
 
 
 def _nudge(lesson: Lesson, nudge: Nudge) -> list[str]:
     parts, old = lesson.prediction, lesson.update.old_value
-    rest = parts.prediction - old
+    digits = parts.scale.decimals
+    rest, spread = parts.prediction - parts.scale.std * old, f"{parts.scale.std:.{digits}f}"
     verb, sign = ("Increase", "+") if nudge.change > 0 else ("Decrease", "-")
-    changed = f"({old:.4f} {sign} {abs(nudge.change):g})"
+    changed = f"({old:.4f} {sign} {abs(nudge.change):g}) * {spread}"
     return [
         f"{verb} {lesson.nudged} by {abs(nudge.change):g}:",
-        f"  new_prediction = {changed} + {rest:.4f} = {nudge.new_prediction:.4f}",
-        f"  new_error      = {parts.rating:.4f} - {nudge.new_prediction:.4f} = {nudge.new_error:+.4f}"
-        f"  # {_error_changed(nudge)}",
+        f"  new_prediction = {changed} + {rest:.{digits}f} = {nudge.new_prediction:.{digits}f}",
+        f"  new_error      = {parts.rating:.{digits}f} - {nudge.new_prediction:.{digits}f} = "
+        f"{nudge.new_error:+.{digits}f}  # {_error_changed(nudge)}",
     ]
 
 
@@ -156,7 +166,7 @@ def _curve(curve: Curve, name: str) -> list[str]:
         for place in curve.descents
     ]
     return [
-        "loss of this rating",
+        "loss of this rating, as a share of the ratings' variance",
         *lines,
         bottom,
         f"{name:^{len(lines[0])}}".rstrip(),

@@ -57,7 +57,7 @@ class Monitor:
         settings: Budget or interval of the measurements.
         emit: Receives each record.
         second_moments: Returns Adam's running means of squared gradients by table.
-        spreads: Returns the standard deviations of predictions and of their dot products, in rating units.
+        spreads: Returns the standard deviations of scores and of their dot products, in those of the ratings.
         sensitivity: The derivative of a prediction by the rows it looks up.
     """
 

@@ -75,7 +75,7 @@ class Probe:
 
         Args:
             index: Rows of the batch by side, shape (B,).
-            error: Rating less prediction, in rating units, in the same order, shape (B,).
+            error: Standardized rating less score, in the same order, shape (B,).
             touched: The distinct rows of the batch by side; None: they are found here.
             gradients: Gradients of these rows by table, shape (R, K); None: they are in the tables' `.grad`.
         """
@@ -143,7 +143,7 @@ def per_sample_norms(error: Tensor, squares: Sequence[Tensor], constant: int) ->
     Compiled for float32 on the CPU by `_per_sample_norms`, the twin of the tensor operations for all else.
 
     Args:
-        error: Rating less prediction, in rating units, shape (B,).
+        error: Standardized rating less score, shape (B,).
         squares: |row|^2 of each rating, for each table of the `Sensitivity`, each of shape (B,).
         constant: The constant of the `Sensitivity`.
 

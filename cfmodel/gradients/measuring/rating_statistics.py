@@ -17,7 +17,7 @@ class RatingStatistics:
     Attributes:
         deciles: Popularity decile of each row, by side, int64, shape (rows,).
         shares: Share of the ratings in each decile, by side, shape (10,).
-        rating_std: Standard deviation of the ratings, in rating units.
+        rating_std: Standard deviation of the ratings.
         rating_min: The lowest rating.
         rating_max: The highest rating.
 

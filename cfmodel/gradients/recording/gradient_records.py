@@ -30,11 +30,11 @@ class InitialRecord:
     """The model before its first update.
 
     Attributes:
-        prediction_std: Standard deviation of the initial predictions, in rating units, over at most
+        prediction_std: Standard deviation of the initial scores, in those of the ratings, over at most
             1,024 training ratings evenly spaced.
-        rating_std: Standard deviation of all training ratings, in rating units.
-        rating_min: Lowest training rating, in rating units.
-        rating_max: Highest training rating, in rating units.
+        rating_std: Standard deviation of the standardized training ratings: 1, or 0 where all are equal.
+        rating_min: Lowest standardized training rating.
+        rating_max: Highest standardized training rating.
         num_ratings: Training ratings.
         batch_size: Ratings in a step.
         learning_rate: Adam's step size at the start, as configured.
@@ -75,8 +75,8 @@ class StepBlock:
     Attributes:
         first_step: Step of the first entry.
         loss: Loss of each batch before its update, penalty included.
-        mean_squared_error: The loss without the penalty, in rating units squared.
-        largest_error: Largest absolute error in the batch, in rating units; NaN if any error is NaN.
+        mean_squared_error: The loss without the penalty, as a share of the ratings' variance.
+        largest_error: Largest absolute error in the batch, in standard deviations of the ratings; NaN if any is NaN.
         largest_error_user: Row of the rating with that error in the tables of the side `user`.
         largest_error_movie: Row of that rating in the tables of the side `movie`.
         grad_norms: L2 norm of each table's gradient before clipping, by table.
@@ -224,7 +224,7 @@ class EpochGradients:
     Attributes:
         step: Updates done in this phase.
         tables: State of each table, by table.
-        prediction_std: Standard deviation of the predictions, in rating units, over the same ratings
+        prediction_std: Standard deviation of the scores, in those of the ratings, over the same ratings
             as `InitialRecord.prediction_std`.
         dot_std: The same for the dot products of the embeddings alone.
     """

@@ -2,7 +2,7 @@
 
     user   [p_1 .. p_K, user_bias, 1, 0 ..]        movie   [q_1 .. q_K, 1, movie_bias, 0 ..]
 
-The dot product of two such rows is the prediction less the global mean.
+The dot product of two such rows is the score.
 """
 
 from torch import Tensor

@@ -19,8 +19,8 @@ class Loss:
 
     Attributes:
         total: The loss: `mean_squared_error + regularization * penalty`, a scalar.
-        mean_squared_error: Mean squared error of the predictions, in rating units squared, a scalar.
-        error: Rating less prediction, in rating units, shape (B,).
+        mean_squared_error: Mean squared error of the scores, as a share of the ratings' variance, a scalar.
+        error: Standardized rating less score, shape (B,).
     """
 
     total: Tensor
@@ -46,7 +46,7 @@ class GradNorms:
 def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularization: float) -> Loss:
     """Return the squared-error loss of a batch, with the penalty on the rows it looks up.
 
-        mean over the batch of (rating - prediction)^2
+        mean over the batch of (standardized rating - score)^2
             + regularization * sum over the penalized tables of |row|^2, of both embeddings
 
     The penalty on a row is thus proportional to its number of ratings, and a row without a rating in the
@@ -56,7 +56,7 @@ def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularizati
     Args:
         model: The model.
         batch: B ratings with rows in range.
-        regularization: Weight of the penalty, in rating units squared over weight units squared.
+        regularization: Weight of the penalty, a number without unit.
     """
     rows = model.look_up(batch.user_idx, batch.movie_idx)
     error = batch.rating - model.combine(rows)

@@ -35,7 +35,7 @@ class StepLog:
         tables: Names of the model's T tables.
         sizes: Ratings of each step, int64, shape (S,).
         loss: The loss, penalty included, shape (S,).
-        mean_squared_error: Of the predictions before the update, in rating units squared, shape (S,).
+        mean_squared_error: Of the scores before the update, as a share of the ratings' variance, shape (S,).
         total_norm: Joint norm of all gradients, shape (S,).
         clip_coefficient: Factor by which clipping scaled them, at most 1, shape (S,).
         grad_norms: Norm of each table's gradient, in the order of `tables`, shape (S, T).
@@ -89,8 +89,8 @@ class StepLog:
             "scalars": self.scalars,
         }
 
-    def summary(self, *, epoch: int, steps_before: int) -> EpochSummary:
-        """Return the means: of losses over ratings, of norms over steps.
+    def summary(self, *, epoch: int, steps_before: int, rating_std: float) -> EpochSummary:
+        """Return the means: of losses over ratings, of norms over steps; `rating_std` brings the RMSE to rating units.
 
         Raises:
             DivergedError: A loss or a gradient norm is not finite.
@@ -98,7 +98,7 @@ class StepLog:
         self._require_finite(epoch=epoch, steps_before=steps_before)
         return EpochSummary(
             train_loss=float(np.average(self.loss, weights=self.sizes)),
-            train_rmse=float(np.sqrt(np.average(self.mean_squared_error, weights=self.sizes))),
+            train_rmse=rating_std * float(np.sqrt(np.average(self.mean_squared_error, weights=self.sizes))),
             grad_norms=dict(zip(self.tables, self.grad_norms.mean(axis=0).tolist(), strict=True)),
             total_grad_norm=float(self.total_norm.mean()),
             clipped_fraction=float((self.clip_coefficient < 1).mean()),

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
@@ -21,8 +21,10 @@ class TrainingPlan:
     """The plan of one phase.
 
     Attributes:
-        train: Training ratings, rows in range.
-        val: Validation ratings, rows negative if cold; None: no validation.
+        train: Training ratings, standardized, rows in range.
+        val: Validation ratings, standardized alike, rows negative if cold; None: no validation.
+        scale: Mean and standard deviation of the training ratings.
+        rating_range: Lowest and highest training rating, in rating units.
         num_users: Rows of the user tables.
         num_movies: Rows of the movie tables.
         counts: Training ratings of each row.
@@ -38,6 +40,8 @@ class TrainingPlan:
 
     train: RatingArrays
     val: RatingArrays | None
+    scale: RatingScale
+    rating_range: tuple[float, float]
     num_users: int
     num_movies: int
     counts: RowCounts
@@ -65,8 +69,9 @@ class TrainingPlan:
         epochs: int | None = None,
         batch_size: int | None = None,
         monitor: MonitorSettings = MonitorSettings(),
+        scale: RatingScale | None = None,
     ) -> Self:
-        """Resolve every default; for the arguments see the attributes.
+        """Resolve every default, and standardize the ratings, which are given in rating units; see the attributes.
 
         Without val all epochs are run and the last weights are the result. `epochs` stops after that many of
         `settings.epochs`; None: run them all.
@@ -76,11 +81,16 @@ class TrainingPlan:
         """
         if len(train) == 0:
             raise DataError("train: 0 ratings, at least 1 is needed; check the split's fractions and minimum counts")
+        scale = scale or RatingScale.of(train.rating)
+        rating_range = float(train.rating.min()), float(train.rating.max())
+        train, val = train.standardized(scale), val and val.standardized(scale)
         counts = RowCounts.of(train, num_users=num_users, num_movies=num_movies)
         strength = default_regularization(train, counts) if settings.regularization is None else settings.regularization
         return cls(
             train=train,
             val=val,
+            scale=scale,
+            rating_range=rating_range,
             num_users=num_users,
             num_movies=num_movies,
             counts=counts,
@@ -105,7 +115,7 @@ class TrainingPlan:
             self.num_users,
             self.num_movies,
             self.settings.embedding_dim,
-            global_mean=float(np.mean(self.train.rating, dtype=np.float64)),
+            scale=self.scale,
             init_std=self.settings.init_std,
             generator=generator(self.settings.seed, Stream.INITIALISATION),
         )

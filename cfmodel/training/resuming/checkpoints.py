@@ -22,8 +22,9 @@ from cfmodel.errors import CheckpointError, DiskFullError
 from cfmodel.system import atomic
 from cfmodel.system.digests import sha256_of_file
 
-#: Version of the format; other versions are refused. Since version 2 a state may be within an epoch.
-FORMAT_VERSION = 2
+#: Version of the format; other versions are refused. Since version 2 a state may be within an epoch,
+#: since version 3 ratings are standardized.
+FORMAT_VERSION = 3
 #: Checkpoints to keep, in case the newest is damaged.
 _KEEP = 3
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from made_lessons import BY_HAND, by_hand, lesson_of, next_step, text_of
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.gradients.lesson.html import lesson_html
 from cfmodel.gradients.lesson.lesson import adam_step
 from cfmodel.gradients.lesson.lesson_records import Example
@@ -17,7 +18,9 @@ from cfmodel.training.explain import example_of
 @pytest.fixture
 def trained() -> tuple[CollaborativeFiltering, Example]:
     """A model with random tables, and the rating of user 1 and movie 2."""
-    model = CollaborativeFiltering(3, 4, 5, global_mean=3.5, init_std=0.7, generator=torch.Generator().manual_seed(1))
+    model = CollaborativeFiltering(
+        3, 4, 5, scale=RatingScale(3.5), init_std=0.7, generator=torch.Generator().manual_seed(1)
+    )
     with torch.no_grad():
         model.user_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(3))

@@ -2,13 +2,14 @@
 
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.tables import TABLES, TERMS, Table, Term
 from cfmodel.training.engines.row_layout import FUSED_TABLES, bias_column, cannot_train, row_width, table_parts
 
 
 def test_the_dot_product_of_two_rows_is_the_prediction_less_the_global_mean() -> None:
-    model = CollaborativeFiltering(1, 1, 3, global_mean=3.0, init_std=0.5)
+    model = CollaborativeFiltering(1, 1, 3, scale=RatingScale(3.0), init_std=0.5)
     rows = {side: torch.zeros(1, row_width(3, 8)) for side in ("user", "movie")}
     with torch.no_grad():
         model.user_biases.weight.fill_(0.25)

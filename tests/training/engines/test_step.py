@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.step import clip_gradients, loss_of, update
@@ -21,7 +22,7 @@ def model_of(*tables: Sequence[Sequence[float]], global_mean: float = 0.0) -> Co
     """A model with these user embeddings, user biases, movie embeddings and movie biases."""
     values = dict(zip(CollaborativeFiltering.table_names(), map(torch.tensor, tables), strict=True))
     users, movies = values["user_embeddings"], values["movie_embeddings"]
-    model = CollaborativeFiltering(len(users), len(movies), users.shape[1], global_mean=global_mean)
+    model = CollaborativeFiltering(len(users), len(movies), users.shape[1], scale=RatingScale(global_mean))
     with torch.no_grad():
         for name, value in values.items():
             model.get_submodule(name).weight.copy_(value)
@@ -105,7 +106,7 @@ def test_a_row_without_a_rating_has_a_gradient_of_exactly_zero() -> None:
 
 def test_autograd_agrees_with_finite_differences() -> None:
     generator = torch.Generator().manual_seed(1)
-    model = CollaborativeFiltering(4, 3, 5, global_mean=3.0, init_std=0.5, generator=generator).double()
+    model = CollaborativeFiltering(4, 3, 5, scale=RatingScale(3.0), init_std=0.5, generator=generator).double()
     batch = DeviceRatings(torch.tensor([0, 1, 1, 3]), torch.tensor([2, 0, 0, 1]), torch.tensor([3.0, 1, 4, 5]).double())
     gradients, nudge = gradients_of(model, batch, regularization=0.3), 1e-6
 

@@ -77,11 +77,12 @@ def outlier_labels(run: GradientHistory, limits: Thresholds) -> Finding | None:
     if not far.any():
         return None
     worst = int(np.where(far, run.largest_error, -1).argmax())
+    unit = (run.initial.rating_std if run.initial is not None else 0.0) or 1.0
     return Finding(
         "warning",
         value=float(run.largest_error[worst]) / typical,
         threshold=limits.outlier_error,
-        message=f"a rating differs from its prediction by {run.largest_error[worst]:.3g}, "
+        message=f"a rating differs from its prediction by {run.largest_error[worst] / unit:.3g} standard deviations, "
         f"{run.largest_error[worst] / typical:.3g} times the typical error",
         first_step=int(run.steps[far.argmax()]),
         rows=run.rating_of_largest_error(worst),
@@ -123,7 +124,7 @@ def _loss_scale(run: GradientHistory) -> float | None:
 
 
 def _typical_error(run: GradientHistory) -> float | None:
-    """Return the standard deviation that the median error of the first epoch implies, in rating units; None if unknown.
+    """Return the standard deviation that the median error of the first epoch implies; None if unknown.
 
     The error is that of the median per-sample gradient. While vectors are small, its norm is 2 |error| sqrt(B), with
     one element of 2 |error| in each of the B tables whose rows are single numbers.

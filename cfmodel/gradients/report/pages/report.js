@@ -96,8 +96,8 @@ function drawNorms() {
 function drawLoss() {
   const common = { ...overTime() };
   movers.push(
-    lines(...slot("loss-steps"), { ...common, log: true, yLabel: "squared rating units", label: "Loss and mean squared error over steps", series: [series("loss", { label: "loss, penalty included", colour: 2 }), series("mean_squared_error", { label: "mean squared error", colour: 0 })] }),
-    lines(...slot("loss-largest"), { ...common, yLabel: "rating units", label: "Largest error of a batch over steps", series: [worst("largest_error", { label: "largest error in the batch", colour: 3 })] }),
+    lines(...slot("loss-steps"), { ...common, log: true, yLabel: "share of the ratings' variance", label: "Loss and mean squared error over steps", series: [series("loss", { label: "loss, penalty included", colour: 2 }), series("mean_squared_error", { label: "mean squared error", colour: 0 })] }),
+    lines(...slot("loss-largest"), { ...common, yLabel: "standard deviations of the ratings", label: "Largest error of a batch over steps", series: [worst("largest_error", { label: "largest error in the batch", colour: 3 })] }),
   );
 }
 

@@ -84,7 +84,7 @@ class CpuEngine:
             }
             for moment in ("first", "second")
         ]
-        numbers = float(model.global_mean), plan.regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
+        numbers = plan.regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
         self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
         self._error = np.empty((batches.lanes, sizes.ratings), self._dtype)

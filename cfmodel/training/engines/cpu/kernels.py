@@ -57,8 +57,8 @@ class Constants(NamedTuple):
     """The constants of an epoch.
 
     Attributes:
-        numbers: Global mean, penalty, Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, in the tables'
-            precision, shape (6,).
+        numbers: Penalty, Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, in the tables' precision,
+            shape (5,).
         dim: K.
         all_rows: Whether Adam moves all rows, or only those of the batch.
     """
@@ -155,8 +155,7 @@ def _user_gradients(
 
     The part's ratings begin at `first`, its errors at 0.
     """
-    mean, dim, width = constants.numbers[0], constants.dim, own.shape[1]
-    zero = mean - mean
+    zero, dim, width = constants.numbers[0] - constants.numbers[0], constants.dim, own.shape[1]
     sums = np.empty(width, own.dtype)
     squares, pulls, embeddings, biases, largest, place = 0.0, 0.0, 0.0, 0.0, zero, first
     user = rows[low] if low < high else 0
@@ -169,10 +168,10 @@ def _user_gradients(
         square = zero
         for rated in range(starts[at], starts[at + 1]):
             factors = other[others[rated]]
-            prediction = mean
+            score = zero
             for k in range(width):
-                prediction += weights[k] * factors[k]
-            miss = rating[rated] - prediction
+                score += weights[k] * factors[k]
+            miss = rating[rated] - score
             error[rated - first] = miss
             square += miss * miss
             for k in range(width):
@@ -242,7 +241,7 @@ def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: i
         `count` times the embedding's squared norm, and the squared norms of the embedding's and the bias's gradient.
     """
     zero = numbers[0] - numbers[0]
-    pull = numbers[1] * numbers.dtype.type(count)
+    pull = numbers[0] * numbers.dtype.type(count)
     size, square = zero, zero
     for k in range(dim):
         slope = pull * weights[k] - sums[k]
@@ -281,10 +280,10 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
     total = np.sqrt(total)
     log[SIZE] = size
     log[SQUARED_ERROR] = squares / size
-    log[LOSS] = log[SQUARED_ERROR] + numbers[1] * pulls / size
+    log[LOSS] = log[SQUARED_ERROR] + numbers[0] * pulls / size
     log[LARGEST] = largest
     log[TOTAL] = total
-    log[COEFFICIENT] = _clip_coefficient(total, numbers[5])
+    log[COEFFICIENT] = _clip_coefficient(total, numbers[4])
 
 
 @compiled(fastmath=_FAST)
@@ -316,7 +315,7 @@ def _adam(weights: Any, first: Any, second: Any, gradient: Any, scale: Any, rate
 
     Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1.
     """
-    step, root, new_first, new_second, epsilon = rates[0], rates[1], numbers[2], numbers[3], numbers[4]
+    step, root, new_first, new_second, epsilon = rates[0], rates[1], numbers[1], numbers[2], numbers[3]
     for k in range(len(weights)):
         slope = gradient[k] * scale
         first[k] += (slope - first[k]) * new_first

@@ -19,7 +19,7 @@ class ProbeView(NamedTuple):
 
     Attributes:
         rows: Rows of the batch by side, shape (B,).
-        error: Rating less prediction, in rating units, in the same order, shape (B,).
+        error: Standardized rating less score, in the same order, shape (B,).
         touched: The distinct rows of the batch, by side.
         gradients: The gradients of these rows, by table, shape (R, K).
     """

@@ -42,7 +42,6 @@ class ClosedFormStep:
         epoch: The batches.
         adam: The optimizer.
         gradient: Memory for the rows' gradient.
-        global_mean: In rating units, a scalar.
         regularization: Weight of the penalty.
         max_grad_norm: Largest joint norm that is not scaled down.
     """
@@ -54,13 +53,11 @@ class ClosedFormStep:
         adam: PackedAdam,
         *,
         gradient: Tensor,
-        global_mean: Tensor,
         regularization: float,
         max_grad_norm: float,
     ) -> None:
         self._tables, self._epoch, self._adam, self._gradient = tables, epoch, adam, gradient
-        self._global_mean, self._regularization = global_mean, regularization
-        self._max_grad_norm = max_grad_norm
+        self._regularization, self._max_grad_norm = regularization, max_grad_norm
         self._counts = gradient.new_zeros(len(gradient))
         self._column = torch.arange(0, device=gradient.device)
 
@@ -82,8 +79,7 @@ class ClosedFormStep:
         """Write the gradient of the next batch's loss, before clipping."""
         batch = self._epoch.batch(self._column)
         rows = self._tables.weight.index_select(0, batch.rows.flatten()).view(2, self.capacity, -1)
-        predictions = self._global_mean + (rows[0] * rows[1]).sum(dim=1)
-        error = torch.where(batch.kept, batch.rating - predictions, 0.0)
+        error = torch.where(batch.kept, batch.rating - (rows[0] * rows[1]).sum(dim=1), 0.0)
         scale = 2 / batch.size.to(error.dtype)
         self._add_up(batch, rows, error * -scale)
         self._add_penalty(scale * self._regularization)

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
         size: Ratings of the step, padding not counted, shape (1,).
         kept: False for padding, shape (L,).
         rows: Rows of users and movies in the packed tables, shape (2, L).
-        rating: In rating units, shape (L,).
+        rating: Standardized, shape (L,).
     """
 
     first: Tensor

@@ -56,7 +56,6 @@ class CudaEngine:
             self._epoch,
             self._adam,
             gradient=self._gradient,
-            global_mean=model.global_mean,
             regularization=plan.regularization,
             max_grad_norm=settings.max_grad_norm,
         )
