@@ -13,6 +13,7 @@ import torch
 from trainings import Training, observe, of_arrays
 
 from cfmodel.baselines import fit_damped_biases
+from cfmodel.column_statistics import RatingScale
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import default_batch_size
@@ -139,11 +140,8 @@ def summed_loss(training: Training, factor: float) -> Training:
 
 def uncentred(training: Training, share: float) -> Training:
     """Leave this share of the mean rating for the tables to learn."""
-
-    def shift(model: CollaborativeFiltering) -> None:
-        model.global_mean.mul_(1 - share)
-
-    return replace(training, prepare=shift)
+    own = RatingScale.of(training.train.rating)
+    return replace(training, scale=RatingScale((1 - share) * own.mean, own.std))
 
 
 def zero_dimensions(training: Training, share: float) -> Training:
@@ -166,14 +164,9 @@ def missing_labels(training: Training, count: float) -> Training:
         rating[rng.choice(len(rating), int(count), replace=False)] = np.nan
         return replace(ratings, rating=rating)
 
-    # The mean and the penalty come from the sound ratings, as with a broken loader.
-    centred = training.with_settings(regularization=default_regularization(training.train))
-    mean = float(training.train.rating.mean())
-
-    def recentre(model: CollaborativeFiltering) -> None:
-        model.global_mean.fill_(mean)
-
-    return replace(centred.with_ratings(spoil), val=training.val, prepare=recentre)
+    # The scale comes from the sound ratings, as with a broken loader.
+    scale = RatingScale.of(training.train.rating)
+    return replace(training.with_ratings(spoil), val=training.val, scale=scale)
 
 
 def loss_spike(training: Training, factor: float) -> Training:
@@ -210,19 +203,19 @@ FAULTS = (
 
 
 def scaled(training: Training, factor: float) -> Training:
-    """Put the ratings on another scale, with a matching learning rate."""
+    """Put the ratings on another scale."""
 
     def change(ratings: RatingArrays, _: np.random.Generator) -> RatingArrays:
-        return replace(ratings, rating=ratings.rating * np.float32(factor))
+        return replace(ratings, rating=ratings.rating * factor)
 
-    return training.with_ratings(change).with_settings(learning_rate=training.settings.learning_rate * factor)
+    return training.with_ratings(change)
 
 
 def stars(training: Training, step: float) -> Training:
     """Round the ratings to stars."""
 
     def change(ratings: RatingArrays, _: np.random.Generator) -> RatingArrays:
-        return replace(ratings, rating=(np.round(ratings.rating / step) * step).clip(0.5, 5).astype(np.float32))
+        return replace(ratings, rating=(np.round(ratings.rating / step) * step).clip(0.5, 5))
 
     return training.with_ratings(change)
 

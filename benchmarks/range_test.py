@@ -59,8 +59,7 @@ class Ratings:
         return zones_of(
             tuple(
                 range_test(
-                    TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes),
-                    self.val,
+                    TrainingPlan.of(self.train, self.val, settings=settings, device=torch.device("cpu"), **self.sizes)
                 )
             )
         )
@@ -72,7 +71,7 @@ def _scaled(ratings: RatingArrays, scale: float) -> RatingArrays:
 
 def report(name: str, ratings: Ratings, scale: float) -> None:
     """Print the row of one set: the best rate of the grid, and the rates of each rule with their errors."""
-    grid = {rate * scale: ratings.rmse(rate * scale) for rate in GRID}
+    grid = {rate: ratings.rmse(rate) for rate in GRID}
     best = min(grid, key=grid.__getitem__)
     judged = [ratings.judged(seed) for seed in SEEDS]
     rules = {

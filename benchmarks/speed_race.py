@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed_sets import Predict, RatingSet
+from speed_sets import RatingSet
 from speed_system import Peer, Point
+from speed_textbook import predict_of
 
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.training.fit import FitResult, fit
@@ -86,12 +87,7 @@ def train(
 def ours(ratings: RatingSet, line: TrainSettings) -> Reached:
     """Train ours once with the monitor on."""
     result, seconds, _ = train(ratings, line)
-    return Reached(result.epochs, seconds, ratings.rmse(predict_of(result)))
-
-
-def predict_of(result: FitResult) -> Predict:
-    """Return the predictor of a model of ours."""
-    return lambda user, movie: result.model.score(torch.tensor(user), torch.tensor(movie)).numpy()
+    return Reached(result.epochs, seconds, ratings.rmse(predict_of(result.model)))
 
 
 def best_of(peer: Peer, data: Any, ratings: RatingSet) -> Reached:

@@ -94,7 +94,7 @@ def _train(path: Path, line: TrainSettings, repeats: int) -> Scale:
         taken.append(seconds)
         if not peak:
             peak, ratings = peak_bytes() - held, read(path)
-        rmse = ratings.rmse(predict_of(result))
+        rmse = ratings.rmse(predict_of(result.model))
         del result, records
     rated = len(ratings.train) * line.epochs
     return Scale(len(ratings.train), median(taken), rated / median(taken), rmse, peak, repeats)

@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 
 import torch
-from speed_sets import RatingSet
+from speed_sets import Predict, RatingSet
 from speed_system import Goal, Peer, Point
 from torch.utils.data import DataLoader, TensorDataset
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.model import CollaborativeFiltering
 
 BATCH_SIZE, LEARNING_RATE, MAX_NORM = 256, 0.001, 1.0
@@ -17,7 +18,8 @@ SETTINGS = f"batch {BATCH_SIZE}, Adam at {LEARNING_RATE}, clipped at {MAX_NORM}"
 def prepare(ratings: RatingSet) -> tuple[RatingSet, TensorDataset]:
     """Return the ratings as tensors."""
     train = ratings.train
-    columns = (torch.tensor(column) for column in (train.user_idx, train.movie_idx, train.rating))
+    standardized = RatingScale.of(train.rating).standardized(train.rating)
+    columns = (torch.tensor(column) for column in (train.user_idx, train.movie_idx, standardized))
     return ratings, TensorDataset(*columns)
 
 
@@ -27,7 +29,7 @@ def train(data: tuple[RatingSet, TensorDataset], epochs: int | None) -> Iterator
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(0)
     model = CollaborativeFiltering(
-        ratings.num_users, ratings.num_movies, global_mean=float(ratings.train.rating.mean()), generator=generator
+        ratings.num_users, ratings.num_movies, scale=RatingScale.of(ratings.train.rating), generator=generator
     )
     loader = DataLoader(rows, batch_size=BATCH_SIZE, shuffle=True, generator=generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
@@ -37,12 +39,17 @@ def train(data: tuple[RatingSet, TensorDataset], epochs: int | None) -> Iterator
         started, epoch = time.perf_counter(), epoch + 1
         for user_idx, movie_idx, rating in loader:
             optimizer.zero_grad()
-            loss = criterion(model(user_idx, movie_idx), rating)
+            loss = criterion(model.combine(model.look_up(user_idx, movie_idx)), rating)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=MAX_NORM)
             optimizer.step()
         seconds += time.perf_counter() - started
-        yield Point(epoch, seconds, lambda user, movie: model.score(torch.tensor(user), torch.tensor(movie)).numpy())
+        yield Point(epoch, seconds, predict_of(model))
+
+
+def predict_of(model: CollaborativeFiltering) -> Predict:
+    """Return the predictor of a model of ours, in rating units."""
+    return lambda user, movie: model.in_rating_units(model.score(torch.tensor(user), torch.tensor(movie))).numpy()
 
 
 TEXTBOOK = Peer("textbook", SETTINGS, Goal(0.02), prepare, train)

@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import TrainSettings
 from cfmodel.data.sources.synthetic import SyntheticSource
 from cfmodel.data.splitting.parts import RatingArrays
@@ -58,6 +59,7 @@ class Training:
         frozen: Table that the optimiser does not move, and the share of the steps after which it stops.
         loss_scale: Factor on the loss.
         spike: Factor on the ratings of one batch, after half of the steps.
+        scale: Scale by which the ratings are standardized; None: their own.
     """
 
     train: RatingArrays
@@ -71,6 +73,7 @@ class Training:
     frozen: tuple[str, float] | None = None
     loss_scale: float = 1.0
     spike: float = 1.0
+    scale: RatingScale | None = None
 
     def with_settings(self, **changes: Any) -> "Training":
         """Return a copy with some settings changed."""
@@ -108,7 +111,7 @@ def of_arrays(user: np.ndarray, movie: np.ndarray, rating: np.ndarray, *, seed: 
     """Return a training on ratings in the given order; the first tenth is val."""
     held_out = len(rating) // 10
     users, movies = np.unique(user[held_out:]), np.unique(movie[held_out:])
-    encoded = _rows(users, user), _rows(movies, movie), rating.astype(np.float32)
+    encoded = _rows(users, user), _rows(movies, movie), rating.astype(np.float64)
     val, train = (
         RatingArrays(*(column[part] for column in encoded)) for part in (slice(held_out), slice(held_out, None))
     )
@@ -129,6 +132,7 @@ def observe(training: Training) -> GradientHistory:
                 num_movies=training.num_movies,
                 settings=training.settings.model_copy(update={"engine": training.engine}),
                 device=torch.device("cpu"),
+                scale=training.scale,
             ),
             on_record=records.append,
         )

@@ -111,8 +111,8 @@ def _about(history: GradientHistory) -> str:
     assert start is not None
     text = (
         f"{start.phase.capitalize()}: {start.num_ratings:,} ratings in batches of {start.batch_size:,}. Before the "
-        f"first step the predictions spread {_number(start.prediction_std / (start.rating_std or 1.0))} times as widely as "
-        f"the ratings."
+        f"first step the predictions spread {_number(start.prediction_std / (start.rating_std or 1.0))} times as "
+        f"widely as the ratings."
     )
     if cost is not None:
         every = f", and one step in {cost.sample_every:,}" if cost.sample_every <= history.num_steps else ""
