@@ -55,7 +55,9 @@ class RatingScale:
 
     def standardized(self, ratings: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
         """Return standardized ratings, shape (N,), subtracted and divided in float64."""
-        return ((ratings - self.mean) / self.std).astype(np.float32)
+        away: npt.NDArray[np.float64] = np.subtract(ratings, self.mean, dtype=np.float64)
+        away /= self.std
+        return away.astype(np.float32)
 
     def in_rating_units(self, standardized: float) -> float:
         """Return a standardized rating, or a score, in rating units."""
@@ -71,9 +73,13 @@ def _count(rows: Any, counts: Any) -> None:
 
 @compiled(fastmath=FAST)
 def _standard_deviation(values: Any) -> float:
-    # The first value is subtracted, so that a large common offset does not cost digits.
-    first, total, squares = np.float64(values[0]), 0.0, 0.0
+    # The first value is subtracted, so that a large common offset does not cost digits, and the rest is divided by the
+    # largest, so that no square overflows.
+    first, largest, total, squares = np.float64(values[0]), 0.0, 0.0, 0.0
     for at in range(len(values)):
-        away = np.float64(values[at]) - first
+        largest = max(largest, abs(np.float64(values[at]) - first))
+    unit = largest if largest > 0 else 1.0
+    for at in range(len(values)):
+        away = (np.float64(values[at]) - first) / unit
         total, squares = total + away, squares + away * away
-    return np.sqrt(max(squares / len(values) - (total / len(values)) ** 2, 0.0))  # type: ignore[no-any-return]
+    return unit * np.sqrt(max(squares / len(values) - (total / len(values)) ** 2, 0.0))  # type: ignore[no-any-return]

@@ -119,7 +119,7 @@ class CollaborativeFiltering(nn.Module):
 
     def in_rating_units(self, score: Tensor) -> Tensor:
         """Return predictions in rating units, float64, from scores of any shape."""
-        return self.global_mean + self.rating_std * score
+        return self.global_mean + self.rating_std * score.double()
 
     def look_up(self, user_idx: Tensor, movie_idx: Tensor) -> dict[str, Tensor]:
         """Return the rows of a batch by table, shape (B, width), for predictions and for the loss's penalty."""

@@ -9,7 +9,7 @@ from cfmodel.model import CollaborativeFiltering
 
 
 def small() -> CollaborativeFiltering:
-    model = CollaborativeFiltering(2, 3, 2, scale=RatingScale(3.5))
+    model = CollaborativeFiltering(2, 3, 2, scale=RatingScale(3.5, 2.0))
     with torch.no_grad():
         model.user_embeddings.weight.copy_(torch.tensor([[0.5, -0.2], [0.1, 0.4]]))
         model.movie_embeddings.weight.copy_(torch.tensor([[0.3, 0.1], [0.0, 1.0], [2.0, 0.0]]))
@@ -18,15 +18,18 @@ def small() -> CollaborativeFiltering:
     return model
 
 
-def test_a_prediction_is_the_mean_plus_both_biases_plus_the_dot_product() -> None:
-    # 3.5 + 0.5 + 0.3 + (0.5 * 0.3 + -0.2 * 0.1) and 3.5 - 0.5 + 0.1 + 0.1 * 2
+def test_a_prediction_is_the_mean_plus_the_spread_times_both_biases_plus_the_dot_product() -> None:
+    # 3.5 + 2 * (0.5 + 0.3 + (0.5 * 0.3 + -0.2 * 0.1)) and 3.5 + 2 * (-0.5 + 0.1 + 0.1 * 2)
     predictions = small()(torch.tensor([0, 1]), torch.tensor([0, 2]))
-    torch.testing.assert_close(predictions, torch.tensor([4.43, 3.3]))
+    torch.testing.assert_close(predictions, torch.tensor([5.36, 3.1], dtype=torch.float64), rtol=1e-6, atol=0)
 
 
 def test_a_cold_side_falls_back_to_the_mean_and_the_known_bias() -> None:
-    scores = small().score(torch.tensor([-1, 0, -1, 0]), torch.tensor([0, -1, -1, 0]))
-    torch.testing.assert_close(scores, torch.tensor([3.8, 4.0, 3.5, 4.43]))
+    model = small()
+    scores = model.score(torch.tensor([-1, 0, -1, 0]), torch.tensor([0, -1, -1, 0]))
+    torch.testing.assert_close(scores, torch.tensor([0.3, 0.5, 0.0, 0.93]))
+    expected = torch.tensor([4.1, 4.5, 3.5, 5.36], dtype=torch.float64)
+    torch.testing.assert_close(model.in_rating_units(scores), expected, rtol=1e-6, atol=0)
 
 
 def test_the_names_and_the_signature_are_those_of_the_textbook() -> None:
@@ -36,14 +39,15 @@ def test_the_names_and_the_signature_are_those_of_the_textbook() -> None:
     parameters = inspect.signature(CollaborativeFiltering).parameters
     assert list(parameters)[:3] == ["num_users", "num_movies", "embedding_dim"]
     assert parameters["embedding_dim"].default == 50
-    assert parameters["global_mean"].default == 0.0
-    assert parameters["global_mean"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["scale"].default == RatingScale(mean=0.0, std=1.0)
+    assert parameters["scale"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
-def test_the_global_mean_is_a_buffer_and_not_trained() -> None:
-    model = CollaborativeFiltering(2, 3, scale=RatingScale(3.6))
-    assert "global_mean" in dict(model.named_buffers())
-    assert "global_mean" not in dict(model.named_parameters())
+def test_the_scale_is_in_buffers_of_full_precision_and_not_trained() -> None:
+    model = CollaborativeFiltering(2, 3, scale=RatingScale(3.6, 1.1))
+    assert model.scale == RatingScale(3.6, 1.1)
+    assert list(dict(model.named_buffers())) == ["global_mean", "rating_std"]
+    assert not {"global_mean", "rating_std"} & set(dict(model.named_parameters()))
 
 
 def test_biases_start_at_zero_and_embeddings_small() -> None:
@@ -75,9 +79,9 @@ def test_the_tables_have_names_in_the_order_of_their_parameters() -> None:
     assert tuple(names) == CollaborativeFiltering.table_names() == tuple(CollaborativeFiltering(1, 1).weights())
 
 
-def test_a_prediction_is_the_sum_of_the_global_mean_and_its_terms() -> None:
+def test_a_score_is_the_sum_of_its_terms() -> None:
     model = small()
     rows = model.look_up(torch.tensor([0, 1]), torch.tensor([0, 2]))
     terms = model.terms(rows)
     assert list(terms) == ["user_bias", "movie_bias", "user_embedding · movie_embedding"]
-    torch.testing.assert_close(model.global_mean + sum(terms.values()), model.combine(rows))
+    torch.testing.assert_close(sum(terms.values()), model.combine(rows))
