@@ -69,7 +69,7 @@ def _scaled(ratings: RatingArrays, scale: float) -> RatingArrays:
     return replace(ratings, rating=ratings.rating * scale)
 
 
-def report(name: str, ratings: Ratings, scale: float) -> None:
+def report(name: str, ratings: Ratings) -> None:
     """Print the row of one set: the best rate of the grid, and the rates of each rule with their errors."""
     grid = {rate: ratings.rmse(rate) for rate in GRID}
     best = min(grid, key=grid.__getitem__)
@@ -98,7 +98,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for name, (source, scale) in SETS.items():
             where = source if source.startswith("synthetic") else str(folder / source)
-            report(name, Ratings(where, scale, Path(temporary)), scale)
+            report(name, Ratings(where, scale, Path(temporary)))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import time
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from machine import describe_machine
 from trainings import Training, of_arrays, training_on
@@ -82,12 +83,10 @@ def run(training: Training, settings: TrainSettings, device: torch.device) -> Ou
     seconds = time.perf_counter() - began
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
     paces = [record.ratings_per_second for record in records if isinstance(record, EpochRecord)]
-    rmse = clamped_rmse(
-        result.model,
-        DeviceRatings.of(training.val, device),
-        rating_min=result.rating_min,
-        rating_max=result.rating_max,
-    )
+    scale = result.model.scale
+    low, high = scale.standardized(np.array([result.rating_min, result.rating_max])).tolist()
+    val = DeviceRatings.of(training.val.standardized(scale), device)
+    rmse = scale.std * clamped_rmse(result.model, val, low=low, high=high)
     return Outcome(rmse, len(training.train) * result.epochs / seconds, median(paces[1:] or paces), peak)
 
 
