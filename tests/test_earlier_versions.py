@@ -1,4 +1,4 @@
-"""What version 0.1.0 left on disk is read as it was: checkpoint, model, Adam's state, archive and journal."""
+"""What version 0.1.0 left on disk: model, Adam's state, archive and journal are read, its checkpoint is refused."""
 
 import shutil
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from cfmodel.refs import SplitRef
 from cfmodel.tracking.outbox.deliver import deliver
 from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.store import mlflow
-from cfmodel.training.epoch_records import EpochRecord
+from cfmodel.training.explain import explain
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
-from cfmodel.training.train import TrainingResult, train
+from cfmodel.training.train import train
 
 EARLIER = Path(__file__).parent / "fixtures" / "written_by_0.1.0"
 SETTINGS = TrainSettings(epochs=3, embedding_dim=3, engine="autograd", seed=1)
@@ -34,37 +34,37 @@ def earlier(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EARLIER, tmp_path / "earlier"))
 
 
-def gone_on(earlier: Path, told: list[object], **identity: str) -> TrainingResult:
+def test_a_checkpoint_is_refused_with_its_format_and_a_remedy(earlier: Path) -> None:
+    """Its weights are in rating units, where those of today are in standard deviations."""
     split = SplitRef.model_validate_json((earlier / "split.json").read_text())
-    return train(
-        split.model_copy(update={"path": earlier / "split"}),
-        SETTINGS,
-        device=torch.device("cpu"),
-        on_record=told.append,
-        monitor=MonitorSettings(sample_every=16),
-        checkpoints=CheckpointPolicy(
-            CheckpointFolder(earlier / "checkpoints"), identity={"split": "planted", **identity}
-        ),
-    )
+    kept = sorted((earlier / "checkpoints").iterdir())
+    with pytest.raises(
+        CheckpointError,
+        match=r"an older cfmodel wrote this checkpoint \(format 2, this one reads 3\); "
+        "resume with the version that wrote it, or start a new run",
+    ):
+        train(
+            split.model_copy(update={"path": earlier / "split"}),
+            SETTINGS,
+            device=torch.device("cpu"),
+            monitor=MonitorSettings(sample_every=16),
+            checkpoints=CheckpointPolicy(CheckpointFolder(earlier / "checkpoints"), identity={"split": "planted"}),
+        )
+    assert sorted((earlier / "checkpoints").iterdir()) == kept
 
 
-def test_a_training_goes_on_from_its_checkpoint_and_ends_as_it_would_have(earlier: Path) -> None:
-    told: list[object] = []
-    result = gone_on(earlier, told)
-    epochs = [(record.phase, record.epoch) for record in told if isinstance(record, EpochRecord)]
-    assert epochs == [("fit", 1), ("fit", 2), ("fit", 3), *(("refit", epoch) for epoch in range(1, result.epochs + 1))]
-    whole = Recommender.load(earlier / "mlflow_model" / "data" / "model").model.state_dict()
-    for name, table in result.recommender.model.state_dict().items():
-        assert torch.equal(table, whole[name]), name
+def test_a_lesson_of_its_model_and_adam_state_is_right(earlier: Path) -> None:
+    """Its tables are in rating units: a standard deviation counts as 1."""
+    recommender = Recommender.load(earlier / "mlflow_model" / "data" / "model")
     memory = SavedAdamState.load(earlier / "adam.safetensors")
-    assert memory.step == result.adam.step == 33
-    for name, table in result.adam.second_moments.items():
-        assert torch.equal(table, memory.second_moments[name]), name
-
-
-def test_a_checkpoint_of_other_code_is_refused_by_name(earlier: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"differs in code_digest; .* or start a new run"):
-        gone_on(earlier, [], code_digest="of today")
+    assert (memory.step, recommender.model.scale.std) == (33, 1.0)
+    split = SplitRef.model_validate_json((earlier / "split.json").read_text())
+    lesson = explain(recommender, split.model_copy(update={"path": earlier / "split"}), SETTINGS, adam=memory)
+    answer = float(recommender.predict([lesson.user_id], [lesson.movie_id])[0])
+    assert lesson.prediction.prediction == pytest.approx(answer, abs=1e-6)
+    assert lesson.prediction.error == pytest.approx(lesson.prediction.rating - answer, abs=1e-6)
+    for slope in lesson.slopes:
+        assert slope.gradient == pytest.approx(slope.finite_difference, rel=1e-6)
 
 
 def test_a_model_in_mlflow_answers_as_it_did(earlier: Path) -> None:

@@ -103,9 +103,8 @@ def test_the_default_rating_is_the_one_with_the_median_error(home: Home) -> None
     lesson = explain(home.trained.recommender, home.parts, home.settings.train, adam=home.trained.adam)
     ids = {"users": home.trained.recommender.users, "movies": home.trained.recommender.movies}
     ratings = load_part(home.parts, "train", **ids)
-    errors = np.abs(
-        ratings.rating - model.score(torch.tensor(ratings.user_idx), torch.tensor(ratings.movie_idx)).numpy()
-    )
+    predictions = model(torch.tensor(ratings.user_idx), torch.tensor(ratings.movie_idx)).detach().numpy()
+    errors = np.abs(ratings.rating - predictions)
     assert abs(lesson.prediction.error) == pytest.approx(float(np.quantile(errors, 0.5, method="lower")), abs=1e-5)
     assert (lesson.part, lesson.update.learning_rate) == ("train", home.settings.train.learning_rate)
 
@@ -114,7 +113,7 @@ def test_adams_step_is_the_next_one_that_training_would_make(home: Home) -> None
     """Put Adam's memory into a new Adam, do the steps of the next epoch, and look at the same biases."""
     trained, memory = home.trained, home.trained.adam
     lesson = explain(trained.recommender, home.parts, home.settings.train, adam=memory)
-    ratings = DeviceRatings.of(home.learned(), CPU)
+    ratings = DeviceRatings.of(home.learned().standardized(trained.recommender.model.scale), CPU)
     planned = Batches(
         home.learned(),
         num_users=len(trained.recommender.users),

@@ -65,7 +65,7 @@ class Trained:
         rows = {name: weight.detach().numpy().astype(np.float64) for name, weight in self.model.weights().items()}
         dot = (rows["user_embeddings"][users] * rows["movie_embeddings"][movies]).sum(axis=1)
         biases = rows["user_biases"][users, 0] + rows["movie_biases"][movies, 0] + rows[TABLE][movies, 0]
-        return np.asarray(float(self.model.global_mean) + biases + dot)
+        return np.asarray(self.model.scale.mean + self.model.scale.std * (biases + dot))
 
     @property
     def model(self) -> CollaborativeFiltering:
@@ -98,7 +98,7 @@ def test_predictions_are_the_formula_with_its_fifth_table(trained: Trained) -> N
     assert float(trained.model.weights()[TABLE].detach().abs().min()) > 0  # every one has been learned
     cold = trained.model.score(torch.tensor([-1]), torch.tensor([3]))
     weights = trained.model.weights()
-    expected = trained.model.global_mean + weights["movie_biases"][3, 0] + weights[TABLE][3, 0]
+    expected = weights["movie_biases"][3, 0] + weights[TABLE][3, 0]
     torch.testing.assert_close(cold, expected.detach().view(1))
 
 
@@ -107,7 +107,7 @@ def test_lists_are_ordered_by_predictions_and_say_them(trained: Trained) -> None
     every = trained.by_hand(np.repeat(users, len(movies)), np.tile(movies, len(users))).reshape(len(users), -1)
     scores = torch.empty(len(users), len(movies))
     catalogue_scores(trained.model)(torch.from_numpy(users), scores)
-    np.testing.assert_allclose(scores - scores[:, :1], every - every[:, :1], atol=1e-4)
+    np.testing.assert_allclose(trained.model.scale.std * (scores - scores[:, :1]), every - every[:, :1], atol=1e-4)
     lists = suggest(trained.recommender, users, k=5)
     for user in users:
         np.testing.assert_allclose(lists.score[user], every[user, lists.movie_idx[user]], rtol=1e-4)
@@ -116,14 +116,15 @@ def test_lists_are_ordered_by_predictions_and_say_them(trained: Trained) -> None
 def test_a_new_user_is_folded_in_around_the_fifth_table(trained: Trained) -> None:
     rated = np.arange(30, dtype=np.int32)
     offsets = trained.model.side_rows("movie").offset.numpy()[rated]
-    stars = (float(trained.model.global_mean) + offsets + 0.4).astype(np.float32)  # likes all a little more
+    scale = trained.model.scale
+    stars = scale.mean + scale.std * (offsets + 0.4)  # likes all a little more
     fold_in = FoldIn.of(trained.recommender)
     users = fold_in.solve(RatingArrays(np.zeros(30, np.int32), rated, stars), 1)
     assert float(users.offset[0]) == pytest.approx(0.4, abs=0.1)
     answers = fold_in.predict(users, np.array([45], np.int32))
     weights = trained.model.weights()
     own = weights["movie_biases"][45, 0] + weights[TABLE][45, 0] + users.vectors[0] @ weights["movie_embeddings"][45]
-    expected = (trained.model.global_mean + users.offset[0] + own).clamp(
+    expected = trained.model.in_rating_units(users.offset[0] + own).clamp(
         trained.recommender.rating_min, trained.recommender.rating_max
     )
     assert float(answers[0]) == pytest.approx(float(expected.detach()), abs=1e-5)
@@ -136,11 +137,11 @@ def test_the_lesson_shows_each_term_and_adds_up_to_what_the_saved_model_answers(
     trained.recommender.save(tmp_path / "saved")
     saved = Recommender.load(tmp_path / "saved", model=WithOffsets)
     pair = saved.users.encode([lesson.user_id]), saved.movies.encode([lesson.movie_id])
-    answer = float(saved.model.score(*(torch.from_numpy(rows.astype(np.int64)) for rows in pair)))
+    answer = float(saved.model(*(torch.from_numpy(rows.astype(np.int64)) for rows in pair)))
     assert lesson.prediction.prediction == pytest.approx(answer, abs=1e-5)
     terms = lesson.prediction.terms
     assert list(terms) == ["user_bias", "movie_bias", "user_embedding · movie_embedding", "movie_offset"]
-    assert lesson.prediction.global_mean + sum(terms.values()) == pytest.approx(answer, abs=1e-5)
+    assert saved.model.scale.in_rating_units(sum(terms.values())) == pytest.approx(answer, abs=1e-5)
     assert [slope.name for slope in lesson.slopes][:3] == ["user_bias", "movie_bias", "movie_offset"]
     for slope in lesson.slopes:
         assert slope.gradient == pytest.approx(slope.finite_difference, rel=1e-6)

@@ -35,7 +35,7 @@ def test_predictions_keep_the_order_and_the_index_of_the_request(predictor: Reco
     table = request(["1", "2", "1"], ["x", "10", "11"]).set_index(pd.Index([7, 5, 3]))
     answers = predictor.predict(table, params=None)
     assert answers.name == "prediction"
-    assert answers.dtype == np.float32
+    assert answers.dtype == np.float64
     assert answers.index.tolist() == [7, 5, 3]
     expected = Recommender.load(folder).predict(["1", "2", "1"], ["x", "10", "11"])
     assert answers.tolist() == expected.tolist()

@@ -45,7 +45,7 @@ def test_a_prediction_is_the_models_clamped_to_the_range(recommender: Recommende
     with torch.no_grad():
         expected = float(model(torch.tensor([1]), torch.tensor([2])).clamp(0.5, 5.0))
     prediction = recommender.predict(["ann"], ["2"])
-    assert prediction.dtype == np.float32
+    assert prediction.dtype == np.float64
     assert prediction.tolist() == [pytest.approx(expected)]
 
 
@@ -59,8 +59,8 @@ def test_the_prediction_for_an_unknown_id_is_the_mean_and_the_known_sides_bias(r
 def test_predictions_stay_within_the_training_range(recommender: Recommender) -> None:
     narrow = replace(recommender, rating_min=3.4, rating_max=3.6)
     predictions = narrow.predict(["ann"] * 4 + ["bob"] * 4, ["1", "2", "3", "007"] * 2)
-    assert predictions.min() >= np.float32(3.4)
-    assert predictions.max() <= np.float32(3.6)
+    assert predictions.min() >= 3.4
+    assert predictions.max() <= 3.6
 
 
 def test_an_integer_means_its_decimal_text(recommender: Recommender) -> None:
@@ -112,7 +112,7 @@ def test_the_folder_has_data_files_only_and_its_digest_is_the_manifests(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert digest == sha256((tmp_path / "model" / MANIFEST).read_bytes()).hexdigest()
     manifest = json.loads((tmp_path / "model" / MANIFEST).read_bytes())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert (manifest["num_users"], manifest["num_movies"], manifest["embedding_dim"]) == (3, 4, 2)
 
 
@@ -154,8 +154,8 @@ def test_a_missing_file_is_named(recommender: Recommender, tmp_path: Path, name:
 
 def test_a_newer_format_is_refused_with_the_version_to_upgrade_to(recommender: Recommender, tmp_path: Path) -> None:
     recommender.save(tmp_path)
-    rewrite_manifest(tmp_path, format_version=2, cfmodel_version="9.1.0")
-    with pytest.raises(DataError, match=r"format version 2.*upgrade cfmodel to 9\.1\.0"):
+    rewrite_manifest(tmp_path, format_version=3, cfmodel_version="9.1.0")
+    with pytest.raises(DataError, match=r"format version 3.*upgrade cfmodel to 9\.1\.0"):
         Recommender.load(tmp_path)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.gradients.lesson.lesson import compute_lesson
 from cfmodel.gradients.lesson.lesson_records import Example, Lesson, NextStep
 from cfmodel.gradients.lesson.text import lesson_sections
@@ -11,14 +12,19 @@ from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.explain import example_of
 
 
-def by_hand(user_embedding: tuple[float, ...] = (0.0, 0.0), movie_embedding: tuple[float, ...] = (0.0, 0.0)) -> Example:
-    """The textbook's own example: biases of 0.5 and 0.3, and a rating of 1."""
-    model = CollaborativeFiltering(1, 1, 2, init_std=0.0).double()
+def by_hand(
+    user_embedding: tuple[float, ...] = (0.0, 0.0),
+    movie_embedding: tuple[float, ...] = (0.0, 0.0),
+    scale: RatingScale = RatingScale(),
+) -> Example:
+    """The textbook's own example: biases of 0.5 and 0.3, and a standardized rating of 1."""
+    model = CollaborativeFiltering(1, 1, 2, scale=scale, init_std=0.0).double()
     rows = {"user_embeddings": user_embedding, "user_biases": (0.5,), "movie_biases": (0.3,)}
     with torch.no_grad():
         for name, row in {**rows, "movie_embeddings": movie_embedding}.items():
             model.weights()[name][0] = torch.tensor(row, dtype=torch.float64)
-    return example_of(model, {"user": 0, "movie": 0}, user_id="123", movie_id="456", rating=1.0, part="train")
+    rating = scale.in_rating_units(1.0)
+    return example_of(model, {"user": 0, "movie": 0}, user_id="123", movie_id="456", rating=rating, part="train")
 
 
 BY_HAND = by_hand()

@@ -12,11 +12,14 @@ import pytest
 import safetensors.torch
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.data.splitting.split import split
 from cfmodel.errors import DivergedError
+from cfmodel.gradients.health.judge import judge_health
+from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import EpochGradients, InitialRecord, StepBlock, StepSample
 from cfmodel.refs import SplitRef
 from cfmodel.training.engines.autograd import AutogradEngine
@@ -257,15 +260,47 @@ def test_there_is_only_one_retry(ref: SplitRef, caplog: pytest.LogCaptureFixture
     assert "train.on_diverged=retry" not in str(raised.value)
 
 
-@pytest.mark.parametrize("engine", ["fused", "autograd"])
-def test_a_rating_far_outside_its_scale_is_named(engine: str) -> None:
+def with_an_outlier(rating: float) -> RatingArrays:
+    """920 ratings from 1 to 5, and among them one by user 20 of movie 8."""
     number = np.arange(920)
-    rating = (1 + number % 5).astype(np.float32)
-    rating[100] = 1e30
-    ratings = RatingArrays((number % 40).astype(np.int32), (number % 23).astype(np.int32), rating)
+    ratings = (1 + number % 5).astype(np.float64)
+    ratings[100] = rating
+    return RatingArrays((number % 40).astype(np.int32), (number % 23).astype(np.int32), ratings)
+
+
+@pytest.mark.parametrize("rating", [1e30, 1e200])
+def test_a_rating_far_outside_its_scale_does_not_diverge_and_the_health_check_names_it(rating: float) -> None:
+    records: list[Any] = []
+    plan = TrainingPlan.of(
+        with_an_outlier(rating),
+        None,
+        num_users=40,
+        num_movies=23,
+        settings=TrainSettings(epochs=2),
+        device=torch.device("cpu"),
+    )
+    model = fit(plan, on_record=records.append).model
+    assert bool(model(torch.arange(23), torch.arange(23)).isfinite().all())
+    verdict = next(
+        verdict for verdict in judge_health(GradientHistory.of(records)).verdicts if verdict.rule == "outlier_labels"
+    )
+    assert "differs from its prediction by 30.3 standard deviations" in verdict.message
+    assert verdict.ids == ("user row 20", "movie row 8")
+
+
+@pytest.mark.parametrize("engine", ["fused", "autograd"])
+def test_a_rating_that_overflows_is_named(engine: str) -> None:
     settings = TrainSettings(epochs=1, engine=engine)  # type: ignore[arg-type]
     with pytest.raises(DivergedError, match=r"the rating 1e\+30 by user 'u20' of movie 'm8' is far outside"):
         fit(
-            TrainingPlan.of(ratings, None, num_users=40, num_movies=23, settings=settings, device=torch.device("cpu")),
+            TrainingPlan.of(
+                with_an_outlier(1e30),
+                None,
+                num_users=40,
+                num_movies=23,
+                settings=settings,
+                device=torch.device("cpu"),
+                scale=RatingScale(),
+            ),
             ids=lambda user, movie: (f"u{user}", f"m{movie}"),
         )

@@ -10,11 +10,12 @@ from cfmodel.training.explain import example_of
 
 def test_an_example_predicts_what_the_model_predicts() -> None:
     model = CollaborativeFiltering(
-        3, 4, 5, scale=RatingScale(3.5), init_std=0.7, generator=torch.Generator().manual_seed(1)
+        3, 4, 5, scale=RatingScale(3.5, 2.0), init_std=0.7, generator=torch.Generator().manual_seed(1)
     )
     example = example_of(model, {"user": 1, "movie": 2}, user_id="u", movie_id="m", rating=4.5, part="train")
     assert example.vectors == example.penalized == ("user_embeddings", "movie_embeddings")
     assert example.nudged == "user_biases"
-    predicted = float(example.predict(example.rows))
-    assert predicted == pytest.approx(float(model(torch.tensor([1]), torch.tensor([2])).detach()))
-    assert example.global_mean + sum(map(float, example.terms(example.rows).values())) == pytest.approx(predicted)
+    score = float(example.score(example.rows))
+    assert sum(map(float, example.terms(example.rows).values())) == pytest.approx(score)
+    predicted = float(model(torch.tensor([1]), torch.tensor([2])).detach())
+    assert example.scale.in_rating_units(score) == pytest.approx(predicted)

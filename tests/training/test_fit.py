@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.errors import DivergedError
 from cfmodel.gradients.recording.gradient_records import EpochGradients
@@ -74,7 +75,7 @@ def test_each_epoch_records_its_losses_norms_and_speed(fitted: Callable[..., Fit
         assert tuple(record.grad_norms) == CollaborativeFiltering.table_names()
         # The norm of a mean of vectors is at most the mean of their norms, and at least each part's.
         assert max(record.grad_norms.values()) <= record.total_grad_norm <= sum(record.grad_norms.values())
-        assert record.train_loss > record.train_rmse**2
+        assert record.train_loss > (record.train_rmse / result.model.scale.std) ** 2
         assert record.ratings_per_second > 0
     assert epochs[1].train_loss < epochs[0].train_loss
     assert result.batch_size == 1000
@@ -104,7 +105,13 @@ def test_a_loss_that_overflows_ends_the_training_and_the_error_names_the_step_an
     with pytest.raises(DivergedError, match=r"epoch 1: .* from step \d+ of 14 .*train\.learning_rate.*ratings"):
         fit(
             TrainingPlan.of(
-                train, planted.val, num_users=200, num_movies=100, settings=settings, device=torch.device("cpu")
+                train,
+                planted.val,
+                num_users=200,
+                num_movies=100,
+                settings=settings,
+                device=torch.device("cpu"),
+                scale=RatingScale(),
             )
         )
 
@@ -123,9 +130,10 @@ def test_the_weights_of_the_best_epoch_are_kept(fitted: Callable[..., FitResult]
     assert result.epochs == len(epochs) == result.best_epoch + 2
     assert result.best_val_rmse == min(record.val_rmse for record in epochs if record.val_rmse is not None)
     assert [record.epoch for record in epochs if record.best][-1] == result.best_epoch
-    val = DeviceRatings.of(planted.val, torch.device("cpu"))
-    again = clamped_rmse(result.model, val, rating_min=result.rating_min, rating_max=result.rating_max)
-    assert again == result.best_val_rmse
+    scale = result.model.scale
+    low, high = scale.standardized(np.array([result.rating_min, result.rating_max])).tolist()
+    val = DeviceRatings.of(planted.val.standardized(scale), torch.device("cpu"))
+    assert scale.std * clamped_rmse(result.model, val, low=low, high=high) == result.best_val_rmse
 
 
 def test_without_val_every_epoch_runs_and_the_last_weights_are_the_result(fitted: Callable[..., FitResult]) -> None:

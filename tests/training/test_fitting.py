@@ -19,9 +19,9 @@ def test_the_clamped_rmse_worked_by_hand() -> None:
     model = TrainingPlan.of(one, None, num_users=1, num_movies=1, settings=TrainSettings(init_std=0)).initial_model()
     with torch.no_grad():
         model.user_biases.weight.fill_(3.0)
-    # Predictions 4 + 3 = 7, clamped to 5, and 4 for a cold user: errors 1 and 2.
-    ratings = DeviceRatings(torch.tensor([0, -1]), torch.tensor([0, 0]), torch.tensor([4.0, 2.0]))
-    assert clamped_rmse(model, ratings, rating_min=1, rating_max=5) == pytest.approx(math.sqrt(2.5))
+    # Scores 3, clamped to 1, and 0 for a cold user: errors 1 and 2, in standard deviations.
+    ratings = DeviceRatings(torch.tensor([0, -1]), torch.tensor([0, 0]), torch.tensor([0.0, -2.0]))
+    assert clamped_rmse(model, ratings, low=-3, high=1) == pytest.approx(math.sqrt(2.5))
 
 
 def test_a_restored_state_is_the_state(planted: Any) -> None:

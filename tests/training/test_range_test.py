@@ -37,8 +37,7 @@ def steps_of(planted: Any, *, val: RatingArrays | None = None, **settings: objec
                 num_movies=planted.num_movies,
                 settings=TrainSettings(**settings),
                 device=CPU,
-            ),
-            planted.val if val is None else val,
+            )
         )
     )
 
@@ -113,8 +112,7 @@ def test_no_training_rating_is_refused(planted: Any) -> None:
     with pytest.raises(DataError, match="0 ratings"):
         list(
             range_test(
-                TrainingPlan.of(nothing, planted.val, num_users=1, num_movies=1, settings=TrainSettings(), device=CPU),
-                planted.val,
+                TrainingPlan.of(nothing, planted.val, num_users=1, num_movies=1, settings=TrainSettings(), device=CPU)
             )
         )
 
@@ -123,8 +121,6 @@ def test_ratings_that_are_all_equal_are_refused(planted: Any) -> None:
     equal = replace(planted.train, rating=np.full(len(planted.train), 3.0, np.float32))
     watched = replace(planted.val, rating=np.full(len(planted.val), 3.0, np.float32))
     settings = TrainSettings(init_std=0.0)
-    steps = range_test(
-        TrainingPlan.of(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU), watched
-    )
+    steps = range_test(TrainingPlan.of(equal, watched, num_users=200, num_movies=100, settings=settings, device=CPU))
     with pytest.raises(DataError, match="falls at no learning rate"):
         zones_of(tuple(steps))

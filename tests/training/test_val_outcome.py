@@ -41,16 +41,18 @@ def test_tastes_of_shuffled_movies_score_like_chance(
 ) -> None:
     rng = np.random.default_rng(0)
     model = outcome_and_result[1].model
+    train, val = (part.standardized(model.scale) for part in (planted.train, planted.val))
     with torch.no_grad():
         model.movie_embeddings.weight.copy_(model.movie_embeddings.weight[torch.from_numpy(rng.permutation(100))])
-    assert abs(taste_score(model, planted.train, planted.val)) < 4
+    assert abs(taste_score(model, train, val)) < 4
 
 
 def test_a_bias_inside_the_embeddings_is_no_taste(outcome_and_result: tuple[Outcome, FitResult], planted: Any) -> None:
     model = outcome_and_result[1].model
+    train, val = (part.standardized(model.scale) for part in (planted.train, planted.val))
     with torch.no_grad():
         model.user_embeddings.weight.fill_(1.0)
-    assert taste_score(model, planted.train, planted.val) == pytest.approx(0, abs=1e-6)
+    assert taste_score(model, train, val) == pytest.approx(0, abs=1e-6)
 
 
 def test_without_val_there_is_no_outcome(fitted: Callable[..., FitResult]) -> None:

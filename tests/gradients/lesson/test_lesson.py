@@ -19,7 +19,7 @@ from cfmodel.training.explain import example_of
 def trained() -> tuple[CollaborativeFiltering, Example]:
     """A model with random tables, and the rating of user 1 and movie 2."""
     model = CollaborativeFiltering(
-        3, 4, 5, scale=RatingScale(3.5), init_std=0.7, generator=torch.Generator().manual_seed(1)
+        3, 4, 5, scale=RatingScale(3.5, 2.0), init_std=0.7, generator=torch.Generator().manual_seed(1)
     )
     with torch.no_grad():
         model.user_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
@@ -42,7 +42,7 @@ def test_the_textbooks_example_has_the_numbers_of_the_textbook() -> None:
 def test_the_terms_add_up_to_the_prediction_of_the_model(trained: tuple[CollaborativeFiltering, Example]) -> None:
     model, example = trained
     parts = lesson_of(example).prediction
-    assert parts.global_mean + sum(parts.terms.values()) == pytest.approx(parts.prediction)
+    assert 3.5 + 2.0 * sum(parts.terms.values()) == pytest.approx(parts.prediction)
     assert parts.prediction == pytest.approx(float(model(torch.tensor([1]), torch.tensor([2])).detach()), abs=1e-5)
 
 
@@ -50,7 +50,7 @@ def test_slopes_are_those_of_autograd_in_the_model(trained: tuple[CollaborativeF
     model, example = trained
     rows = model.look_up(torch.tensor([1]), torch.tensor([2]))
     squares = rows["user_embeddings"].square().sum() + rows["movie_embeddings"].square().sum()
-    ((4.5 - model.combine(rows)).square().sum() + 0.1 * squares).backward()
+    (((4.5 - 3.5) / 2.0 - model.combine(rows)).square().sum() + 0.1 * squares).backward()
     user_bias, movie_bias, steepest = lesson_of(example).slopes
     grads = {name: table.grad for name, table in model.named_parameters()}
     assert user_bias.gradient == pytest.approx(float(grads["user_biases.weight"][1, 0]), rel=1e-4)

@@ -1,7 +1,8 @@
 """A lesson as plain text."""
 
-from made_lessons import lesson_of, text_of
+from made_lessons import by_hand, lesson_of, text_of
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.gradients.lesson.text import lesson_sections, vector
 
 
@@ -9,9 +10,22 @@ def test_the_text_has_the_textbooks_words() -> None:
     text = text_of(lesson_of())
     for phrase in ("new_prediction", "new_error", "Error decreased!", "Error increased!", "You are here", "old_value"):
         assert phrase in text
-    assert "new_prediction = (0.5000 + 0.1) + 0.3000 = 0.9000" in text
+    assert "new_prediction = (0.5000 + 0.1) * 1.0000 + 0.3000 = 0.9000" in text
     assert "new_value = old_value - (learning_rate * gradient)" in text
     assert "= 0.500000 - (0.01 * -0.400000)" in text
+
+
+def test_the_text_says_how_standard_deviations_become_rating_units() -> None:
+    lines = text_of(lesson_of(by_hand(scale=RatingScale(mean=50.0, std=20.0)))).splitlines()
+    assert "The tables learn standardized ratings, (rating - global_mean) / 20.000; times 20.000," in lines
+    shown = [line.split() for line in lines]
+    for line in (
+        "global_mean +50.000", "user_bias +0.5000 * 20.000 = +10.000", "movie_bias +0.3000 * 20.000 = +6.000",
+        "prediction = +66.000", "actual_rating +70.000", "error = actual_rating - prediction = +4.000",
+        "new_prediction = (0.5000 + 0.1) * 20.000 + 56.000 = 68.000",
+        "new_error = 70.000 - 68.000 = +2.000 # Error decreased!",
+    ):  # fmt: skip
+        assert line.split() in shown, line
 
 
 def test_the_chart_shows_the_curve_and_the_position_of_the_model() -> None:

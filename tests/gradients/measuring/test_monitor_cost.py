@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
@@ -139,7 +140,10 @@ def test_the_first_record_has_the_spreads_of_predictions_and_ratings() -> None:
     train = ratings()
     record = monitored(train)[0]
     assert isinstance(record, InitialRecord)
-    assert record.rating_std == pytest.approx(float(np.std(train.rating)), rel=1e-5)
+    assert record.rating_std == pytest.approx(1.0, rel=1e-5)
+    lowest, highest = (train.rating.min(), train.rating.max()) - np.mean(train.rating)
+    assert record.rating_min == pytest.approx(lowest / np.std(train.rating), rel=1e-5)
+    assert record.rating_max == pytest.approx(highest / np.std(train.rating), rel=1e-5)
     assert 0 < record.prediction_std < 0.01
     assert record.planned_steps == 120
     assert record.rows == {"user_embeddings": 50, "user_biases": 50, "movie_embeddings": 30, "movie_biases": 30}
@@ -148,12 +152,14 @@ def test_the_first_record_has_the_spreads_of_predictions_and_ratings() -> None:
 
 def test_the_steps_of_a_divergence_are_recorded_before_the_error() -> None:
     train = ratings()
-    # Its square is beyond float32; that of the mean it shifts is not.
+    # Its square is beyond float32, unless ratings are standardized.
     train.rating[100] = 3e20
     records: list[Any] = []
     with pytest.raises(DivergedError):
         fit(
-            TrainingPlan.of(train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU),
+            TrainingPlan.of(
+                train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU, scale=RatingScale()
+            ),
             on_record=records.append,
         )
     (block,) = of(StepBlock, records)

@@ -8,8 +8,8 @@ from cfmodel.tables import TABLES, TERMS, Table, Term
 from cfmodel.training.engines.row_layout import FUSED_TABLES, bias_column, cannot_train, row_width, table_parts
 
 
-def test_the_dot_product_of_two_rows_is_the_prediction_less_the_global_mean() -> None:
-    model = CollaborativeFiltering(1, 1, 3, scale=RatingScale(3.0), init_std=0.5)
+def test_the_dot_product_of_two_rows_is_the_score() -> None:
+    model = CollaborativeFiltering(1, 1, 3, scale=RatingScale(3.0, 2.0), init_std=0.5)
     rows = {side: torch.zeros(1, row_width(3, 8)) for side in ("user", "movie")}
     with torch.no_grad():
         model.user_biases.weight.fill_(0.25)
@@ -18,8 +18,8 @@ def test_the_dot_product_of_two_rows_is_the_prediction_less_the_global_mean() ->
             for name, part in table_parts(row, side, 3).items():
                 part.copy_(model.weights()[name])
             row[:, 2 * 3 + 1 - bias_column(side, 3)] = 1.0
-        prediction = model(torch.tensor([0]), torch.tensor([0]))
-    torch.testing.assert_close((rows["user"] * rows["movie"]).sum(dim=1), prediction - 3.0)
+        score = model.score(torch.tensor([0]), torch.tensor([0]))
+    torch.testing.assert_close((rows["user"] * rows["movie"]).sum(dim=1), score)
 
 
 def test_a_row_is_padded_to_the_next_multiple() -> None:

@@ -18,11 +18,11 @@ def batch_of(user_idx: Sequence[int], movie_idx: Sequence[int], rating: Sequence
     return DeviceRatings(torch.tensor(user_idx), torch.tensor(movie_idx), torch.tensor(rating))
 
 
-def model_of(*tables: Sequence[Sequence[float]], global_mean: float = 0.0) -> CollaborativeFiltering:
+def model_of(*tables: Sequence[Sequence[float]]) -> CollaborativeFiltering:
     """A model with these user embeddings, user biases, movie embeddings and movie biases."""
     values = dict(zip(CollaborativeFiltering.table_names(), map(torch.tensor, tables), strict=True))
     users, movies = values["user_embeddings"], values["movie_embeddings"]
-    model = CollaborativeFiltering(len(users), len(movies), users.shape[1], scale=RatingScale(global_mean))
+    model = CollaborativeFiltering(len(users), len(movies), users.shape[1])
     with torch.no_grad():
         for name, value in values.items():
             model.get_submodule(name).weight.copy_(value)
@@ -73,9 +73,9 @@ def test_a_first_step_of_adam_moves_each_bias_by_the_learning_rate(textbook: Col
 
 
 def test_one_step_worked_by_hand() -> None:
-    model = model_of([[0.5, -0.2]], [[0.5]], [[0.3, 0.1]], [[0.3]], global_mean=3.0)
-    batch = batch_of([0], [0], [4.0])
-    # 3 + 0.5 + 0.3 + (0.5 * 0.3 - 0.2 * 0.1) = 3.93, error 0.07; squared norms 0.29 and 0.10
+    model = model_of([[0.5, -0.2]], [[0.5]], [[0.3, 0.1]], [[0.3]])
+    batch = batch_of([0], [0], [1.0])  # standardized
+    # 0.5 + 0.3 + (0.5 * 0.3 - 0.2 * 0.1) = 0.93, error 0.07; squared norms 0.29 and 0.10
     loss = loss_of(model, batch, regularization=0.1)
     assert loss.mean_squared_error.item() == pytest.approx(0.07**2, abs=1e-6)
     assert loss.total.item() == pytest.approx(0.07**2 + 0.1 * 0.39, abs=1e-6)

@@ -25,7 +25,7 @@ def step_on(device: str, adam: str) -> ClosedFormStep:
     epoch.begin(torch.arange(320, dtype=torch.int32), [32] * 10, [0.01] * 10)
     step = ClosedFormStep(
         tables, epoch, build_packed_adam(tables.weight, gradient, settings),
-        gradient=gradient, global_mean=model.global_mean, regularization=0.05, max_grad_norm=1.0,
+        gradient=gradient, regularization=0.05, max_grad_norm=1.0,
     )  # fmt: skip
     step.capacity = 32
     return step

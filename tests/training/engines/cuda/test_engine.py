@@ -98,7 +98,7 @@ def test_a_rating_that_is_nan_is_refused_with_its_step() -> None:
     ratings.rating[17] = np.nan
     _, log = trained(CudaEngine, ratings)
     with pytest.raises(DivergedError, match="epoch 1: loss or gradient is not finite from step"):
-        log.summary(epoch=1, steps_before=0)
+        log.summary(epoch=1, steps_before=0, rating_std=1.0)
 
 
 @CUDA
