@@ -1,4 +1,4 @@
-"""Statistics of whole columns of ratings, compiled, in one pass each."""
+"""Statistics of whole columns of ratings, compiled, in one or two passes each."""
 
 import math
 from dataclasses import dataclass
