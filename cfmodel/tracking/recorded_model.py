@@ -120,16 +120,16 @@ def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None
     from cfmodel.recommending.suggest import suggest
 
     pairs = _example(recommender)
-    expected = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID])
+    expected, near = recommender.predict(pairs[USER_ID], pairs[MOVIE_ID]), 1e-5 * recommender.model.scale.std
     lists = suggest(recommender, recommender.users.encode(pairs[USER_ID]), k=_EXAMPLES)
     with reaching(uri, "asking the recorded model"):
         model = mlflow().pyfunc.load_model(folder)
         answers = np.asarray(model.predict(pairs))
         recommended = model.predict(pairs[[USER_ID]], params={"k": _EXAMPLES})
-    if not np.allclose(answers, expected, rtol=0, atol=1e-5):
+    if not np.allclose(answers, expected, rtol=0, atol=near):
         return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
     scores = lists.score[lists.movie_idx >= 0]
-    if len(recommended) != len(scores) or not np.allclose(recommended["score"], scores, rtol=0, atol=1e-5):
+    if len(recommended) != len(scores) or not np.allclose(recommended["score"], scores, rtol=0, atol=near):
         return f"recommends {recommended['score'].tolist()} where the trained one recommends {scores.tolist()}"
     return None
 
@@ -190,7 +190,7 @@ def _signature() -> Any:
     have and which columns its answer has.
     """
     types = mlflow().types.schema
-    text, number, whole = types.DataType.string, types.DataType.float, types.DataType.long
+    text, number, whole = types.DataType.string, types.DataType.double, types.DataType.long
     asked = [types.ColSpec(types.AnyType(), name, required=False) for name in (USER_ID, MOVIE_ID, "rated")]
     given = (("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole))
     return mlflow().models.ModelSignature(

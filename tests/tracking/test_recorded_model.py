@@ -12,6 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from cfmodel import tracking
@@ -107,6 +108,23 @@ def test_a_recorded_model_with_other_answers_is_marked_failed(
     with pytest.raises(TrackingError, match="do not use it"):
         tracking.check_model(run, uri, replace(recommender, model=other))
     assert client.get_logged_model(uri.removeprefix("models:/")).status == "FAILED"
+
+
+def test_other_answers_are_seen_on_any_scale_of_ratings(
+    mlflow_store: str, recommender: Recommender, tmp_path: Path
+) -> None:
+    def with_bias(added: float) -> Recommender:
+        model = CollaborativeFiltering(3, 4, 8, scale=RatingScale(0.0, 1e-3), init_std=0.0)
+        with torch.no_grad():
+            model.user_biases.weight.add_(added)
+        return replace(recommender, model=model, rating_min=-1.0, rating_max=1.0)
+
+    run = tracking.start_run(TrackingSettings(uri=mlflow_store))
+    with_bias(0.0).save(tmp_path / "saved")
+    uri = tracking.log_model(run, tmp_path / "saved")
+    tracking.check_model(run, uri, with_bias(0.0))
+    with pytest.raises(TrackingError, match="do not use it"):
+        tracking.check_model(run, uri, with_bias(0.001))  # a thousandth of a standard deviation
 
 
 def _ask_in_a_fresh_process(uri: str, model: str, pairs: dict[str, list[str]], folder: Path) -> list[float]:
