@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 # Each command imports what is heavy (torch, mlflow, prefect, pandas) itself, so that `--help` is quick.
 
 
+#: Commands of one source; a shell turns a pattern without quotes into several.
+_OF_A_SOURCE = ("run", "find-lr")
+_ONE_SOURCE = "Put a pattern in quotes, such as 'exports/*.csv', so that the shell does not replace it by the files."
+
+
 class _Group(click.Group):
     """A group that prints a `CFModelError` of a command as one message and exits with status 1."""
 
@@ -29,6 +34,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except CFModelError as refusal:
             raise click.ClickException(str(refusal)) from None
+        except click.UsageError as usage:
+            if usage.ctx is None or usage.ctx.info_name not in _OF_A_SOURCE or "extra argument" not in usage.message:
+                raise
+            raise click.UsageError(f"{usage.message}. {_ONE_SOURCE}", usage.ctx) from None
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:

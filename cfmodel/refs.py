@@ -18,12 +18,13 @@ class Accounts(Ref):
         rows_in = kept + quarantined + merged + unrated
 
     Attributes:
-        rows_in: Rows read, counted in the source's bytes before parsing, without comments and blank lines.
+        rows_in: Rows read, counted in the source's bytes before parsing, without comments, blank lines and headers.
         kept: Ratings of the data set.
         quarantined: Bad rows.
         merged: Ratings that were merged into another one of the same user and movie.
         unrated: Rows or cells that hold no rating.
         ignored: Comments and blank lines.
+        headers: Rows that are the header once more, as in files that were joined.
     """
 
     rows_in: int = 0
@@ -32,6 +33,7 @@ class Accounts(Ref):
     merged: int = 0
     unrated: int = 0
     ignored: int = 0
+    headers: int = 0
 
     def require_balance(self) -> None:
         """Check that the counts add up.

@@ -48,7 +48,12 @@ def describe(thing: Any) -> str | None:
 def _data_line(data: DatasetRef) -> str:
     scale = f"from {data.rating_min:g} to {data.rating_max:g}"
     rows = data.accounts
-    left_out = {"set aside": rows.quarantined, "merged": rows.merged, "not rated": rows.unrated}
+    left_out = {
+        "set aside": rows.quarantined,
+        "merged": rows.merged,
+        "not rated": rows.unrated,
+        "repeated headers": rows.headers,
+    }
     lost = "".join(f", {count:,} {what}" for what, count in left_out.items() if count)
     return f"{data.rows:,} ratings {scale} of {data.users:,} users and {data.movies:,} movies{lost}"
 

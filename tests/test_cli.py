@@ -50,3 +50,10 @@ def test_usage_reporting_is_off_unless_the_environment_turns_it_on(monkeypatch: 
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
     _prepare_environment()
     assert [os.environ[name] for name in names] == ["false", "false", "false"]
+
+
+@pytest.mark.parametrize("command", ["run", "find-lr"])
+def test_several_files_are_refused_with_the_advice_to_quote_a_pattern(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "a.csv", "b.csv"])
+    assert result.exit_code == 2
+    assert "Put a pattern in quotes, such as 'exports/*.csv'" in result.output

@@ -13,6 +13,10 @@ from cfmodel.terminal import describe
     [
         (Accounts(rows_in=1_200, kept=1_200), "1,200 ratings from 0.5 to 5 of 30 users and 20 movies"),
         (
+            Accounts(rows_in=1_200, kept=1_200, headers=2),
+            "1,200 ratings from 0.5 to 5 of 30 users and 20 movies, 2 repeated headers",
+        ),
+        (
             Accounts(rows_in=1_210, kept=1_200, quarantined=7, merged=2, unrated=1),
             "1,200 ratings from 0.5 to 5 of 30 users and 20 movies, 7 set aside, 2 merged, 1 not rated",
         ),

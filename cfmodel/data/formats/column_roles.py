@@ -1,5 +1,6 @@
 """The roles of columns: which one holds the user, the movie, the rating and the timestamp."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -78,7 +79,7 @@ def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str
         user = 0
     if unknown := [name for name in wanted.ignored if name not in names]:
         raise DataError(f"{file}: ingest.columns.ignored names {unknown[0]!r}; the file has {_listed(names)}")
-    movies = {at: name for at, name in enumerate(names) if at != user and name not in wanted.ignored}
+    movies = {at: name for at, name in enumerate(names) if at != user and name and name not in wanted.ignored}
     if len(set(movies.values())) < len(movies) or not movies:
         problem = "two columns of the same name" if movies else "no movie column"
         raise DataError(f"{file}: the wide table has {problem}; it has {_listed(names)}")
@@ -94,6 +95,7 @@ def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[
         raise DataError(
             f"{file}: no column is recognised as {' and '.join(missing)}; the file has {_listed(names)}; "
             f"set {', '.join(f'ingest.columns.{role}' for role in missing)}{_perhaps_wide(names)}"
+            f"{_perhaps_one_person(missing)}"
         )
     return _distinct(found, file)
 
@@ -164,7 +166,9 @@ def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
 
 
 def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    # RecBole writes a type behind the name (`user_id:token`), the SNAP reviews a table before it (`review/userId`).
+    own = re.sub(r":(token|float)(_seq)?$", "", name.rpartition("/")[2])
+    return "".join(letter for letter in own.casefold() if letter.isalnum())
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -174,6 +178,15 @@ def _listed(names: Sequence[str]) -> str:
 
 def _perhaps_wide(names: Sequence[str]) -> str:
     return "; if each column is a movie, set ingest.layout = 'wide'" if len(names) > 8 else ""
+
+
+def _perhaps_one_person(missing: Sequence[str]) -> str:
+    if USER_ID not in missing:
+        return ""
+    return (
+        "; if no column holds users, this is one person's export (Letterboxd, IMDb, Goodreads), which is no table of "
+        "ratings by many: add a column user_id to the exports of many people, and give their folder"
+    )
 
 
 def _is_number(text: str) -> bool:

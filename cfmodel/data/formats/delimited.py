@@ -1,31 +1,39 @@
 """Delimited text such as CSV and TSV. Columns are read as bytes, so that ids are not parsed as numbers."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
 from cfmodel.data.formats.column_roles import Columns
-from cfmodel.data.formats.header import COMMENT
+from cfmodel.data.formats.header import BLANKS, COMMENT
 from cfmodel.data.formats.raw_rows import REMEDY, BadRow, Numbers, shorten
-from cfmodel.data.formats.record_ends import RecordBlock
+from cfmodel.data.formats.record_ends import RecordBlock, without_blanks_before_quotes
 from cfmodel.errors import DataError
 from cfmodel.schema import TIMESTAMP
 
 #: Replaces separators of several bytes, which pyarrow cannot take: the ASCII unit separator.
 _UNIT_SEPARATOR = "\x1f"
+#: The last line of PostgreSQL's COPY.
+_END_OF_COPY = "\\."
+_AROUND_A_LINE = re.compile(rb"^[ \t]+(?=[^ \t\n])|(?<=[^ \t\n])[ \t]+$", re.MULTILINE)
+_QUOTED_OR_BLANKS = re.compile(rb'(?<![^ \t\n])"((?:[^"\n]++|"")*+)"(?![^ \t\n])|[ \t]+')
 
 
 def parse_records(
-    block: RecordBlock, columns: Columns, separator: str, *, file: str, first_row: int
-) -> tuple[pa.RecordBatch, Numbers, list[BadRow], int]:
+    block: RecordBlock, columns: Columns, separator: str, *, header: bytes = b"", file: str, first_row: int
+) -> tuple[pa.RecordBatch, Numbers, list[BadRow], int, int]:
     """Split records into fields.
 
     Args:
+        header: The header row; a record that is the same is left out.
         first_row: Number of the block's first record in its file.
 
     Returns:
         The fields, named by the index of their column; the index of each row among the records; the
-        records with a wrong number of fields; and how many records are comments or blank.
+        records with a wrong number of fields; how many records are comments or blank; and how many are
+        the header once more.
 
     Raises:
         DataError: pyarrow cannot use the separator.
@@ -37,10 +45,7 @@ def parse_records(
         invalid.append(row)
         return "skip"
 
-    several = len(separator.encode()) > 1
-    data = _valid_utf8(block.data)
-    data = data.replace(separator.encode(), _UNIT_SEPARATOR.encode()) if several else data
-    quoted = not several and b'"' in data
+    data, separator, quoted = _with_one_byte(_valid_utf8(block.data), separator)
     wanted = {str(place): role for role, place in columns.roles.items()} | {str(place): "" for place in columns.movies}
     try:
         table = csv.read_csv(
@@ -52,8 +57,8 @@ def parse_records(
                 block_size=len(data) + 1,
             ),
             csv.ParseOptions(
-                delimiter=_UNIT_SEPARATOR if several else separator,
-                quote_char=False if several else '"',
+                delimiter=separator,
+                quote_char='"' if quoted else False,
                 newlines_in_values=quoted,
                 invalid_row_handler=skip,
             ),
@@ -71,16 +76,52 @@ def parse_records(
     rows = np.delete(np.arange(records), [row.number - 1 for row in invalid])
     if len(rows) != table.num_rows:
         raise AssertionError(f"{file}: {records:,} records, but {table.num_rows:,} rows and {len(invalid):,} invalid")
-    bad = [_bad_row(record_text(block, row.number - 1), first_row, row) for row in invalid]
+    heads = _repeated_headers(block, header)
+    others = [row for row in invalid if row.number - 1 not in heads]
+    bad = [_bad_row(record_text(block, row.number - 1), first_row, row) for row in others]
     found = [row for row in bad if row is not None]
     batches = table.combine_chunks().to_batches()
     batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-    return batch, rows, found, len(bad) - len(found)
+    if heads:
+        below = ~np.isin(rows, list(heads))
+        batch, rows = batch.filter(pa.array(below)), rows[below]
+    return batch, rows, found, len(bad) - len(found), len(heads)
+
+
+def quoting(separator: str) -> str | None:
+    """Return the separator if quotes around a field may hold separators and line ends; else None."""
+    return separator if len(separator.encode()) == 1 and (separator == "\t" or separator > BLANKS) else None
 
 
 def has_invalid_utf8(block: RecordBlock) -> bool:
     """Return whether some of a block's bytes are not valid UTF-8."""
     return _valid_utf8(block.data) is not block.data
+
+
+def _repeated_headers(block: RecordBlock, header: bytes) -> set[int]:
+    """Return the index of each record that is the header once more, as in files that were joined."""
+    if not header or header not in block.data:
+        return set()
+    pattern = re.compile(rb"(?:\A|(?<=\n))%b(?=[ \t]*\n)" % re.escape(header))
+    at = np.array([found.start() for found in pattern.finditer(block.data)], np.int64)
+    starts, _ = block.spans
+    return set(np.flatnonzero(np.isin(starts, at)).tolist())
+
+
+def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str, bool]:
+    """Return records as pyarrow can cut them: with one byte between two fields, that byte, and whether quotes count."""
+    if separator == BLANKS:
+        apart = _UNIT_SEPARATOR.encode()
+        data = _AROUND_A_LINE.sub(b"", data)
+        if b'"' not in data:
+            return re.sub(rb"[ \t]+", apart, data), _UNIT_SEPARATOR, False
+        data = _QUOTED_OR_BLANKS.sub(lambda at: apart if at[1] is None else at[1].replace(b'""', b'"'), data)
+        return data, _UNIT_SEPARATOR, False
+    if len(separator.encode()) > 1:
+        return data.replace(separator.encode(), _UNIT_SEPARATOR.encode()), _UNIT_SEPARATOR, False
+    if quoting(separator) is None or b'"' not in data:
+        return data, separator, False
+    return without_blanks_before_quotes(data, separator), separator, True
 
 
 def _valid_utf8(data: bytes) -> bytes:
@@ -114,7 +155,7 @@ def _type(role: str) -> pa.DataType:
 
 def _bad_row(text: str, first_row: int, row: csv.InvalidRow) -> BadRow | None:
     """Return a record with a wrong number of fields as a bad row; None if it is a comment or blank."""
-    if not text.strip() or text.lstrip().startswith(COMMENT):
+    if not text.strip() or text.lstrip().startswith(COMMENT) or text == _END_OF_COPY:
         return None
     number = first_row + row.number - 1
     detail = f"{row.actual_columns} fields where {row.expected_columns} are expected: {text[:80]!r}; {REMEDY}"

@@ -68,6 +68,10 @@ class DistinctValues:
         rows: Mask = mask[self.index] if mask.any() else np.zeros(len(self.index), bool)
         return rows
 
+    def holding(self, part: str) -> Mask:
+        """Return which values hold a text, shape (D + 1,)."""
+        return _mask(pc.match_substring(self.text, part))
+
     def original(self, row: int) -> Any:
         """Return a row's value as the file holds it; bytes only if they are not valid UTF-8."""
         if self.index[row] == len(self.values):

@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
+from itertools import chain
 
 from cfmodel.errors import DataError
 
@@ -13,6 +14,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+#: Bytes that text does not hold, or hardly ever.
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\x01\x1f")
+#: Ends of a block that may belong to the first bytes of the next.
+_UNFINISHED = (b"\r", codecs.BOM_UTF8[:2], codecs.BOM_UTF8[:1])
 
 
 def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
@@ -30,12 +35,17 @@ def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
     if wanted is not None:
         return ("utf-16-le" if wanted == "utf-16" else wanted), 0
     if b"\0" in block:
-        return _without_mark(block[:4096])
+        if (found := _without_mark(block[:4096])) is not None:
+            return found
+        # Zeros here and there, or at the end, are damage to a row of text; binary data are full of control characters.
+        block = block.rstrip(b"\0")
+        if len(block.translate(None, _CONTROLS)) < 0.9 * len(block) or not (b"\n" in block or b"\r" in block):
+            return None
     return ("utf-8" if _is_utf8(block) else "latin-1"), 0
 
 
 def as_utf8(blocks: Iterator[bytes], encoding: str, *, file: str) -> Iterator[bytes]:
-    """Yield the blocks as UTF-8 with line feeds as line ends.
+    """Yield the blocks as UTF-8 with line feeds as line ends, without the byte order marks of files that were joined.
 
     UTF-8 is not checked here: the parsers report invalid bytes row by row.
 
@@ -77,12 +87,17 @@ def _transcoded(blocks: Iterator[bytes], encoding: str, file: str) -> Iterator[b
 
 
 def _one_line_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    held = b""
-    for block in blocks:
+    held, begins = b"", True
+    for block in chain(blocks, (b"",)):
         whole = held + block
-        # The line feed of this carriage return may be the first byte of the next block.
-        held = b"\r" if whole.endswith(b"\r") else b""
-        whole = whole.removesuffix(b"\r")
-        yield whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in whole else whole
-    if held:
-        yield b"\n"
+        # The line feed of a carriage return, or the rest of a mark, may begin the next block.
+        held = next((end for end in _UNFINISHED if block and whole.endswith(end)), b"")
+        text = whole[: len(whole) - len(held)] if held else whole
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not text.isascii():
+            text = text.replace(b"\n" + codecs.BOM_UTF8, b"\n")
+            text, begins = text.removeprefix(codecs.BOM_UTF8) if begins else text, False
+        if text:
+            begins = text.endswith(b"\n")
+            yield text

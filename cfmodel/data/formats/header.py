@@ -1,8 +1,11 @@
 """The start of delimited text: its separator, its header and the comments above it."""
 
 import csv
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from cfmodel.config import IngestSettings
@@ -11,8 +14,15 @@ from cfmodel.errors import DataError
 
 #: Starts a comment line: above the first row, or with another number of fields than the rows.
 COMMENT = "#"
-_SEPARATORS = ("::", "\t", ",", ";", "|")
+#: Stands for any run of blanks and tabs, as in columns that are aligned.
+BLANKS = " "
+_SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
 _MOST_ROWS = 100
+#: Share of the first rows that decides about all.
+_MOST_OF = 0.9
+#: Excel's first line that names the separator.
+_EXCEL = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
+_FIELD = re.compile(r'"((?:[^"]|"")*)"(?!\S)|(\S+)')
 
 
 @dataclass(frozen=True)
@@ -21,15 +31,19 @@ class Header:
 
     Attributes:
         separator: Text between two fields.
-        names: The columns' names; None if there is no header row.
-        count: Number of columns.
+        names: The columns' names, empty for those without one; None if there is no header row.
+        count: Number of columns that may have a role.
         skipped_lines: Lines before the first row of values.
+        text: The header row as it stands in the file, empty if there is none.
+        empty: Number of further columns at the end, which are empty in every row.
     """
 
     separator: str
     names: tuple[str, ...] | None
     count: int
     skipped_lines: int
+    text: str = ""
+    empty: int = 0
 
 
 def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) -> Header:
@@ -39,16 +53,18 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
         lines: The first lines; at least one is not blank.
 
     Raises:
-        DataError: No separator splits the rows into enough columns.
+        DataError: No separator splits the rows into enough columns, or the header does not fit the rows.
     """
     least = 2 if settings.layout == "wide" else 3
     filled = [at for at, line in enumerate(lines) if line.strip()]
+    excel = _EXCEL.fullmatch(lines[filled[0]])
+    if excel and len(filled) > 1:
+        filled = filled[1:]
     start = next((at for at in filled if not _is_comment(lines[at])), filled[0])
-    separator = settings.separator or _separator(file, lines[start:], least)
+    separator = settings.separator or (excel and excel[1]) or _separator(file, lines[start:], least)
     rows = _rows(lines[start:], separator)
     if not rows or len(rows[0][0]) < least:
-        fields = f"{len(rows[0][0])} field(s)" if rows else "no fields"
-        raise DataError(f"{file}: rows have {fields}, not user, movie and rating; set ingest.separator")
+        raise DataError(f"{file}: {_too_few(lines[start], separator, rows, settings)}")
     row, lines_used = rows[0]
     above = [at for at in filled if at < start]
     if above and settings.header is None:
@@ -60,8 +76,81 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
         uncommented = [last[0].lstrip(COMMENT).strip(), *last[1:]] if last else []
         if len(uncommented) == len(row) and names_all_roles(uncommented):
             return Header(separator, tuple(uncommented), len(row), start)
-    named = is_header(row, settings) if settings.header is None else settings.header
-    return Header(separator, tuple(row) if named else None, len(row), start + (lines_used if named else 0))
+    values = [fields for fields, _ in rows]
+    if not (is_header(row, settings) if settings.header is None else settings.header):
+        empty = 0 if settings.columns.timestamp else _empty_at_the_end(values, least)
+        return Header(separator, None, len(row) - empty, start, empty=empty)
+    below, lines_below = [fields for fields in values if fields != row], lines[start + lines_used :]
+    fits = partial(_has_row_names, lines=lines_below, separator=separator, wide=settings.layout == "wide")
+    names, empty = _fitted(row, below, fits, f"{file}: the header {lines[start][:80]!r}")
+    text = "\n".join(lines[start : start + lines_used]).strip("\n")
+    return Header(separator, names, len(names), start + lines_used, text, empty)
+
+
+def _too_few(line: str, separator: str, rows: Sequence[tuple[list[str], int]], settings: IngestSettings) -> str:
+    """Return why the first row cannot be a rating."""
+    fields = f"{len(rows[0][0])} field(s)" if rows else "no fields"
+    if settings.separator is not None:
+        return (
+            f"ingest.separator = {separator!r} cuts the first row into {fields}, not user, movie and rating: "
+            f"{line[:80]!r}; set it to the text between two fields, or leave it out if that is a usual one"
+        )
+    return f"rows have {fields}, not user, movie and rating: {line[:80]!r}; add what is missing to each row"
+
+
+def _empty_at_the_end(rows: Sequence[Sequence[str]], least: int) -> int:
+    """Return how many columns at the end are empty in every row: each row ends with separators."""
+    width = len(rows[0])
+    whole = [row for row in rows if len(row) == width]
+    filled = [at for at in range(width) if any(row[at] for row in whole)]
+    return min(width - 1 - filled[-1], width - least) if filled else 0
+
+
+def _fitted(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    has_row_names: Callable[[list[Sequence[str]]], bool],
+    where: str,
+) -> tuple[tuple[str, ...], int]:
+    """Return a name for every field of the rows, and how many empty fields without a name follow.
+
+    R writes row names below no name, so that the header has one field less than the rows. Some programs
+    end each row, or only the header, with a separator.
+
+    Raises:
+        DataError: Almost all rows have another number of fields than the header, for another reason.
+    """
+    widths = Counter(len(row) for row in rows)
+    width, times = widths.most_common(1)[0] if rows else (len(names), 0)
+    if width == len(names) or times < _MOST_OF * len(rows):
+        return tuple(names), 0
+    rows = [row for row in rows if len(row) == width]
+    if width < len(names) and not any(names[width:]):
+        return tuple(names[:width]), 0
+    if width > len(names) and not any(any(row[len(names) :]) for row in rows):
+        return tuple(names), width - len(names)
+    if width == len(names) + 1 and has_row_names(rows):
+        return ("", *names), 0
+    raise DataError(
+        f"{where} names {len(names)} columns, and the rows have {width} fields: {rows[0]}; name each field of a row in "
+        f"the header, and put fields that hold the separator in quotes"
+    )
+
+
+def _has_row_names(rows: Sequence[Sequence[str]], *, lines: Sequence[str], separator: str, wide: bool) -> bool:
+    """Return whether the first fields name the rows, and no separator within a field makes the field too much.
+
+    They are numbers in order, or texts in quotes; with a comma, both, unless the last two fields cannot be
+    the halves of a decimal number.
+    """
+    names = [row[0] for row in rows]
+    steps = zip(["0", *names], names, strict=False)
+    in_order = all(name in ("0", "1") or (name.isdecimal() and name == str(int(last or 0) + 1)) for last, name in steps)
+    quoted = all(line.lstrip().startswith('"') for line in lines[:_MOST_ROWS] if line.strip())
+    if separator != ",":
+        return in_order or (quoted and len(set(names)) == len(names))
+    halves = not wide and all(row[-2].lstrip("+-").isdecimal() and row[-1].isdecimal() for row in rows)
+    return quoted and (in_order or (len(set(names)) == len(names) and not halves))
 
 
 def _is_comment(line: str) -> bool:
@@ -73,27 +162,43 @@ def _is_row(fields: Sequence[str]) -> bool:
 
 
 def _separator(file: str, lines: Sequence[str], least: int) -> str:
-    """Return the separator that splits the most rows into as many fields as the first row."""
+    """Return the separator that splits the most rows into as many fields as the first row, or one more."""
     agreement = {}
     for separator in _SEPARATORS:
         rows = _rows(lines, separator)
         if rows and (count := len(rows[0][0])) >= least:
-            agreement[separator] = (sum(len(row) == count for row, _ in rows[1:]), count)
+            counts = Counter(len(row) for row, _ in rows[1:])
+            agreement[separator] = (max(counts[count], counts[count + 1]), count)
+    if not agreement and _is_aligned(_rows(lines, BLANKS), least):
+        return BLANKS
     if not agreement:
         first = next(line for line in lines if line.strip())
+        if any(len(row) == least - 1 for row in (_fields(first, mark) for mark in _SEPARATORS)) and least > 2:
+            raise DataError(
+                f"{file}: rows have two fields, not user, movie and rating: {first[:80]!r}; add the rating to each "
+                f"row, or set ingest.separator if it is another one"
+            )
         raise DataError(
-            f"{file}: no known separator splits the first row into user, movie and rating: {first[:80]!r}; "
-            f"set ingest.separator"
+            f"{file}: no known separator splits the first row into user, movie and rating: {first[:80]!r}; set "
+            f"ingest.separator"
         )
     return max(agreement, key=lambda separator: agreement[separator])
 
 
+def _is_aligned(rows: Sequence[tuple[list[str], int]], least: int) -> bool:
+    """Return whether blanks cut rows into columns, and not sentences into words."""
+    first = rows[0][0]
+    below = [row for row, _ in rows if row != first] or [first]
+    widths = {len(row) for row in below}
+    return len(widths) == 1 and least <= len(first) in (*widths, min(widths) - 1) and all(map(_is_row, below))
+
+
 def _rows(lines: Sequence[str], separator: str) -> list[tuple[list[str], int]]:
     """Return the first rows that are not blank, each with the number of lines up to its end."""
-    if len(separator.encode()) > 1:
-        cut = ((line.split(separator), count) for count, line in enumerate(lines, 1) if line.strip())
+    if separator == BLANKS or len(separator.encode()) > 1:
+        cut = ((_cut(line, separator), count) for count, line in enumerate(lines, 1) if line.strip())
         return [([field.strip() for field in row], count) for row, count in islice(cut, _MOST_ROWS)]
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator)
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator, skipinitialspace=True)
     rows: list[tuple[list[str], int]] = []
     try:
         for row in reader:
@@ -104,6 +209,12 @@ def _rows(lines: Sequence[str], separator: str) -> list[tuple[list[str], int]]:
     except csv.Error:  # a field of more than 128 KiB
         pass
     return rows
+
+
+def _cut(line: str, separator: str) -> list[str]:
+    if separator != BLANKS:
+        return line.split(separator)
+    return [found[2] or found[1].replace('""', '"') for found in _FIELD.finditer(line)]
 
 
 def _fields(line: str, separator: str) -> list[str]:

@@ -1,7 +1,9 @@
 """JSON lines: one object per row. Numbers are kept as text, so that no id loses a digit."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -13,6 +15,8 @@ from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, USER_ID
 
 _MOST_LINES = 4096
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
 def field_names(lines: Sequence[str], *, file: str) -> list[str]:
@@ -112,6 +116,34 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
+#: Parts of a value in MongoDB's extended JSON, as `mongoexport` writes it: `{"$numberLong": "12"}` is 12.
+_EXTENDED = frozenset(
+    ("$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$oid", "$date", "$uuid", "$symbol")
+)
+
+
+def _plain(found: dict[str, Any]) -> Any:
+    """Return the value that an object of extended JSON stands for; any other object as it is."""
+    if len(found) != 1 or (kind := next(iter(found))) not in _EXTENDED:
+        return found
+    value = found[kind]
+    if kind in ("$numberDouble", "$numberDecimal") and isinstance(value, str):
+        if _WHOLE.fullmatch(value):
+            return value
+        return None if value == "NaN" else _whole_or_fraction(value) if _NUMBER.fullmatch(value) else _Fraction(value)
+    if kind == "$date" and isinstance(value, str) and _WHOLE.fullmatch(value):
+        return _moment(value)
+    return value
+
+
+def _moment(milliseconds: str) -> str:
+    """Return milliseconds since 1970 as ISO 8601, so that their unit is known; beyond the year 9999 as they are."""
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds))).isoformat()
+    except OverflowError:
+        return milliseconds
+
+
 class _Fraction(str):
     """The text of a JSON number that is not whole: allowed as rating or timestamp, not as id."""
 
@@ -121,6 +153,7 @@ class _Fraction(str):
 def _parse(text: bytes) -> Any:
     return json.loads(
         text.decode(),
+        object_hook=_plain if b'"$' in text else None,
         parse_int=str,
         parse_float=_whole_or_fraction,
         parse_constant=lambda name: None if name == "NaN" else _Fraction(name),

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 #: The end of every message about a bad row.
 REMEDY = "correct or remove the row, or set ingest.on_bad_row = 'quarantine'"
+_QUARANTINE = ", or set ingest.on_bad_row = 'quarantine'", ", or ingest.on_bad_row = 'quarantine'"
 _MOST_CHARACTERS = 10_000
 
 Numbers = npt.NDArray[np.int64]
@@ -43,6 +44,7 @@ class RawRows:
         replaced: Whether U+FFFD replaces bytes that were not valid UTF-8.
         bad: Rows that cannot be split into columns.
         ignored: Number of comments and blank lines.
+        headers: Number of rows that are the header once more.
         unrated: Number of empty cells of a wide table.
     """
 
@@ -53,6 +55,7 @@ class RawRows:
     replaced: bool = False
     bad: tuple[BadRow, ...] = ()
     ignored: int = 0
+    headers: int = 0
     unrated: int = 0
 
 
@@ -66,6 +69,7 @@ class CheckedRows:
         uncut: How many bad rows cannot be split into columns.
         unrated: How many rows or cells hold no rating.
         ignored: Number of comments and blank lines.
+        headers: Number of rows that are the header once more.
     """
 
     ratings: pa.RecordBatch
@@ -73,6 +77,14 @@ class CheckedRows:
     uncut: int = 0
     unrated: int = 0
     ignored: int = 0
+    headers: int = 0
+
+
+def without_quarantine(detail: str) -> str:
+    """Return the detail of a bad row without the advice to quarantine it, where that is done or cannot help."""
+    for advice in _QUARANTINE:
+        detail = detail.replace(advice, "")
+    return detail
 
 
 def short_repr(value: object) -> str:

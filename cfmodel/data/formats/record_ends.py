@@ -45,8 +45,8 @@ def split_into_records(blocks: Iterator[bytes], separator: str | None) -> Iterat
 
     Args:
         blocks: UTF-8 text with line feeds as line ends.
-        separator: Text between two fields. Quotes count at the start of a field, and only if the
-            separator is one byte. None: quotes never count.
+        separator: One byte between two fields. Quotes count at the start of a field, also after
+            blanks. None: quotes never count.
     """
     rest, skipping = b"", False
     for block in blocks:
@@ -73,7 +73,7 @@ def _cut(rest: bytes, separator: str | None) -> tuple[list[RecordBlock], bytes]:
     """Return the whole records at the front, and the bytes after them."""
     data = np.frombuffer(rest, np.uint8)
     newlines = np.flatnonzero(data == _LINE_FEED)
-    if separator is not None and len(separator.encode()) == 1 and b'"' in rest:
+    if separator is not None and b'"' in rest:
         quotes = np.flatnonzero(data == _QUOTE)
         if not _quotes_alternate(data, quotes, ord(separator)):
             return _match_records(rest, separator.encode())
@@ -129,14 +129,31 @@ def _match_records(rest: bytes, separator: bytes) -> tuple[list[RecordBlock], by
     return blocks, rest[place:]
 
 
+def without_blanks_before_quotes(data: bytes, separator: str) -> bytes:
+    """Return whole records without the blanks around quoted fields, which pyarrow takes for a part of the field."""
+    if b' "' not in data and b'\t"' not in data:
+        return data
+    blanks, apart, quoted, in_one_line, bare = _field_patterns(separator.encode())
+    if not re.search(rb'(?:\A|[%b\n])%b+"' % (apart, blanks), data):
+        return data
+    pattern = rb"(?:%b*+(%b)%b*+|%b*+(%b)|(%b))([%b\n])" % (blanks, quoted, blanks, blanks, in_one_line, bare, apart)
+    return re.sub(pattern, rb"\1\2\3\4", data)
+
+
 @cache
 def _patterns(separator: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns for a whole record, and for the start of a record whose end is still to come."""
-    apart = re.escape(separator)
-    quoted = rb'"(?:[^"]++|"")*+"(?=[%b\n])' % apart
-    in_one_line = rb'"(?:[^"\n]++|"")*+"[^%b\n]*+' % apart
-    bare = rb'(?!")[^%b\n]*+' % apart
-    field = rb"(?:%b|%b|%b)" % (quoted, in_one_line, bare)
+    blanks, apart, quoted, in_one_line, bare = _field_patterns(separator)
+    field = rb"(?:%b*+%b%b*+|%b*+%b|%b)" % (blanks, quoted, blanks, blanks, in_one_line, bare)
     record = rb"%b(?:%b%b)*+\n" % (field, apart, field)
-    open_field = rb'(?:"(?:[^"]++|"")*+"?|%b|%b)' % (in_one_line, bare)
+    open_field = rb'(?:%b*+"(?:[^"]++|"")*+(?:"%b*+)?|%b*+%b|%b)' % (blanks, blanks, blanks, in_one_line, bare)
     return re.compile(record), re.compile(rb"(?:%b%b)*+%b\Z" % (field, apart, open_field))
+
+
+def _field_patterns(separator: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """Return patterns for a blank, the separator, and a field in quotes, with quotes in one line, and without any."""
+    blanks, apart = rb"[ ]" if separator == b"\t" else rb"[ \t]", re.escape(separator)
+    quoted = rb'"(?:[^"]++|"")*+"(?=%b*+[%b\n])' % (blanks, apart)
+    in_one_line = rb'"(?:[^"\n]++|"")*+"[^%b\n]*+' % apart
+    bare = rb'(?!%b*+")[^%b\n]*+' % (blanks, apart)
+    return blanks, apart, quoted, in_one_line, bare

@@ -9,18 +9,21 @@ from cfmodel.config import IngestSettings
 from cfmodel.data.formats.column_roles import Columns, columns_of
 from cfmodel.data.formats.compressed import CompressedFile, Compression
 from cfmodel.data.formats.encodings import detect_encoding
-from cfmodel.data.formats.header import read_header
+from cfmodel.data.formats.header import BLANKS, read_header
 from cfmodel.data.formats.jsonlines import field_names
+from cfmodel.data.formats.reshape import SECTION_NAMES, Shape, as_rows, shape_of
+from cfmodel.data.formats.unreadable import refuse_archive, refuse_text
 from cfmodel.errors import DataError
 
 #: Enough for a header of many thousand columns and some rows.
 _FIRST_BLOCK_BYTES = 1024 * 1024
 _COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_REFUSED = {
-    b"PK\x03\x04": "is a zip archive; unpack it and give the ratings file",
-    b"BZh": "is compressed with bzip2; decompress it or use gzip or zstd",
-    b"\xfd7zXZ": "is compressed with xz; decompress it or use gzip or zstd",
-}
+
+
+_MATRIX_MARKET = "%%MatrixMarket"
+#: The start of one JSON object that holds all rows: below one name, or column by column.
+_NESTED = re.compile(r'\s*\{\s*"([^"]+)"\s*:\s*\[')
+_BY_COLUMN = re.compile(r'\s*\{\s*"[^"]+"\s*:\s*\{\s*"\d+"\s*:')
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,26 @@ class FileFormat:
     """The format of a file of ratings.
 
     Attributes:
-        kind: Delimited text, JSON lines or Parquet.
+        kind: Delimited text, JSON lines, Parquet, or a file without a row, such as an empty part.
+        shape: How rows that are not lines become lines; None: each is one.
         encoding: Encoding of text and JSON lines.
         mark_bytes: Length of the byte order mark.
         separator: Text between two fields; only for text.
         skipped_lines: Lines before the first row: comments, blank lines and the header.
         header: Whether there is a header row; only for text.
+        header_text: The header row as it stands in the file.
         columns: The roles of the columns; empty for Parquet, whose schema is read later.
     """
 
-    kind: Literal["text", "jsonl", "parquet"]
+    kind: Literal["text", "jsonl", "parquet", "empty"]
     compression: Compression = None
     encoding: str = "utf-8"
     mark_bytes: int = 0
     separator: str = ","
     skipped_lines: int = 0
     header: bool = False
+    header_text: str = ""
+    shape: Shape | None = None
     columns: Columns = Columns()
 
 
@@ -55,17 +62,16 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
             many columns, has the same columns.
 
     Raises:
-        DataError: The file is empty, cannot be read, is of an unknown kind, or lacks a column.
+        DataError: The file cannot be read, is of a kind that is not read, or lacks a column.
     """
     with CompressedFile(path, None) as raw:
         magic = raw.read(6)
     if magic.startswith(b"PAR1"):
         return FileFormat("parquet")
-    _refuse_archive(path, magic)
     compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
     with CompressedFile(path, compression) as stream:
         block = stream.read(_FIRST_BLOCK_BYTES)
-    _refuse_archive(path, block)
+    refuse_archive(path.name, block)
     if (encoding := detect_encoding(block, settings.encoding)) is None:
         raise DataError(f"{path.name}: holds binary data; give CSV, TSV, JSON lines or Parquet")
     is_whole = len(block) < _FIRST_BLOCK_BYTES
@@ -73,14 +79,9 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     return _text_format(path.name, lines, FileFormat("text", compression, *encoding), settings, like)
 
 
-def _refuse_archive(path: Path, block: bytes) -> None:
-    for start, reason in _REFUSED.items():
-        if block.startswith(start):
-            raise DataError(f"{path.name}: {reason}")
-
-
 def _lines(block: bytes, encoding: str, is_whole: bool) -> list[str]:
-    lines = re.split("\r\n|\r|\n", block.decode(encoding, errors="replace"))
+    text = re.sub("(?m)^\ufeff", "", block.decode(encoding, errors="replace"))
+    lines = re.split("\r\n|\r|\n", text)
     return lines if is_whole or len(lines) == 1 else lines[:-1]
 
 
@@ -88,13 +89,17 @@ def _text_format(
     file: str, lines: list[str], found: FileFormat, settings: IngestSettings, like: FileFormat | None
 ) -> FileFormat:
     """Return the format of JSON lines or delimited text, whose encoding was found."""
-    first = next((line for line in lines if line.strip()), "").lstrip()
-    if not first:
-        raise DataError(f"{file}: is empty; give a file with ratings")
-    if first.startswith("{") and settings.separator is None:
-        return replace(found, kind="jsonl", columns=columns_of(field_names(lines, file=file), settings, file=file))
-    if first.startswith("[") and settings.separator is None:
-        raise DataError(f"{file}: is one JSON array; write one object per line (JSON lines)")
+    if not any(line.strip() for line in lines):
+        return replace(found, kind="empty")
+    if settings.separator is None:
+        refuse_text(file, lines)
+    shape = shape_of(lines)
+    if shape is not None and (shape in SECTION_NAMES or settings.separator is None):
+        return _reshaped(file, lines, replace(found, shape=shape), settings)
+    if settings.separator is None and next(line for line in lines if line.strip()).lstrip().startswith("{"):
+        return replace(found, kind="jsonl", columns=_json_columns(lines, settings, file=file))
+    if lines[0].startswith(_MATRIX_MARKET):
+        return _matrix_market(file, lines, found, settings)
     header = read_header(lines, settings, file=file)
     if header.names is None and like is not None and like.header and len(like.columns.names) == header.count:
         columns = like.columns
@@ -105,5 +110,49 @@ def _text_format(
         separator=header.separator,
         skipped_lines=header.skipped_lines,
         header=header.names is not None,
-        columns=columns,
+        header_text=header.text,
+        columns=replace(columns, names=(*columns.names, *[""] * header.empty)),
     )
+
+
+def _reshaped(file: str, lines: list[str], found: FileFormat, settings: IngestSettings) -> FileFormat:
+    """Return the format of a text whose rows are not lines, by the lines that its first rows become."""
+    if (names := SECTION_NAMES.get(found.shape or "")) is not None:
+        rows = next(as_rows(iter(["\n".join(lines).encode()]), found.shape, "\0", file=file)).decode().split("\n")
+        row = next((row.partition("\0")[2] for row in rows if row), "")
+        separator = settings.separator or next((mark for mark in (",", "\t", ";", "|") if mark in row), ",")
+        names = names[: 2 + row.count(separator)]
+        return replace(found, separator=separator, columns=columns_of(names, settings, file=file))
+    text = b"".join(as_rows(iter(["\n".join(lines).encode()]), found.shape, "", file=file)).decode()
+    return replace(found, kind="jsonl", columns=_json_columns(text.split("\n"), settings, file=file))
+
+
+def _json_columns(lines: list[str], settings: IngestSettings, *, file: str) -> Columns:
+    start = "\n".join(lines[:20])
+    if _BY_COLUMN.match(start) and not any(line.strip() for line in lines[1:]):
+        raise DataError(
+            f"{file}: is one JSON object of columns, as pandas writes it; write "
+            f"to_json('ratings.jsonl', orient='records', lines=True)"
+        )
+    try:
+        return columns_of(field_names(lines, file=file), settings, file=file)
+    except DataError:
+        if nested := _NESTED.match(start):
+            raise DataError(
+                f"{file}: is one JSON object whose field {nested[1]!r} holds the rows; write them one per line: "
+                f"jq -c '.{nested[1]}[]' FILE > ratings.jsonl"
+            ) from None
+        raise
+
+
+def _matrix_market(file: str, lines: list[str], found: FileFormat, settings: IngestSettings) -> FileFormat:
+    """Return the format of a sparse matrix of ratings: a row for each user, a column for each movie."""
+    kind = lines[0].lower().split()[1:]
+    if kind[:2] != ["matrix", "coordinate"] or kind[2:] not in (["real", "general"], ["integer", "general"]):
+        raise DataError(
+            f"{file}: is a MatrixMarket file of kind {' '.join(kind)!r}; write the ratings, users by movies, as "
+            f"'matrix coordinate real general' (in Python, scipy.io.mmwrite of a sparse matrix, symmetry='general')"
+        )
+    size = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("%")), len(lines))
+    columns = columns_of(3, settings, file=file)
+    return replace(found, separator=BLANKS, skipped_lines=size + 1, columns=columns)

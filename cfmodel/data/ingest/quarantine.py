@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.raw_rows import BadRow
+from cfmodel.data.formats.raw_rows import BadRow, without_quarantine
 from cfmodel.errors import DataError
 
 _QUARANTINE = pa.schema(
@@ -19,6 +19,8 @@ _QUARANTINE = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
+#: Where every row is bad.
+_NOT_A_ROW = "so look at how they are read: ingest.columns, ingest.separator, ingest.encoding, ingest.decimal"
 
 
 class Quarantine:
@@ -42,8 +44,11 @@ class Quarantine:
         if self._writer is not None:
             self._writer.close()
 
-    def add(self, file: str, bad: tuple[BadRow, ...]) -> None:
-        """Add the bad rows of a file.
+    def add(self, file: str, bad: tuple[BadRow, ...], *, others: bool = True) -> None:
+        """Add the bad rows of a block of a file.
+
+        Args:
+            others: Whether the block holds other rows, so that the source has some without the bad ones.
 
         Raises:
             DataError: There is a bad row and `ingest.on_bad_row` is 'stop'.
@@ -51,9 +56,11 @@ class Quarantine:
         if not bad:
             return
         where = f"{file}, row {bad[0].number:,}: {bad[0].detail or bad[0].reason}"
-        if self._settings.on_bad_row == "stop":
+        if self._settings.on_bad_row == "stop" and (others or len(bad) == 1):
             raise DataError(where)
-        self._first = self._first or where
+        if self._settings.on_bad_row == "stop":
+            raise DataError(f"{without_quarantine(where)}; all {len(bad):,} rows read so far are bad, {_NOT_A_ROW}")
+        self._first = self._first or without_quarantine(where)
         self.by_reason.update(row.reason for row in bad)
         columns = [
             pa.array([file] * len(bad)),
@@ -80,9 +87,10 @@ class Quarantine:
             return
         keep.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(keep)
+        remedy = "correct the source or raise the limit" if rows < rows_in else f"all are: {_NOT_A_ROW}"
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
         raise DataError(
             f"{rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "
-            f"{self._settings.max_bad_fraction:g} allows; correct the source or raise the limit; the bad rows are in "
+            f"{self._settings.max_bad_fraction:g} allows; {remedy}; the bad rows are in "
             f"{keep}, the first is {self._first}"
         )

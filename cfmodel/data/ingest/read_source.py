@@ -43,7 +43,7 @@ class FileRead(Ref):
 
     Attributes:
         name: The file's path below the folder that all files share.
-        kind: `text`, `jsonl`, `parquet` or `synthetic`.
+        kind: `text`, `jsonl`, `parquet`, `empty` or `synthetic`.
         encoding: Encoding of text; None for Parquet.
         separator: Text between two fields; None if not delimited text.
         header: Whether there is a header row; None if not delimited text.
@@ -80,7 +80,7 @@ def read_source(
         parts: list[Accounts] = []
         try:
             for block, checked in _in_order(read_blocks(path, format, settings, rows_before=rows_before)):
-                quarantine.add(names[place], checked.bad)
+                quarantine.add(names[place], checked.bad, others=checked.ratings.num_rows + checked.unrated + kept > 0)
                 sink.add(checked.ratings)
                 parts.append(_accounts(block, checked))
                 kept += checked.ratings.num_rows
@@ -103,6 +103,8 @@ def _formats(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, 
     """Detect the format of every file; one without a header may be a part of one with a header."""
     try:
         formats = [sniff(path, settings) for path in source.paths]
+        if all(format.kind == "empty" for format in formats):
+            raise DataError(f"{source.paths[0].name}: is empty; give a file with ratings")
         like = next((format for format in formats if format.header), None)
         if like is not None:
             formats = [
@@ -146,11 +148,12 @@ def _next(running: "deque[tuple[UncheckedBlock, Future[CheckedRows]]]") -> tuple
 def _accounts(block: UncheckedBlock, checked: CheckedRows) -> Accounts:
     """Return the counts of a block; `rows_in` is counted independently of the others."""
     accounts = Accounts(
-        rows_in=(block.rows - checked.ignored - checked.uncut) * block.cells + checked.uncut,
+        rows_in=(block.rows - checked.ignored - checked.headers - checked.uncut) * block.cells + checked.uncut,
         kept=checked.ratings.num_rows,
         quarantined=len(checked.bad),
         unrated=checked.unrated,
         ignored=checked.ignored,
+        headers=checked.headers,
     )
     accounts.require_balance()
     return accounts

@@ -51,6 +51,7 @@ def check_rows(raw: RawRows, settings: IngestSettings, *, file: str) -> CheckedR
         uncut=len(raw.bad),
         unrated=int(unrated.sum()) + raw.unrated,
         ignored=raw.ignored,
+        headers=raw.headers,
     )
 
 
@@ -99,6 +100,11 @@ def _ids(
         f"{role} is not UTF-8 text",
         lambda at: f"{role} {short_repr(ids.original(at))} is not UTF-8 text; {remedy}",
     )
+    problems.reject(
+        ids.rows(ids.holding("\0")),
+        f"{role} holds a zero byte",
+        lambda at: f"{role} {short_repr(ids.original(at))} holds a zero byte (NUL), as damaged files do; {REMEDY}",
+    )
     return ids.as_dictionary()
 
 
@@ -108,7 +114,9 @@ def _ratings(column: pa.Array, settings: IngestSettings, problems: _Problems) ->
     problems.reject(
         np.isnan(ratings),
         "rating is not a number",
-        lambda at: f"rating {short_repr(original(at))} is not a number{_hint_on_comma(original(at))}; {REMEDY}",
+        lambda at: (
+            f"rating {short_repr(original(at))} is not a number{_hint_on_marks(original(at), settings)}; {REMEDY}"
+        ),
     )
     problems.reject(
         np.isinf(ratings), "rating is not finite", lambda at: f"rating {ratings[at]} is not finite; {REMEDY}"
@@ -169,8 +177,14 @@ def _missing(role: str, value: Any) -> str:
     return f"{role} {short_repr(value)} stands for a missing value; {REMEDY}, or remove it from ingest.missing"
 
 
-def _hint_on_comma(value: Any) -> str:
-    return " (if the comma groups thousands, set ingest.decimal)" if isinstance(value, str) and "," in value else ""
+def _hint_on_marks(value: Any, settings: IngestSettings) -> str:
+    """Return what to set if a value is a number with marks that can be read in two ways, or in the other way."""
+    if not isinstance(value, str):
+        return ""
+    if settings.decimal is not None and parse_number(value, None) is not None:
+        return " (leave ingest.decimal out, so that both decimal marks are read)"
+    fits = [f"'{mark}'" for mark in ",." if mark != settings.decimal and parse_number(value, mark) is not None]
+    return f" (set ingest.decimal to its decimal mark, {' or '.join(fits)})" if fits else ""
 
 
 def _refuse_type(type: pa.DataType, role: str, file: str) -> None:

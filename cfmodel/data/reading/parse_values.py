@@ -8,6 +8,11 @@ import numpy.typing as npt
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"([+-]?\d*),(\d+)", re.ASCII)
+#: Thousands in groups, by the decimal mark.
+_GROUPED = {
+    ",": re.compile(r"[+-]?\d{1,3}(?:([. '’\u00a0\u202f])\d{3})(?:\1\d{3})*(?:,\d*)?", re.ASCII),
+    ".": re.compile(r"[+-]?\d{1,3}(?:([, '’\u00a0\u202f])\d{3})(?:\1\d{3})*(?:\.\d*)?", re.ASCII),
+}
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _ZONE = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,9 +30,13 @@ def parse_number(text: str, decimal: str | None) -> float | None:
 
     Args:
         text: The text, without blanks around it.
-        decimal: The decimal mark, `.` or `,`. None allows both, but `1,234` is not a number then,
-            since the comma may group thousands; `0,234` is.
+        decimal: The decimal mark, `.` or `,`; the other one, a blank or an apostrophe may group thousands,
+            as in `1.234,5`. None allows both marks and no groups: `1,234` is not a number then, since the
+            comma may group thousands; `0,234` is.
     """
+    if decimal is not None and _GROUPED[decimal].fullmatch(text):
+        whole, _, decimals = text.partition(decimal)
+        return float("".join(digit for digit in whole if digit.isdecimal() or digit in "+-") + f".{decimals}0")
     if decimal != "," and _NUMBER.fullmatch(text):
         return float(text)
     if decimal == "." or not (parts := _COMMA.fullmatch(text)):

@@ -15,6 +15,7 @@ from cfmodel.data.formats.compressed import CompressedFile
 from cfmodel.data.formats.encodings import as_utf8
 from cfmodel.data.formats.raw_rows import BadRow, CheckedRows, Numbers, RawRows, shorten
 from cfmodel.data.formats.record_ends import RecordBlock, split_into_records
+from cfmodel.data.formats.reshape import as_rows
 from cfmodel.data.formats.sniff import FileFormat
 from cfmodel.data.formats.wide import melt_wide
 from cfmodel.data.reading.check_rows import check_rows
@@ -82,24 +83,31 @@ class _File:
         *,
         bad: Sequence[BadRow] = (),
         ignored: int = 0,
+        headers: int = 0,
         trim: bool = False,
         replaced: bool = False,
     ) -> CheckedRows:
         """Check rows given by the index of their columns; those of a wide table become one row per rating."""
         roles = {role: fields[index] for role, index in self.columns.roles.items()}
         if not self.columns.movies:
-            raw = RawRows(pa.record_batch(roles), numbers, text, trim, replaced, tuple(bad), ignored)
+            raw = RawRows(pa.record_batch(roles), numbers, text, trim, replaced, tuple(bad), ignored, headers=headers)
             return check_rows(raw, self.settings, file=self.path.name)
         users = roles.get(USER_ID, pa.array(numbers + self.rows_before).cast(pa.string()))
         cells = {movie: fields[index] for index, movie in self.columns.movies.items()}
         batch, row, unrated = melt_wide(users, cells, missing=self.settings.missing)
-        raw = RawRows(batch, numbers[row], lambda at: text(int(row[at])), trim, replaced, tuple(bad), ignored, unrated)
+        texts = lambda at: text(int(row[at]))  # noqa: E731
+        raw = RawRows(batch, numbers[row], texts, trim, replaced, tuple(bad), ignored, headers, unrated)
         return check_rows(raw, self.settings, file=self.path.name)
 
 
 def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
-    batch, rows, bad, ignored = delimited.parse_records(
-        block, file.columns, file.format.separator, file=file.path.name, first_row=first_row
+    batch, rows, bad, ignored, headers = delimited.parse_records(
+        block,
+        file.columns,
+        file.format.separator,
+        header=file.format.header_text.encode(),
+        file=file.path.name,
+        first_row=first_row,
     )
     return file.check(
         {int(name): column for name, column in zip(batch.schema.names, batch.columns, strict=True)},
@@ -107,6 +115,7 @@ def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
         lambda at: delimited.record_text(block, int(rows[at])),
         bad=bad,
         ignored=ignored,
+        headers=headers,
         trim=True,
         replaced=delimited.has_invalid_utf8(block),
     )
@@ -131,7 +140,7 @@ def _read_records(
     with CompressedFile(file.path, format.compression) as stream:
         blocks = _skip_bytes(stream.blocks(), format.mark_bytes)
         lines = _skip_lines(as_utf8(blocks, format.encoding, file=name), format.skipped_lines)
-        for block in split_into_records(lines, separator):
+        for block in split_into_records(as_rows(lines, format.shape, format.separator, file=name), separator):
             rows = len(block.spans[0]) if block.fault is None else 1
             if rows:
                 checks = partial(check if block.fault is None else _check_unreadable, file, block, first_row)
@@ -161,9 +170,10 @@ def _check_parquet(file: _File, batch: pa.RecordBatch, first_row: int) -> Checke
 
 #: The reader of each kind of file.
 READERS: dict[str, Callable[[_File], Iterator[UncheckedBlock]]] = {
-    "text": lambda file: _read_records(file, _check_text, separator=file.format.separator),
+    "text": lambda file: _read_records(file, _check_text, separator=delimited.quoting(file.format.separator)),
     "jsonl": lambda file: _read_records(file, _check_json_lines, separator=None),
     "parquet": _read_parquet,
+    "empty": lambda file: iter(()),  # noqa: ARG005 - as the others
 }
 
 

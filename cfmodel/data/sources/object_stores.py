@@ -97,8 +97,10 @@ def copy_objects(source: str, *, folder: Path, endings: Sequence[str]) -> tuple[
 
 
 def _names(store: "AbstractFileSystem", root: str, endings: Sequence[str]) -> list[str]:
-    if glob.has_magic(root):
-        return sorted(name for name in store.glob(root) if store.isfile(name))
+    if glob.has_magic(root) and not store.exists(root):
+        there = next((folder for folder in map(str, PurePosixPath(root).parents) if store.exists(folder)), "")
+        pattern = glob.escape(there) + root.removeprefix(there)
+        return sorted(name for name in store.glob(pattern) if store.isfile(name))
     if not store.isdir(root):
         store.info(root)  # raises if nothing is there
         return [root]

@@ -22,7 +22,7 @@ _LAYOUTS = {
     "u.data": ("u.item",),
 }
 _PACKED = ("", ".gz", ".zst")
-_READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".json", ".jsonl", ".ndjson", ".parquet")
+_READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".mtx", ".json", ".jsonl", ".ndjson", ".parquet")
 _ENDINGS = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
 
 
@@ -100,7 +100,7 @@ def _files(path: Path) -> tuple[Path, ...]:
             return _in_folder(path)
         if path.is_file():
             return (path,)
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute patterns)
+        matches = sorted(Path(match) for match in glob.glob(_pattern(path), recursive=True))  # noqa: PTH207 (absolute patterns)
         if files := tuple(match for match in matches if match.is_file()):
             return files
     raise DataError(
@@ -108,11 +108,19 @@ def _files(path: Path) -> tuple[Path, ...]:
     )
 
 
+def _pattern(path: Path) -> str:
+    """Return a path as a pattern in which brackets of folders that exist are no pattern."""
+    there = next(parent for parent in path.parents if parent.exists())
+    return str(Path(glob.escape(str(there))) / path.relative_to(there))
+
+
 def _in_folder(folder: Path) -> tuple[Path, ...]:
-    """Return the ratings file of a MovieLens layout, else every file with a known ending, sorted by name."""
+    """Return the ratings file of a MovieLens or RecBole layout, else every file with a known ending, sorted by name."""
     for name, others in _LAYOUTS.items():
         if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
             return (ratings,)
+    if files := tuple(sorted(path for packed in _PACKED for path in folder.glob(f"*.inter{packed}"))):
+        return files
     present = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
     if files := tuple(path for path in present if path.name.lower().endswith(_ENDINGS)):
         return files

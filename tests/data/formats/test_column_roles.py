@@ -70,3 +70,32 @@ def test_a_wide_table_needs_a_user_column(read, write):
         read(write("y.csv", WIDE), layout="wide", columns=ColumnNames(ignored=("z",)))
     with pytest.raises(DataError, match=r"two columns of the same name"):
         read(write("z.csv", WIDE.replace("b", "a")), layout="wide")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Date,Name,Year,Letterboxd URI,Rating",
+        "Const,Your Rating,Date Rated,Title,URL",
+        "Book Id,Title,Author,My Rating,Average Rating",
+        "movie_id,rating,watched",
+    ],
+)
+def test_an_export_without_a_user_is_said_to_be_one_persons(header, read, write):
+    path = write("x.csv", f"{header}\n{','.join('3' for _ in header.split(','))}\n")
+    with pytest.raises(DataError, match=r"one person's export .*, which is no table of ratings by many: add a column"):
+        read(path)
+
+
+def test_the_remedy_for_one_persons_export_works(read, write):
+    write("set/ann.csv", "user_id,movie_id,rating\nann,a,4\n")
+    path = write("set/bob.csv", "user_id,movie_id,rating\nbob,a,2\n")
+    assert [row[0] for row in read(path.parent)[1]] == ["ann", "bob"]
+
+
+def test_types_behind_names_and_tables_before_them_are_no_part_of_the_name(read, write):
+    """As RecBole's atomic files and the SNAP reviews have them; a setting gives the name as it stands."""
+    path = write("x.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\ta\t3.5\t9\n")
+    assert read(path)[1] == [("7", "a", 3.5, 9)]
+    assert read(path, columns=ColumnNames(user_id="item_id:token", movie_id="user_id:token"))[1] == [("a", "7", 3.5, 9)]
+    assert read(write("x.csv", "review/userId,product/productId,review/score\n7,a,3\n"))[1] == [("7", "a", 3.0, None)]

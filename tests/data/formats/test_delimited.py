@@ -76,3 +76,32 @@ def test_a_truncated_file_has_a_bad_last_row(read, write):
         read(write("x.csv", TEXT[: TEXT.index("½")]))
     ref, rows = read(write("y.csv", TEXT[: TEXT.index("½")]), on_bad_row="quarantine", max_bad_fraction=0.5)
     assert (rows, ref.accounts.quarantined) == (ROWS[:2], 1)
+
+
+@pytest.mark.parametrize("block", [30, 4_000_000])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "::", " "])
+def test_the_header_once_more_is_no_rating_and_is_counted(separator, block, read, write, monkeypatch):
+    """As in files that were joined; a byte order mark may stand before it."""
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
+    head = "user::movie::rating\n"
+    text = head + "7::a::3\n8::b::4\n" + head + "\ufeff" + head + "7::b::5\n\ufeff9::a::1\n" + head.rstrip("\n")
+    ref, rows = read(write("x.csv", text.replace("::", separator)))
+    assert rows == [("7", "a", 3.0, None), ("8", "b", 4.0, None), ("7", "b", 5.0, None), ("9", "a", 1.0, None)]
+    assert (ref.accounts.rows_in, ref.accounts.headers, ref.accounts.ignored) == (4, 3, 0)
+
+
+def test_the_header_once_more_above_row_names_is_no_rating(read, write):
+    part = '"user","movie","rating"\n"1",7,"a",3\n'
+    ref, rows = read(write("x.csv", part + part.replace("7", "8")))
+    assert [row[0] for row in rows] == ["7", "8"]
+    assert ref.accounts.headers == 1
+
+
+def test_a_row_that_only_begins_like_the_header_is_bad(read, write):
+    with pytest.raises(DataError, match="row 2: rating 'rating2' is not a number"):
+        read(write("x.csv", "user,movie,rating\n1,2,3\nuser,movie,rating2\n"))
+
+
+def test_the_last_line_of_postgresqls_copy_is_no_row(read, write):
+    ref, rows = read(write("x.tsv", "7\ta\t3\n8\tb\t4\n\\.\n"))
+    assert (len(rows), ref.accounts.ignored) == (2, 1)

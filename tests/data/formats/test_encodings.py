@@ -32,3 +32,17 @@ def test_a_wrong_encoding_is_refused(read, write):
 def test_utf_16_is_decoded_across_blocks(read, write, monkeypatch):
     monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", 33)
     assert read(write("x.csv", TEXT.replace("\n", "\r\n").encode("utf-16")))[1] == ROWS
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 4096])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_marks_of_joined_files_and_mixed_line_ends_are_no_text(line_end, block, read, write, monkeypatch):
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
+    lines = ["\ufeff" + HEAD.strip(), "josé,a,1,1", "\ufeffzoë,b,2,2", '\ufeff"naïf","c\n\nd",3,3']
+    path = write("x.csv", line_end.join(lines) + "\r\n7,d,4,4\r8,e,5,5\n9,f,5,6")
+    assert [row[0] for row in read(path)[1]] == ["josé", "zoë", "naïf", "7", "8", "9"]
+    assert read(path)[1][2][1] == "c\n\nd"
+
+
+def test_a_mark_within_a_line_is_text(read, write):
+    assert read(write("x.csv", "7,\ufeffa,3\n"))[1][0][1] == "\ufeffa"

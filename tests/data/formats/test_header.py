@@ -39,3 +39,124 @@ def test_a_comment_that_may_be_a_row_is_not_skipped(read, write):
     assert [row[0] for row in read(write("x.csv", "#7,1,3\n8,1,3\n#9,1,4\n"))[1]] == ["#7", "8", "#9"]
     with pytest.raises(DataError, match=r"row 2: rating 'or not' is not a number"):
         read(write("y.csv", "8,1,3\n# one, two,or not\n"))
+
+
+@pytest.mark.parametrize(
+    ("first", "separator"), [("sep=;", ";"), ("SEP=;", ";"), ('"sep=,"', ","), ("sep=\t", "\t"), ("sep=;;;", ";")]
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_excels_first_line_names_the_separator_and_is_no_row(first, separator, mark, read, write):
+    rows = ["user,movie,rating,when", "7,a,3.5,2024-01-31 10:00", "8,b,4,2024-02-01 11:30"]
+    text = "\r\n".join([first, *(row.replace(",", separator) for row in rows)]) + "\r\n"
+    path = write("x.csv", mark + text.replace("when", "date"))
+    expected = [("7", "a", 3.5, 1_706_695_200), ("8", "b", 4.0, 1_706_787_000)]
+    assert read(path)[1] == expected
+    assert read(path, separator=separator)[1] == expected
+
+
+@pytest.mark.parametrize("separator", [None, " "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "     7     a  3.5\n  1008     b  4\n",
+        "7 a 3.5\n1008 b 4\n",
+        "user   movie rating\n7      a       3.5\n1008   b       4  \n",
+        "7\t a  3.5 \n\n1008 \tb\t4\n   \n",
+    ],
+)
+def test_runs_of_blanks_are_one_separator(text, separator, read, write):
+    ref, rows = read(write("x.txt", text), separator=separator)
+    assert rows == [("7", "a", 3.5, None), ("1008", "b", 4.0, None)]
+    assert ref.accounts.rows_in == 2
+
+
+def test_in_columns_of_blanks_quotes_keep_a_blank(read, write):
+    path = write("x.txt", '"user" "movie" "rating"\n"a ""b""" \'c 3\n"" "d e" 4\nf" "g 5\n')
+    ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
+    assert rows == [('a "b"', "'c", 3.0, None), ('f"', '"g', 5.0, None)]
+    assert ref.accounts.quarantined == 1
+
+
+SENTENCES = "This is a text\nof many words in\nlines, and 3 numbers 4 5\n"
+
+
+def test_words_of_a_sentence_are_no_columns(read, write):
+    with pytest.raises(DataError, match=r"no known separator splits the first row"):
+        read(write("x.txt", SENTENCES))
+
+
+R_TABLE = '"user","movie","rating"\n"1",9,"a",4\n"2",8,"b",3\n"3",8,"a",5\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        R_TABLE,
+        R_TABLE.replace('"1"', '"row 17"'),
+        R_TABLE.replace(",", " "),
+        R_TABLE.replace(",", ";"),
+        R_TABLE.replace('"', "").replace(",", "\t"),
+        R_TABLE.replace('"user"', '"","user"', 1),
+    ],
+)
+def test_a_first_field_without_a_name_holds_the_names_of_rows(text, read, write):
+    """As R writes them: by default the header has one field less than the rows."""
+    assert read(write("x.csv", text))[1] == [("9", "a", 4.0, None), ("8", "b", 3.0, None), ("8", "a", 5.0, None)]
+
+
+def test_names_of_the_rows_of_a_wide_table_are_its_users(read, write):
+    path = write("x.csv", '"a","b"\n"u1",1,2\n"u2",3,4\n')
+    assert read(path, layout="wide")[1][::3] == [("u1", "a", 1.0, None), ("u2", "b", 4.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("row", "mended"),
+    [
+        ("1,2,4,5", '1,2,"4,5"'),
+        ('"ann",2,4,5', '"ann",2,"4,5"'),
+        ("1,Matrix, The,4", '1,"Matrix, The",4'),
+        ("1,2", "1,2,3"),
+    ],
+)
+def test_a_header_that_fits_no_row_is_refused_once_and_the_remedy_works(row, mended, read, write):
+    """Whatever is done with bad rows: a decimal comma, a comma in a title, a column that is not there."""
+    path = write("x.csv", f"user,movie,rating\n{row}\n")
+    for policy in ("stop", "quarantine"):
+        with pytest.raises(
+            DataError,
+            match=r"^x.csv: the header 'user,movie,rating' names 3 columns, and the rows have \d fields: .* quotes",
+        ):
+            read(path, on_bad_row=policy, max_bad_fraction=1)
+    assert len(read(write("y.csv", f"user,movie,rating\n{mended}\n"))[1]) == 1
+
+
+@pytest.mark.parametrize("end", [",", ",,,", ", ,"])
+@pytest.mark.parametrize(("header", "above"), [("", False), ("user,movie,rating", False), ("user,movie,rating", True)])
+def test_a_separator_at_the_end_of_each_row_makes_no_column(end, header, above, read, write):
+    head = f"{header}{end if above else ''}\n" if header else ""
+    path = write("x.csv", f"{head}7,a,3.5{end}\n8,b,4{end}\n")
+    assert read(path)[1] == [("7", "a", 3.5, None), ("8", "b", 4.0, None)]
+
+
+def test_a_separator_at_the_end_of_the_header_alone_makes_no_column(read, write):
+    assert read(write("x.csv", "user,movie,rating,\n7,a,3.5\n"))[1] == [("7", "a", 3.5, None)]
+    path = write("y.csv", "user,a,b,\nu,1,2,\n")
+    assert read(path, layout="wide")[1] == [("u", "a", 1.0, None), ("u", "b", 2.0, None)]
+
+
+def test_advice_on_the_separator_does_not_lead_back(read, write):
+    path = write("x.csv", "7~a~3\n8~b~4\n")
+    with pytest.raises(DataError, match=r"no known separator .* set ingest.separator"):
+        read(path)
+    assert len(read(path, separator="~")[1]) == 2
+    with pytest.raises(DataError, match=r"ingest.separator = ';' cuts the first row into 1 field\(s\), not"):
+        read(path, separator=";")
+    with pytest.raises(DataError, match=r"rows have two fields, not user, movie and rating: .* add the rating"):
+        read(write("y.csv", "user,movie\n7,a\n"))
+
+
+def test_fields_may_be_cut_by_a_control_character_as_hive_does(read, write):
+    path = write("x.txt", '7\x01a\x013.5\n8\x01"b\x014\n9\x01\\N\x011\n')
+    ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
+    assert rows == [("7", "a", 3.5, None), ("8", '"b', 4.0, None)]
+    assert ref.accounts.quarantined == 1

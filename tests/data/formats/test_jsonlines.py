@@ -46,3 +46,30 @@ def test_blanks_are_part_of_a_json_id(read, write):
 def test_a_bad_json_line_is_refused_with_its_row(line, problem, read, write):
     with pytest.raises(DataError, match=rf"^x.jsonl, row 2: {problem}".replace("{", r"\{").replace("[", r"\[")):
         read(write("x.jsonl", f'{{"user":1,"item":2,"rating":3}}\n{line}\n'))
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "rating", "moment"),
+    [
+        ('{"$numberLong":"9007199254740993"}', '"m"', '{"$numberDouble":"4.5"}', '{"$date":"2020-01-01T00:00:00Z"}'),
+        ('{"$numberInt":"9007199254740993"}', '{"$symbol":"m"}', "4.5", '{"$date":{"$numberLong":"1577836800000"}}'),
+        ("9007199254740993", '{"$oid":"m"}', '{"$numberDecimal":"4.50"}', '{"$date":1577836800000}'),
+        ('{"$numberDecimal":"9007199254740993"}', '{"$uuid":"m"}', '"4.5"', '{"$numberLong":"1577836800"}'),
+    ],
+)
+def test_a_value_of_mongodbs_extended_json_is_one_value(user, item, rating, moment, read, write):
+    line = f'{{"_id":{{"$oid":"5f"}},"user":{user},"item":{item},"rating":{rating},"timestamp":{moment}}}\n'
+    assert read(write("x.json", line))[1] == [("9007199254740993", "m", 4.5, 1_577_836_800)]
+
+
+def test_extended_json_that_is_no_rating_is_a_bad_row(read, write):
+    lines = [
+        '{"user":1,"item":2,"rating":{"$numberDouble":"NaN"}}',
+        '{"user":1,"item":2,"rating":{"$numberDouble":"-Infinity"}}',
+        '{"user":{"$numberDouble":"1.5"},"item":2,"rating":3}',
+        '{"user":{"$numberLong":"1","more":2},"item":2,"rating":3}',
+        '{"user":{"$ref":"users"},"item":2,"rating":3}',
+    ]
+    path = write("x.json", '{"user":1,"item":2,"rating":3}\n' + "\n".join(lines))
+    ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
+    assert (len(rows), ref.accounts.quarantined) == (1, 5)

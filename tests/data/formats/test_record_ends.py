@@ -12,7 +12,9 @@ from cfmodel.data.formats.record_ends import split_into_records
 
 
 @given(
-    text=st.lists(st.sampled_from([",", '"', '""', "\n", "a", "bc", '"x\ny"', '",\n']), max_size=80).map("".join),
+    text=st.lists(
+        st.sampled_from([",", '"', '""', "\n", "a", "bc", '"x\ny"', '",\n', " ", ' "x,\n" ']), max_size=80
+    ).map("".join),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20),
 )
 @settings(deadline=None, max_examples=300)
@@ -77,3 +79,19 @@ def test_a_row_longer_than_4_mib_is_one_bad_row(read, write):
     ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
     assert [row[0] for row in rows] == ["1", "3"]
     assert quarantined(ref)[0][1::2] == (2, "row is longer than 4 MiB")
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+def test_blanks_around_a_quoted_field_are_no_part_of_it(separator, block, read, write, monkeypatch):
+    monkeypatch.setattr("cfmodel.data.formats.compressed.BLOCK_BYTES", block)
+    rows = ['"user", "movie", "rating"', '7, "a, b", 3', ' "8" ,  "c\nd" , 4', '9, "e ""f, "" g", "5" ', '1, "h"i, 2']
+    path = write("x.csv", "\n".join(rows).replace(",", separator) + "\n")
+    movies = ["a, b".replace(",", separator), "c\nd", 'e "f, " g'.replace(",", separator), "hi"]
+    assert [row[1] for row in read(path)[1]] == movies
+
+
+def test_a_field_of_blanks_and_an_open_quote_is_a_bad_row(read, write):
+    ref, rows = read(write("x.csv", '7,a,3\n8, "b,4\n9,c,5\n'), on_bad_row="quarantine", max_bad_fraction=1)
+    assert [row[0] for row in rows] == ["7", "9"]
+    assert quarantined(ref) == [("x.csv", 2, '8, "b,4', "quote is not closed")]

@@ -20,7 +20,13 @@ from cfmodel.errors import DataError
         ),
         ("x.csv", b"only words here\n", "no known separator splits the first row .* set ingest.separator"),
         ("x.zip", b"PK\x03\x04....", "is a zip archive"),
-        ("x.json", b'[{"user":1}]', "one JSON array"),
+        (
+            "x.json",
+            b'{"rows":[{"user":1,"item":2,"rating":3}]}',
+            r"whose field 'rows' holds the rows; .* jq -c '.rows\[\]'",
+        ),
+        ("x.json", b'{"user":{"0":1},"item":{"0":2},"rating":{"0":3}}', "of columns, as pandas .* orient='records'"),
+        ("x.mtx", b"%%MatrixMarket matrix array real general\n2 2\n1\n2\n", "of kind 'matrix array real general'"),
         ("x.bin", b"\x01\x00\x02", "holds binary data"),
         ("x.parquet", b"PAR1 but then nothing", "cannot be read as Parquet"),
         ("x.csv.gz", gzip.compress(b"1,2,3\n" * 100_000, mtime=0)[:-300], "x.csv.gz: is damaged gzip"),
@@ -49,3 +55,27 @@ PACKED = gzip.compress(b"1,2,3\n4,5,1\n", mtime=0)
 def test_a_files_content_decides_its_format_not_its_name(read, write):
     assert len(read(write("x.csv.gz", b"1,2,3\n4,5,1\n"))[1]) == 2
     assert len(read(write("x.csv", PACKED))[1]) == 2
+
+
+def test_a_sparse_matrix_of_matrix_market_is_users_by_movies(read, write):
+    text = "%%MatrixMarket matrix coordinate real general\n% by scipy\n%\n3 2 3\n1 1 4.5\n2   2 3\n3 1 1e0\n"
+    expected = [("1", "1", 4.5, None), ("2", "2", 3.0, None), ("3", "1", 1.0, None)]
+    assert read(write("x.mtx", text))[1] == expected
+    assert read(write("y.mtx", text.replace("real", "integer").replace("\n", "\r\n")))[1] == expected
+
+
+def test_sections_are_read_with_the_separator_that_is_set(read, write):
+    path = write("x.txt", "7:\n1801,3,2005-09-06\n")
+    assert read(path)[1] == read(path, separator=",")[1] == [("1801", "7", 3.0, 1_125_964_800)]
+
+
+@pytest.mark.parametrize("content", [b"1,a,4\n2,b,3\n" + bytes(4_000), b"1,a,4\n2,b\0,3\n", b"1,a,4\n2,b,\0\n"])
+@pytest.mark.parametrize("above", [0, 300_000])
+def test_a_zero_byte_makes_one_bad_row_wherever_it_stands(content, above, read, write):
+    path = write("x.csv", b"0,a,1\n" * above + content)
+    number = above + content[: content.index(0)].count(b"\n") + 1
+    with pytest.raises(DataError, match=rf"^x.csv, row {number:,}: "):
+        read(path)
+    ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
+    assert ref.accounts.quarantined == 1
+    assert ("1", "a", 4.0, None) in rows

@@ -98,7 +98,7 @@ def test_more_bad_rows_than_allowed_stop_the_run_and_are_kept(bad, passes, write
 
 
 def test_a_source_of_only_bad_rows_has_no_ratings(read, write):
-    with pytest.raises(DataError, match="holds no ratings"):
+    with pytest.raises(DataError, match=r"holds no ratings"):
         read(write("x.csv", "1,2,x\n"), on_bad_row="quarantine", max_bad_fraction=1)
 
 
@@ -107,3 +107,18 @@ def test_the_text_of_a_long_row_is_cut(read, write):
     ref, _ = read(path, on_bad_row="quarantine", max_bad_fraction=1)
     assert quarantined(ref)[0][2].startswith("1,yyyy")
     assert len(quarantined(ref)[0][2]) < 10_100
+
+
+def test_quarantine_is_not_advised_where_it_is_on_or_cannot_help(read, write):
+    some = write("x.csv", "1,2,3\n2,2,x\n")
+    with pytest.raises(DataError, match=r"set ingest.on_bad_row = 'quarantine'"):
+        read(some)
+    with pytest.raises(DataError, match=r"correct the source or raise the limit; .* correct or remove the row$"):
+        read(some, on_bad_row="quarantine")
+    assert len(read(some, on_bad_row="quarantine", max_bad_fraction=0.5)[1]) == 1
+    every = write("y.csv", "1,a,play\n2,b,play\n")
+    for policy in ("stop", "quarantine"):
+        with pytest.raises(DataError, match=r"look at how they are read: ingest.columns") as refusal:
+            read(every, on_bad_row=policy)
+        assert "'quarantine'" not in str(refusal.value)
+        assert "raise" not in str(refusal.value)

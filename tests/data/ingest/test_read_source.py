@@ -39,3 +39,10 @@ def test_a_part_without_a_header_has_the_columns_of_the_part_with_one(read, writ
     write("set/x-00.csv", "rating,item,user\n3,2,1\n")
     path = write("set/x-01.csv", "4,5,6\n")
     assert read(path.parent)[1] == [("1", "2", 3.0, None), ("6", "5", 4.0, None)]
+
+
+def test_a_folder_of_empty_files_is_refused(read, write):
+    write("set/a.csv", "")
+    path = write("set/b.csv", "\n")
+    with pytest.raises(DataError, match=r"a.csv: is empty; give a file with ratings"):
+        read(path.parent)

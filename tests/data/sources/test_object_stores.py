@@ -98,3 +98,10 @@ def test_other_addresses_are_refused_without_their_secrets(source, problem):
     with pytest.raises(DataError, match=problem) as refusal:
         check_source(source)
     assert "secret" not in str(refusal.value)
+
+
+def test_brackets_in_the_name_of_what_a_store_holds_are_no_pattern(bucket, read):
+    put(bucket, "all [old]/a[1].csv", b"7,a,3\n")
+    put(bucket, "all o/a1.csv", b"8,a,3\n")
+    for name in ("all [old]/a[1].csv", "all [old]/*.csv", "all [old]"):
+        assert [row[0] for row in read(f"memory://bucket/{name}")[1]] == ["7"]

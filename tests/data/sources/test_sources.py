@@ -97,3 +97,32 @@ def test_nested_folders_of_parquet_parts_are_read(read, tmp_path):
     (tmp_path / "set" / "day=1" / "_temporary.csv").write_text("x")
     rows = read(tmp_path / "set")[1]
     assert [row[0] for row in rows] == ["u0", "u1", "u2"]
+
+
+@pytest.mark.parametrize("pattern", ["", "a[1].csv", "*.csv", "[ab]*.csv", "**/*.csv"])
+def test_brackets_in_the_name_of_what_exists_are_no_pattern(pattern, read, write, tmp_path):
+    write("all [old]/a[1].csv", "7,a,3\n")
+    write("all o/b.csv", "8,a,3\n")
+    assert [row[0] for row in read(tmp_path / "all [old]" / pattern)[1]] == ["7"]
+    assert [row[0] for row in read(tmp_path / "all [o]" / "b*")[1]] == ["8"]
+
+
+def test_in_a_recbole_folder_only_the_interactions_are_read(read, write):
+    write("set/toy.inter", "user_id:token\titem_id:token\trating:float\n7\ta\t3\n")
+    write("set/toy.user", "user_id:token\tage:token\n7\t30\n")
+    write("set/toy.item", "item_id:token\ttitle:token_seq\na\tA\n")
+    path = write("set/README.txt", "x")
+    ref, rows = read(path.parent)
+    assert rows == [("7", "a", 3.0, None)]
+    assert files_of(ref) == ["toy.inter"]
+
+
+def test_empty_parts_of_a_folder_hold_no_rows(read, write):
+    write("set/_SUCCESS", "")
+    write("set/.part-00000.csv.crc", b"crc\0\1\2")
+    write("set/part-00000.csv", "")
+    write("set/part-00001.csv", "user_id,movie_id,rating\n7,a,3\n")
+    write("set/part-00002.csv.gz", gzip.compress(b""))
+    write("set/part-00003.csv", "user_id,movie_id,rating")
+    path = write("set/part-00004.csv", b"\xef\xbb\xbf\r\n")
+    assert read(path.parent)[1] == [("7", "a", 3.0, None)]

@@ -1,0 +1,168 @@
+"""Texts whose rows are not lines: turn them into lines of delimited text or JSON.
+
+- `movie_sections`, `user_sections`: lines below a line that names their movie (`7:`, the Netflix Prize) or their user
+  (`7|22`, KDD Cup 2011). The name becomes the first field of each line.
+- `paragraphs`: a line `key: value` for each field, and a blank line between two ratings (the SNAP reviews).
+- `json_values`: JSON objects in one array, or each over several lines.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
+
+from cfmodel.errors import DataError
+
+Shape = Literal["movie_sections", "user_sections", "paragraphs", "json_values"]
+
+#: Longest row. More is taken for a fault, so that it is not held in memory.
+_MOST_BYTES = 4 * 1024 * 1024
+_HEADINGS: dict[Shape, re.Pattern[bytes]] = {
+    "movie_sections": re.compile(rb"^([^\s,:]+):[ \t]*\n", re.MULTILINE),
+    "user_sections": re.compile(rb"^(\w+)\|\d+[ \t]*\n", re.MULTILINE),
+}
+#: Names of the fields of a row, that of its section first.
+SECTION_NAMES = {
+    "movie_sections": ("movie_id", "user_id", "rating", "timestamp"),
+    "user_sections": ("user_id", "movie_id", "rating", "day", "minute"),
+}
+_FIELD = re.compile(r"([A-Za-z_][\w./ -]*?):(?:[ \t]+(.*))?")
+_BLANK_LINES = re.compile(rb"^[ \t]*\n", re.MULTILINE)
+_PARAGRAPH_END = re.compile(rb"\n[ \t]*\n")
+_DECODER = json.JSONDecoder(strict=False)
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+_NEXT = re.compile(r"\}\s*,?\s*(?=\{)")
+
+
+def shape_of(lines: list[str]) -> Shape | None:
+    """Return the shape of a text from its first lines; None if its rows are lines."""
+    filled = [line for line in lines if line.strip()][:100]
+    first = filled[0].lstrip()
+    for shape, heading in _HEADINGS.items():
+        is_heading = [heading.fullmatch(f"{line}\n".encode(errors="replace")) for line in filled]
+        if is_heading[0] and not all(is_heading):
+            return shape
+    if first.startswith("[") or (first.startswith("{") and _is_open(first)):
+        return "json_values"
+    keys = [found[1] for line in filled[:3] if (found := _FIELD.fullmatch(line.strip()))]
+    return "paragraphs" if len(set(keys)) == 3 else None
+
+
+def as_rows(blocks: Iterator[bytes], shape: Shape | None, separator: str, *, file: str) -> Iterator[bytes]:
+    """Yield a text as lines.
+
+    Args:
+        blocks: UTF-8 text with line feeds as line ends.
+        separator: Text between two fields; only for sections.
+
+    Raises:
+        DataError: A line above a section, or below one, is longer than 4 MiB.
+    """
+    match shape:
+        case None:
+            return blocks
+        case "paragraphs":
+            return _paragraphs(blocks)
+        case "json_values":
+            return _json_values(blocks)
+    return _sections(blocks, _HEADINGS[shape], separator.encode(), file)
+
+
+def _sections(blocks: Iterator[bytes], heading: re.Pattern[bytes], separator: bytes, file: str) -> Iterator[bytes]:
+    rest = name = b""
+    for block in chain(blocks, (b"\n",)):
+        whole, newline, rest = (rest + block).rpartition(b"\n")
+        if len(rest) > _MOST_BYTES:
+            raise DataError(f"{file}: a line below {name.decode(errors='replace')!r} is longer than 4 MiB; correct it")
+        rows, *others = heading.split(_BLANK_LINES.sub(b"", whole + newline))
+        found = [_with_name(name, rows)]
+        for heads, rows in zip(others[0::2], others[1::2], strict=True):
+            name = heads + separator
+            found.append(_with_name(name, rows))
+        yield b"".join(found)
+
+
+def _with_name(name: bytes, rows: bytes) -> bytes:
+    return name + rows[:-1].replace(b"\n", b"\n" + name) + b"\n" if rows else b""
+
+
+def _paragraphs(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks:
+        *whole, rest = _PARAGRAPH_END.split(rest + block)
+        if len(rest) > _MOST_BYTES:  # no blank lines: a paragraph begins where the first key comes again
+            key = rest.lstrip().partition(b":")[0]
+            end = max(rest.rfind(b"\n" + key + b":"), 0) or len(rest)
+            whole.append(rest[:end])
+            rest = rest[end:]
+        yield b"".join(map(_as_json, whole))
+    yield _as_json(rest)
+
+
+def _as_json(paragraph: bytes) -> bytes:
+    """Return a paragraph as one line of JSON; as several, if its first key recurs."""
+    rows: list[dict[str, str]] = []
+    for line in paragraph.decode(errors="surrogateescape").split("\n"):
+        if found := _FIELD.fullmatch(line.strip()):
+            if not rows or found[1] == next(iter(rows[-1])):
+                rows.append({})
+            rows[-1].setdefault(found[1], (found[2] or "").strip())
+        elif line.strip() and not rows:
+            return json.dumps(paragraph.decode(errors="replace")).encode() + b"\n"
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+
+
+def _json_values(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    rest, decoder = "", codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+    for block in blocks:
+        found, rest = _json_lines(rest + decoder.decode(block))
+        yield _encoded(found)
+        while len(rest) > _MOST_BYTES:
+            found, rest = _after_a_fault(rest)
+            yield _encoded(found)
+    while rest:
+        found, rest = _after_a_fault(rest)
+        yield _encoded(found)
+
+
+def _json_lines(text: str) -> tuple[list[str], str]:
+    """Return the whole values at the front, each in one line, and the text after them."""
+    found: list[str] = []
+    place = _after_blanks(text, 0)
+    try:
+        while place < len(text):
+            _, end = _DECODER.raw_decode(text, place)
+            found.append(text[place:end])
+            place = _after_blanks(text, end)
+    except (ValueError, RecursionError):
+        pass
+    return found, text[place:]
+
+
+def _after_a_fault(text: str) -> tuple[list[str], str]:
+    """Return the value at the front, which is no JSON, the whole values after it, and the text after them."""
+    after = _NEXT.search(text)
+    end = after.end() if after else len(text)
+    found, rest = _json_lines(text[end:])
+    return [text[:end][:_MOST_BYTES].rstrip(", \n"), *found], rest
+
+
+def _encoded(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in (part.replace("\n", " ") for part in lines)).encode(errors="surrogateescape")
+
+
+def _after_blanks(text: str, place: int) -> int:
+    """Return the place of the next value: after blanks, commas and the brackets of an array."""
+    between = _BETWEEN.match(text, place)
+    return place if between is None else between.end()
+
+
+def _is_open(line: str) -> bool:
+    """Return whether a line begins a JSON value that ends in a later line."""
+    try:
+        _DECODER.raw_decode(line)
+    except (ValueError, RecursionError):
+        return line.rstrip().endswith(("{", ",", "[", ":")) or line.strip() == "{"
+    return False
