@@ -78,11 +78,13 @@ def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str
             )
         user = 0
     if unknown := [name for name in wanted.ignored if name not in names]:
-        raise DataError(f"{file}: ingest.columns.ignored names {unknown[0]!r}; the file has {_listed(names)}")
+        raise DataError(
+            f"{file}: ingest.columns.ignored names {unknown[0]!r}; the file has {_listed(names)}; name these"
+        )
     movies = {at: name for at, name in enumerate(names) if at != user and name and name not in wanted.ignored}
     if len(set(movies.values())) < len(movies) or not movies:
         problem = "two columns of the same name" if movies else "no movie column"
-        raise DataError(f"{file}: the wide table has {problem}; it has {_listed(names)}")
+        raise DataError(f"{file}: the wide table has {problem}; it has {_listed(names)}; correct its header")
     return Columns(names, {} if user is None else {USER_ID: user}, movies)
 
 
@@ -151,7 +153,9 @@ def _place(role: str, names: Sequence[str], given: str | None, file: str) -> int
         return None
     if given is not None:
         if given not in names:
-            raise DataError(f"{file}: ingest.columns.{role} is {given!r}; the file has {_listed(names)}")
+            raise DataError(
+                f"{file}: ingest.columns.{role} is {given!r}; the file has {_listed(names)}; set it to one of them"
+            )
         return names.index(given)
     plain = [_plain(name) for name in names]
     return next((plain.index(known) for known in _WELL_KNOWN[role] if known in plain), None)

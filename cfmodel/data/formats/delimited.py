@@ -4,19 +4,21 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from cfmodel.data.formats.column_roles import Columns
-from cfmodel.data.formats.header import BLANKS, COMMENT
+from cfmodel.data.formats.header import BLANKS, COMMENT, is_no_row
 from cfmodel.data.formats.raw_rows import REMEDY, BadRow, Numbers, shorten
 from cfmodel.data.formats.record_ends import RecordBlock, without_blanks_before_quotes
 from cfmodel.errors import DataError
-from cfmodel.schema import TIMESTAMP
+from cfmodel.schema import TIMESTAMP, USER_ID
 
 #: Replaces separators of several bytes, which pyarrow cannot take: the ASCII unit separator.
 _UNIT_SEPARATOR = "\x1f"
-#: The last line of PostgreSQL's COPY.
-_END_OF_COPY = "\\."
+#: A count of rows below a table, which must not be cut into columns.
+_COUNT = re.compile(rb"^[ \t]*\(\d+ rows? affected\)[ \t]*$", re.MULTILINE)
+_BLANK = pa.array([b" " * length for length in range(20)], pa.binary())
 _AROUND_A_LINE = re.compile(rb"^[ \t]+(?=[^ \t\n])|(?<=[^ \t\n])[ \t]+$", re.MULTILINE)
 _QUOTED_OR_BLANKS = re.compile(rb'(?<![^ \t\n])"((?:[^"\n]++|"")*+)"(?![^ \t\n])|[ \t]+')
 
@@ -45,7 +47,7 @@ def parse_records(
         invalid.append(row)
         return "skip"
 
-    data, separator, quoted = _with_one_byte(_valid_utf8(block.data), separator)
+    data, delimiter, quoted = _with_one_byte(_valid_utf8(block.data), separator)
     wanted = {str(place): role for role, place in columns.roles.items()} | {str(place): "" for place in columns.movies}
     try:
         table = csv.read_csv(
@@ -57,7 +59,7 @@ def parse_records(
                 block_size=len(data) + 1,
             ),
             csv.ParseOptions(
-                delimiter=separator,
+                delimiter=delimiter,
                 quote_char='"' if quoted else False,
                 newlines_in_values=quoted,
                 invalid_row_handler=skip,
@@ -71,7 +73,8 @@ def parse_records(
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(
-            f"{file}: cannot be read as fields separated by {separator!r}: {error}; set ingest.separator"
+            f"{file}: cannot be read as fields separated by {separator!r}: {error}; set ingest.separator to another "
+            f"text"
         ) from None
     rows = np.delete(np.arange(records), [row.number - 1 for row in invalid])
     if len(rows) != table.num_rows:
@@ -82,10 +85,11 @@ def parse_records(
     found = [row for row in bad if row is not None]
     batches = table.combine_chunks().to_batches()
     batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-    if heads:
-        below = ~np.isin(rows, list(heads))
-        batch, rows = batch.filter(pa.array(below)), rows[below]
-    return batch, rows, found, len(bad) - len(found), len(heads)
+    empty = _rows_of_separators(block, batch, rows, str(columns.roles.get(USER_ID)), separator)
+    if heads or empty:
+        kept = ~np.isin(rows, [*heads, *empty])
+        batch, rows = batch.filter(pa.array(kept)), rows[kept]
+    return batch, rows, found, len(bad) - len(found) + len(empty), len(heads)
 
 
 def quoting(separator: str) -> str | None:
@@ -108,11 +112,23 @@ def _repeated_headers(block: RecordBlock, header: bytes) -> set[int]:
     return set(np.flatnonzero(np.isin(starts, at)).tolist())
 
 
+def _rows_of_separators(
+    block: RecordBlock, batch: pa.RecordBatch, rows: Numbers, users: str, separator: str
+) -> list[int]:
+    """Return the index of each record that holds separators alone, as a sheet's empty rows do."""
+    if users not in batch.schema.names:
+        return []
+    column = batch.column(users)
+    blank = np.flatnonzero(pc.is_in(column.dictionary, value_set=_BLANK).to_numpy(zero_copy_only=False))
+    without = rows[np.isin(column.indices.to_numpy(), blank)].tolist() if len(blank) else []
+    return [at for at in without if not record_text(block, at).replace(separator, "").strip(' "\t')]
+
+
 def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str, bool]:
     """Return records as pyarrow can cut them: with one byte between two fields, that byte, and whether quotes count."""
     if separator == BLANKS:
         apart = _UNIT_SEPARATOR.encode()
-        data = _AROUND_A_LINE.sub(b"", data)
+        data = _AROUND_A_LINE.sub(b"", _COUNT.sub(b"()", data))
         if b'"' not in data:
             return re.sub(rb"[ \t]+", apart, data), _UNIT_SEPARATOR, False
         data = _QUOTED_OR_BLANKS.sub(lambda at: apart if at[1] is None else at[1].replace(b'""', b'"'), data)
@@ -154,8 +170,8 @@ def _type(role: str) -> pa.DataType:
 
 
 def _bad_row(text: str, first_row: int, row: csv.InvalidRow) -> BadRow | None:
-    """Return a record with a wrong number of fields as a bad row; None if it is a comment or blank."""
-    if not text.strip() or text.lstrip().startswith(COMMENT) or text == _END_OF_COPY:
+    """Return a record with a wrong number of fields as a bad row; None if it is a comment, blank, or no row."""
+    if not text.strip() or text.lstrip().startswith(COMMENT) or is_no_row(text):
         return None
     number = first_row + row.number - 1
     detail = f"{row.actual_columns} fields where {row.expected_columns} are expected: {text[:80]!r}; {REMEDY}"

@@ -82,7 +82,7 @@ def _transcoded(blocks: Iterator[bytes], encoding: str, file: str) -> Iterator[b
     except UnicodeError as error:
         reason = getattr(error, "reason", error)
         raise DataError(
-            f"{file}: is not {encoding} throughout ({reason}); set ingest.encoding, or save it as UTF-8"
+            f"{file}: is not {encoding} throughout ({reason}); set ingest.encoding to another, or write it as UTF-8"
         ) from None
 
 

@@ -18,10 +18,14 @@ COMMENT = "#"
 BLANKS = " "
 _SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
 _MOST_ROWS = 100
+#: Most lines above a table to look for it below them.
+_MOST_ABOVE = 30
 #: Share of the first rows that decides about all.
 _MOST_OF = 0.9
 #: Excel's first line that names the separator.
 _EXCEL = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
+#: Lines around rows: rulers of drawn tables, counts below them, the ends of PostgreSQL's COPY and of a DOS file.
+_NO_ROW = re.compile(r"[-+|=:\s]*[-=]{2}[-+|=:\s]*|\(\d+ rows?( affected)?\)|\\\.|\x1a+", re.IGNORECASE)
 _FIELD = re.compile(r'"((?:[^"]|"")*)"(?!\S)|(\S+)')
 
 
@@ -61,11 +65,14 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     if excel and len(filled) > 1:
         filled = filled[1:]
     start = next((at for at in filled if not _is_comment(lines[at])), filled[0])
-    separator = settings.separator or (excel and excel[1]) or _separator(file, lines[start:], least)
-    rows = _rows(lines[start:], separator)
-    if not rows or len(rows[0][0]) < least:
-        raise DataError(f"{file}: {_too_few(lines[start], separator, rows, settings)}")
+    separator = settings.separator or (excel and excel[1]) or _separator(lines[start:], least)
+    rows = _rows(lines[start:], separator or ",")
+    if separator is None or not rows or len(rows[0][0]) < least:
+        raise DataError(f"{file}: {_too_few([lines[at] for at in filled if at >= start], least, settings)}")
     row, lines_used = rows[0]
+    if all(len(field) > 1 and field[0] == field[-1] == "'" for field in row[:2]):
+        raise DataError(f"{file}: fields are in single quotes: {lines[start][:80]!r}; write double quotes, or none")
+    lines_used += start + lines_used < len(lines) and is_no_row(lines[start + lines_used])
     above = [at for at in filled if at < start]
     if above and settings.header is None:
         # A line with # above the first row is a comment, unless it is a row whose id begins with #, or the header.
@@ -87,15 +94,39 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     return Header(separator, names, len(names), start + lines_used, text, empty)
 
 
-def _too_few(line: str, separator: str, rows: Sequence[tuple[list[str], int]], settings: IngestSettings) -> str:
-    """Return why the first row cannot be a rating."""
-    fields = f"{len(rows[0][0])} field(s)" if rows else "no fields"
-    if settings.separator is not None:
+def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
+    """Return why the first row cannot be a rating, and what to do."""
+    shown, given = f"{lines[0][:80]!r}", settings.separator
+    starts = range(1, min(len(lines) - 1, _MOST_ABOVE))
+    if (above := next((at for at in starts if _begins_table(lines[at : at + _MOST_ROWS], least, given)), 0)) > 0:
+        return f"{above} line(s) above the table are no rows, first {shown}; remove them, or begin each with {COMMENT}"
+    if given is not None:
+        count = len(_fields(lines[0], given))
         return (
-            f"ingest.separator = {separator!r} cuts the first row into {fields}, not user, movie and rating: "
-            f"{line[:80]!r}; set it to the text between two fields, or leave it out if that is a usual one"
+            f"ingest.separator = {given!r} cuts the first row into {count} field(s), not user, movie and rating: "
+            f"{shown}; set it to the text between two fields, or leave it out if that is a usual one"
         )
-    return f"rows have {fields}, not user, movie and rating: {line[:80]!r}; add what is missing to each row"
+    cut = {mark: _fields(lines[0], mark) for mark in _SEPARATORS}
+    whole = cut[","][0] if cut[","] else ""
+    if len(cut[","]) == 1 and whole != lines[0].strip() and any(len(_fields(whole, mark)) >= least for mark in cut):
+        return f"each row is in quotes as a whole: {shown}; remove the quotes around the rows"
+    if least == 3 and any(len(fields) == 2 for fields in cut.values()):
+        return (
+            f"rows have two fields, not user, movie and rating: {shown}; add the rating to each row, or set "
+            f"ingest.separator if it is another one"
+        )
+    return (
+        f"no known separator splits the first row into user, movie and rating: {shown}; set ingest.separator, or "
+        f"write the ratings as CSV if there is none"
+    )
+
+
+def _begins_table(lines: Sequence[str], least: int, given: str | None) -> bool:
+    """Return whether a header of known names, or rows of the same number of fields, begin at the first line."""
+    if (separator := given or _separator(lines, least)) is None:
+        return False
+    rows = [fields for fields, _ in _rows(lines, separator)][:3]
+    return len(rows) > 1 and len({len(row) for row in rows}) == 1 and (len(rows[0]) >= least and _is_row(rows[1]))
 
 
 def _empty_at_the_end(rows: Sequence[Sequence[str]], least: int) -> int:
@@ -153,16 +184,21 @@ def _has_row_names(rows: Sequence[Sequence[str]], *, lines: Sequence[str], separ
     return quoted and (in_order or (len(set(names)) == len(names) and not halves))
 
 
+def is_no_row(line: str) -> bool:
+    """Return whether a line is drawn or counts rows, and holds none."""
+    return _NO_ROW.fullmatch(line.strip(" \t\r")) is not None
+
+
 def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith(COMMENT)
+    return line.lstrip().startswith(COMMENT) or is_no_row(line)
 
 
 def _is_row(fields: Sequence[str]) -> bool:
     return len(fields) >= 3 and any(field.strip().replace(".", "", 1).isdecimal() for field in fields[1:])
 
 
-def _separator(file: str, lines: Sequence[str], least: int) -> str:
-    """Return the separator that splits the most rows into as many fields as the first row, or one more."""
+def _separator(lines: Sequence[str], least: int) -> str | None:
+    """Return the separator that splits the most rows into as many fields as the first row, or one more; or None."""
     agreement = {}
     for separator in _SEPARATORS:
         rows = _rows(lines, separator)
@@ -172,16 +208,7 @@ def _separator(file: str, lines: Sequence[str], least: int) -> str:
     if not agreement and _is_aligned(_rows(lines, BLANKS), least):
         return BLANKS
     if not agreement:
-        first = next(line for line in lines if line.strip())
-        if any(len(row) == least - 1 for row in (_fields(first, mark) for mark in _SEPARATORS)) and least > 2:
-            raise DataError(
-                f"{file}: rows have two fields, not user, movie and rating: {first[:80]!r}; add the rating to each "
-                f"row, or set ingest.separator if it is another one"
-            )
-        raise DataError(
-            f"{file}: no known separator splits the first row into user, movie and rating: {first[:80]!r}; set "
-            f"ingest.separator"
-        )
+        return None
     return max(agreement, key=lambda separator: agreement[separator])
 
 
@@ -196,13 +223,14 @@ def _is_aligned(rows: Sequence[tuple[list[str], int]], least: int) -> bool:
 def _rows(lines: Sequence[str], separator: str) -> list[tuple[list[str], int]]:
     """Return the first rows that are not blank, each with the number of lines up to its end."""
     if separator == BLANKS or len(separator.encode()) > 1:
-        cut = ((_cut(line, separator), count) for count, line in enumerate(lines, 1) if line.strip())
-        return [([field.strip() for field in row], count) for row, count in islice(cut, _MOST_ROWS)]
+        filled = ((line, count) for count, line in enumerate(lines, 1) if line.strip() and not is_no_row(line))
+        cut = ((_cut(line, separator), count) for line, count in islice(filled, _MOST_ROWS))
+        return [([field.strip() for field in row], count) for row, count in cut]
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator, skipinitialspace=True)
     rows: list[tuple[list[str], int]] = []
     try:
         for row in reader:
-            if any(field.strip() for field in row):
+            if any(field.strip() for field in row) and not is_no_row("|".join(row)):
                 rows.append(([field.strip() for field in row], reader.line_num))
             if len(rows) == _MOST_ROWS:
                 break

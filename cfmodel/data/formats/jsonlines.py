@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cfmodel.data.formats.column_roles import Columns
+from cfmodel.data.formats.column_roles import Columns, names_all_roles
 from cfmodel.data.formats.raw_rows import REMEDY, BadRow, short_repr, shorten
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, USER_ID
@@ -30,6 +30,21 @@ def field_names(lines: Sequence[str], *, file: str) -> list[str]:
     if not found:
         raise DataError(f"{file}, row 1: is not one JSON object: {lines[0][:80]!r}; write one object per line")
     return found
+
+
+def nested_rows(lines: Sequence[str]) -> str | None:
+    """Return the filter of `jq` that yields the rows, if the first object holds them inside; else None."""
+    start = "\n".join(lines[:20])
+    first = _object(start.encode(errors="replace")) or _object(lines[0].encode(errors="replace")) or {}
+    for name, value in first.items():
+        if isinstance(value, dict) and names_all_roles(list(value)):
+            step = f'."{name}"' if (len(lines) > 1 and lines[1].strip()) or len(first) == 1 else ".[]"
+            return f"{step} | map_values(.[])" if all(isinstance(part, dict) for part in value.values()) else step
+        if isinstance(value, dict) and all(isinstance(part, _Fraction | str) for part in value.values()) and value:
+            row = "{user_id: $user, movie_id: .key, rating: .value}"
+            return f"to_entries[] | .key as $user | .value | to_entries[] | {row}"
+    listed = re.match(r'\s*\{\s*"([^"]+)"\s*:\s*\[\s*\{', start)
+    return f'."{listed[1]}"[]' if listed else None
 
 
 def parse_lines(

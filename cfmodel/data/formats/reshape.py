@@ -4,6 +4,7 @@
   (`7|22`, KDD Cup 2011). The name becomes the first field of each line.
 - `paragraphs`: a line `key: value` for each field, and a blank line between two ratings (the SNAP reviews).
 - `json_values`: JSON objects in one array, or each over several lines.
+- `escaped_quotes`: delimited text with a backslash before each quote inside quotes, as Spark and MySQL write it.
 """
 
 import codecs
@@ -15,7 +16,7 @@ from typing import Literal
 
 from cfmodel.errors import DataError
 
-Shape = Literal["movie_sections", "user_sections", "paragraphs", "json_values"]
+Shape = Literal["movie_sections", "user_sections", "paragraphs", "json_values", "escaped_quotes"]
 
 #: Longest row. More is taken for a fault, so that it is not held in memory.
 _MOST_BYTES = 4 * 1024 * 1024
@@ -29,7 +30,10 @@ SECTION_NAMES = {
     "user_sections": ("user_id", "movie_id", "rating", "day", "minute"),
 }
 _FIELD = re.compile(r"([A-Za-z_][\w./ -]*?):(?:[ \t]+(.*))?")
+#: A quote after a backslash, and then neither the end of a field nor another quote.
+_ESCAPED = re.compile(r'"[^"]*\\"[^",;|\t]')
 _BLANK_LINES = re.compile(rb"^[ \t]*\n", re.MULTILINE)
+_BACKSLASHED = re.compile(rb'\\(["\\])')
 _PARAGRAPH_END = re.compile(rb"\n[ \t]*\n")
 _DECODER = json.JSONDecoder(strict=False)
 _BETWEEN = re.compile(r"[\s,\[\]]*")
@@ -47,7 +51,9 @@ def shape_of(lines: list[str]) -> Shape | None:
     if first.startswith("[") or (first.startswith("{") and _is_open(first)):
         return "json_values"
     keys = [found[1] for line in filled[:3] if (found := _FIELD.fullmatch(line.strip()))]
-    return "paragraphs" if len(set(keys)) == 3 else None
+    if len(set(keys)) == 3:
+        return "paragraphs"
+    return "escaped_quotes" if any(map(_ESCAPED.search, filled)) and not first.startswith("{") else None
 
 
 def as_rows(blocks: Iterator[bytes], shape: Shape | None, separator: str, *, file: str) -> Iterator[bytes]:
@@ -67,6 +73,8 @@ def as_rows(blocks: Iterator[bytes], shape: Shape | None, separator: str, *, fil
             return _paragraphs(blocks)
         case "json_values":
             return _json_values(blocks)
+        case "escaped_quotes":
+            return _with_doubled_quotes(blocks)
     return _sections(blocks, _HEADINGS[shape], separator.encode(), file)
 
 
@@ -86,6 +94,16 @@ def _sections(blocks: Iterator[bytes], heading: re.Pattern[bytes], separator: by
 
 def _with_name(name: bytes, rows: bytes) -> bytes:
     return name + rows[:-1].replace(b"\n", b"\n" + name) + b"\n" if rows else b""
+
+
+def _with_doubled_quotes(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    held = b""
+    for block in blocks:
+        whole = held + block
+        # A backslash at the end may belong to the next byte; one of a pair does not.
+        held = whole[-1:] if (len(whole) - len(whole.rstrip(b"\\"))) % 2 else b""
+        yield _BACKSLASHED.sub(lambda found: b'""' if found[1] == b'"' else b"\\", whole[: len(whole) - len(held)])
+    yield held
 
 
 def _paragraphs(blocks: Iterator[bytes]) -> Iterator[bytes]:

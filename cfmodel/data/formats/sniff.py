@@ -10,7 +10,7 @@ from cfmodel.data.formats.column_roles import Columns, columns_of
 from cfmodel.data.formats.compressed import CompressedFile, Compression
 from cfmodel.data.formats.encodings import detect_encoding
 from cfmodel.data.formats.header import BLANKS, read_header
-from cfmodel.data.formats.jsonlines import field_names
+from cfmodel.data.formats.jsonlines import field_names, nested_rows
 from cfmodel.data.formats.reshape import SECTION_NAMES, Shape, as_rows, shape_of
 from cfmodel.data.formats.unreadable import refuse_archive, refuse_text
 from cfmodel.errors import DataError
@@ -21,8 +21,7 @@ _COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\x
 
 
 _MATRIX_MARKET = "%%MatrixMarket"
-#: The start of one JSON object that holds all rows: below one name, or column by column.
-_NESTED = re.compile(r'\s*\{\s*"([^"]+)"\s*:\s*\[')
+#: The start of one JSON object that holds all rows column by column.
 _BY_COLUMN = re.compile(r'\s*\{\s*"[^"]+"\s*:\s*\{\s*"\d+"\s*:')
 
 
@@ -39,6 +38,7 @@ class FileFormat:
         skipped_lines: Lines before the first row: comments, blank lines and the header.
         header: Whether there is a header row; only for text.
         header_text: The header row as it stands in the file.
+        rows: Number of rows by the file's own count; None if it has none.
         columns: The roles of the columns; empty for Parquet, whose schema is read later.
     """
 
@@ -51,6 +51,7 @@ class FileFormat:
     header: bool = False
     header_text: str = ""
     shape: Shape | None = None
+    rows: int | None = None
     columns: Columns = Columns()
 
 
@@ -71,6 +72,8 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
     with CompressedFile(path, compression) as stream:
         block = stream.read(_FIRST_BLOCK_BYTES)
+    if compression and any(block.startswith(start) for start in _COMPRESSIONS):
+        raise DataError(f"{path.name}: is compressed twice; decompress it once")
     refuse_archive(path.name, block)
     if (encoding := detect_encoding(block, settings.encoding)) is None:
         raise DataError(f"{path.name}: holds binary data; give CSV, TSV, JSON lines or Parquet")
@@ -94,10 +97,12 @@ def _text_format(
     if settings.separator is None:
         refuse_text(file, lines)
     shape = shape_of(lines)
-    if shape is not None and (shape in SECTION_NAMES or settings.separator is None):
+    if shape in SECTION_NAMES or (shape in ("paragraphs", "json_values") and settings.separator is None):
         return _reshaped(file, lines, replace(found, shape=shape), settings)
     if settings.separator is None and next(line for line in lines if line.strip()).lstrip().startswith("{"):
         return replace(found, kind="jsonl", columns=_json_columns(lines, settings, file=file))
+    if shape == "escaped_quotes":
+        lines = b"".join(as_rows(iter(["\n".join(lines).encode()]), shape, "", file=file)).decode().split("\n")
     if lines[0].startswith(_MATRIX_MARKET):
         return _matrix_market(file, lines, found, settings)
     header = read_header(lines, settings, file=file)
@@ -107,6 +112,7 @@ def _text_format(
         columns = columns_of(header.count if header.names is None else header.names, settings, file=file)
     return replace(
         found,
+        shape=shape if shape == "escaped_quotes" else None,
         separator=header.separator,
         skipped_lines=header.skipped_lines,
         header=header.names is not None,
@@ -137,10 +143,10 @@ def _json_columns(lines: list[str], settings: IngestSettings, *, file: str) -> C
     try:
         return columns_of(field_names(lines, file=file), settings, file=file)
     except DataError:
-        if nested := _NESTED.match(start):
+        if (rows := nested_rows(lines)) is not None:
             raise DataError(
-                f"{file}: is one JSON object whose field {nested[1]!r} holds the rows; write them one per line: "
-                f"jq -c '.{nested[1]}[]' FILE > ratings.jsonl"
+                f"{file}: holds the ratings inside other objects; write one object per rating: jq -c '{rows}' FILE > "
+                f"ratings.jsonl"
             ) from None
         raise
 
@@ -154,5 +160,8 @@ def _matrix_market(file: str, lines: list[str], found: FileFormat, settings: Ing
             f"'matrix coordinate real general' (in Python, scipy.io.mmwrite of a sparse matrix, symmetry='general')"
         )
     size = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("%")), len(lines))
+    counts = lines[size].split() if size < len(lines) else []
+    if len(counts) != 3 or not all(count.isdecimal() and len(count) < 19 for count in counts):
+        raise DataError(f"{file}: has no line of rows, columns and entries below its comments; write it again")
     columns = columns_of(3, settings, file=file)
-    return replace(found, separator=BLANKS, skipped_lines=size + 1, columns=columns)
+    return replace(found, separator=BLANKS, skipped_lines=size + 1, rows=int(counts[2]), columns=columns)

@@ -33,6 +33,11 @@ _MAGIC = {
     b"RDX": "is saved by R; in R, load(FILE), then write.csv(ratings, 'ratings.csv', row.names = FALSE)",
     b"X\n\0\0\0": "is saved by R; in R, write.csv(readRDS(FILE), 'ratings.csv', row.names = FALSE)",
     b"MATLAB 5": "is a MATLAB file; in MATLAB, writematrix(ratings, 'ratings.csv')",
+    b"<stata_dta>": "is a Stata file; in Python, pandas.read_stata(FILE).to_parquet('ratings.parquet')",
+    b"$FL2": "is an SPSS file; in Python, pandas.read_spss(FILE).to_parquet('ratings.parquet')",
+    b"\0\1\0\0Standard": "is an Access database; export the table as a text file with separators",
+    b"SEQ\x06": "is a Hadoop sequence file; write it as Parquet, JSON lines or CSV",
+    b"\x78\x9c": "is compressed with zlib (.deflate); decompress it or use gzip or zstd",
     b"%PDF": "is a PDF; give the ratings as CSV",
 }
 #: What only a zip archive of that kind holds.
@@ -46,6 +51,7 @@ _ZIPPED = {
 _TEXTS = {
     r"<!doctype html|<html": "is a web page, perhaps in place of a download that failed; download the ratings again",
     r"<": "is XML; write it as CSV, one row for each rating",
+    r"@relation": "is a Weka file (ARFF); remove the lines to @data, and write the columns' names there, as in CSV",
     r"version https://git-lfs": "is a Git LFS pointer, not the file itself; fetch the file with git lfs pull",
     r"(--|/\*|begin transaction|pragma |insert into |create table |drop table |copy \S+ .*from stdin)": (
         "is an SQL dump; load it into a database, and write the table as CSV (sqlite3 -csv -header, psql's "

@@ -19,6 +19,7 @@ from cfmodel.data.formats.reshape import as_rows
 from cfmodel.data.formats.sniff import FileFormat
 from cfmodel.data.formats.wide import melt_wide
 from cfmodel.data.reading.check_rows import check_rows
+from cfmodel.errors import DataError
 from cfmodel.schema import ENCODED_RATINGS, USER_ID
 
 
@@ -146,6 +147,11 @@ def _read_records(
                 checks = partial(check if block.fault is None else _check_unreadable, file, block, first_row)
                 yield UncheckedBlock(checks, rows, file.cells, stream.share)
             first_row += rows
+        if format.rows not in (None, first_row - 1):
+            raise DataError(
+                f"{name}: has {first_row - 1:,} rows where its first lines say {format.rows:,}; write or download it "
+                f"again"
+            )
 
 
 def _check_unreadable(file: _File, block: RecordBlock, number: int) -> CheckedRows:  # noqa: ARG001 - as the others

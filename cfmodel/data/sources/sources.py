@@ -21,6 +21,8 @@ _LAYOUTS = {
     "ratings.dat": ("movies.dat",),
     "u.data": ("u.item",),
 }
+#: What only the folder of a table with a history holds.
+_TABLES = {"_delta_log/*.json": "a Delta", ".hoodie/*": "a Hudi", "metadata/*.metadata.json": "an Iceberg"}
 _PACKED = ("", ".gz", ".zst")
 _READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".mtx", ".json", ".jsonl", ".ndjson", ".parquet")
 _ENDINGS = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
@@ -119,6 +121,11 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     for name, others in _LAYOUTS.items():
         if (ratings := _plain_or_packed(folder, name)) and any(_plain_or_packed(folder, other) for other in others):
             return (ratings,)
+    if table := next((name for mark, name in _TABLES.items() if any(folder.glob(mark))), None):
+        raise DataError(
+            f"{folder}: is {table} table, whose folder also holds rows that were replaced; write the current ones as "
+            f"Parquet, for example spark.table(NAME).write.parquet('ratings')"
+        )
     if files := tuple(sorted(path for packed in _PACKED for path in folder.glob(f"*.inter{packed}"))):
         return files
     present = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))

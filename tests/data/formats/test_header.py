@@ -160,3 +160,41 @@ def test_fields_may_be_cut_by_a_control_character_as_hive_does(read, write):
     ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
     assert rows == [("7", "a", 3.5, None), ("8", '"b', 4.0, None)]
     assert ref.accounts.quarantined == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " user | movie | rating \n------+---+---\n   7 | a |  3.5\n   8 | b |    4\n(2 rows)\n\n",
+        "+---+---+---+\n| user | movie | rating |\n+---+---+---+\n| 7 | a | 3.5 |\n| 8 | b | 4 |\n+---+---+---+\n",
+        "| user | movie | rating |\n|-----:|:-----:|-------:|\n| 7 | a | 3.5 |\n| 8 | b | 4 |\n",
+        "user movie rating\n---- ----- ------\n   7 a        3.5\n   8 b          4\n\n(2 rows affected)\n",
+        'user,movie,rating\n7,a,3.5\n,,\n8,b,4\n , "",\n,,\n',
+        "user;movie;rating;;\n7;a;3.5;;\n8;b;4;;\n;;;;\n\x1a",
+    ],
+)
+def test_lines_that_are_drawn_or_empty_are_no_rows(text, read, write):
+    """The tables of psql, mysql, Markdown and sqlcmd; the empty rows of a sheet, and the last byte of a DOS file."""
+    ref, rows = read(write("x.csv", text))
+    assert rows == [("7", "a", 3.5, None), ("8", "b", 4.0, None)]
+    assert ref.accounts.rows_in == 2
+
+
+@pytest.mark.parametrize("rows", ["user,movie,rating\n7,a,3\n8,b,4\n", "7;a;3\n8;b;4\n"])
+@pytest.mark.parametrize("set_it", [False, True])
+def test_lines_above_a_table_are_refused_and_the_remedy_works(rows, set_it, read, write):
+    separator = (";" if ";" in rows else ",") if set_it else None
+    above = ["Ratings of 2026", "", "Exported: 2026-01-31"]
+    with pytest.raises(
+        DataError, match=r"2 line\(s\) above the table are no rows, first 'Ratings .* begin each with #"
+    ):
+        read(write("x.csv", "\n".join([*above, rows])), separator=separator)
+    mended = "\n".join([*(f"# {line}" for line in above), rows])
+    assert len(read(write("y.csv", mended), separator=separator)[1]) == 2
+
+
+def test_rows_in_quotes_as_a_whole_and_fields_in_single_quotes_are_named(read, write):
+    with pytest.raises(DataError, match=r"each row is in quotes as a whole: .* remove the quotes around the rows"):
+        read(write("x.csv", '"user,movie,rating"\n"7,a,3"\n'))
+    with pytest.raises(DataError, match=r"fields are in single quotes: .* write double quotes, or none"):
+        read(write("x.csv", "'user','movie','rating'\n'7','a',3\n"))

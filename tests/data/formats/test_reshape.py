@@ -129,3 +129,16 @@ def test_a_truncated_array_has_a_bad_last_row(read, write):
 @pytest.mark.parametrize("lines", [["1,2,3"], ["a: b", "1,2,3", "4,5,6"], ["5|3", "7|3"], ['{"user":1}'], ["7:", "8:"]])
 def test_lines_that_are_rows_have_no_shape(lines):
     assert shape_of(lines) is None
+
+
+@pytest.mark.usefixtures("blocks_of")
+def test_a_quote_after_a_backslash_is_one_within_quotes(read, write):
+    """As Spark and MySQL write them: a backslash stands before a quote or a backslash."""
+    text = 'user,movie,rating\n7,"Say \\"Hi, there\\"",3\n8,"a\\\\b\\n",4\n9,"5\\"",5\n1,"c\nd \\"e\\" f",2\n'
+    movies = ['Say "Hi, there"', "a\\b\\n", '5"', 'c\nd "e" f']
+    assert [row[1] for row in read(write("x.csv", text))[1]] == movies
+
+
+def test_a_backslash_at_the_end_of_a_field_is_text(read, write):
+    path = write("x.csv", 'user,movie,rating\n7,"C:\\",3\n8,"a ""b""\\""",4\n')
+    assert [row[1] for row in read(path)[1]] == ["C:\\", 'a "b"\\"']

@@ -126,3 +126,16 @@ def test_empty_parts_of_a_folder_hold_no_rows(read, write):
     write("set/part-00003.csv", "user_id,movie_id,rating")
     path = write("set/part-00004.csv", b"\xef\xbb\xbf\r\n")
     assert read(path.parent)[1] == [("7", "a", 3.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("mark", "kind"),
+    [("_delta_log/0.json", "a Delta"), (".hoodie/x", "a Hudi"), ("metadata/v1.metadata.json", "an Iceberg")],
+)
+def test_a_table_with_a_history_is_refused_since_its_folder_holds_old_rows(mark, kind, read, write, tmp_path):
+    write("set/part-0.csv", "7,a,3\n")
+    write(f"set/{mark}", "{}")
+    with pytest.raises(
+        DataError, match=f"set: is {kind} table, whose folder also holds rows that were replaced; write"
+    ):
+        read(tmp_path / "set")
