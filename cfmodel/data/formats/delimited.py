@@ -131,7 +131,7 @@ def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str, bool]:
         data = _AROUND_A_LINE.sub(b"", _COUNT.sub(b"()", data))
         if b'"' not in data:
             return re.sub(rb"[ \t]+", apart, data), _UNIT_SEPARATOR, False
-        data = _QUOTED_OR_BLANKS.sub(lambda at: apart if at[1] is None else at[1].replace(b'""', b'"'), data)
+        data = _QUOTED_OR_BLANKS.sub(lambda at: apart if at[1] is None else at[1].replace(b'""', b'"') or b" ", data)
         return data, _UNIT_SEPARATOR, False
     if len(separator.encode()) > 1:
         return data.replace(separator.encode(), _UNIT_SEPARATOR.encode()), _UNIT_SEPARATOR, False

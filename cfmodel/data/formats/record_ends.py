@@ -11,6 +11,9 @@ import numpy.typing as npt
 #: Longest record. Without a limit one quote that is not closed would swallow the rest of the file.
 _MOST_RECORD_BYTES = 4 * 1024 * 1024
 _LINE_FEED, _QUOTE = 10, 34
+_BLANKS = [9, 32]
+#: Blanks before or after a quote that are looked past all at once; more are found one record after the other.
+_MOST_BLANKS = 20
 
 _Ends = npt.NDArray[np.int64]
 
@@ -92,17 +95,36 @@ def _faulty_line(rest: bytes) -> tuple[RecordBlock, bytes, bool]:
 
 
 def _quotes_alternate(data: npt.NDArray[np.uint8], quotes: _Ends, separator: int) -> bool:
-    """Return whether all quotes open at the start of a field and close at its end.
+    """Return whether all quotes open at the start of a field and close at its end, blanks around them aside.
 
     If so, a line feed is outside of quotes when an even number of quotes precede it. A doubled quote
     closes and opens again.
     """
-    border = np.zeros(256, bool)
-    border[[separator, _LINE_FEED, _QUOTE]] = True
     opening, closing = quotes[0::2], quotes[1::2]
-    before = data[np.maximum(opening - 1, 0)]
-    after = data[np.minimum(closing + 1, len(data) - 1)]
-    return bool((border[before] | (opening == 0)).all() and (border[after] | (closing == len(data) - 1)).all())
+    before = _at_border(data, opening - 1, separator, step=-1)
+    return bool(before.all() and _at_border(data, closing + 1, separator, step=1).all())
+
+
+def _at_border(data: npt.NDArray[np.uint8], places: _Ends, separator: int, *, step: int) -> npt.NDArray[np.bool_]:
+    """Return which places are borders of a field: at a separator, line feed or quote, or after blanks at the former."""
+    border, blank = np.zeros(256, bool), np.zeros(256, bool)
+    border[[separator, _LINE_FEED]] = blank[_BLANKS] = True
+    blank[separator] = False
+    last = len(data) - 1
+    found = border[data[np.clip(places, 0, last)]] | (places < 0) | (places > last)
+    found |= data[np.clip(places, 0, last)] == _QUOTE
+    for _ in range(_MOST_BLANKS if not found.all() else 0):
+        open_places = np.flatnonzero(~found)
+        moved = places[open_places]
+        moved = moved[blank[data[moved]]] + step
+        if len(moved) < len(open_places):
+            break
+        places = places.copy()
+        places[open_places] = moved
+        found[open_places] = (moved < 0) | (moved > last) | border[data[np.clip(moved, 0, last)]]
+        if found.all():
+            break
+    return found
 
 
 def _match_records(rest: bytes, separator: bytes) -> tuple[list[RecordBlock], bytes]:
@@ -133,11 +155,26 @@ def without_blanks_before_quotes(data: bytes, separator: str) -> bytes:
     """Return whole records without the blanks around quoted fields, which pyarrow takes for a part of the field."""
     if b' "' not in data and b'\t"' not in data:
         return data
+    bytes_ = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(bytes_ == _QUOTE)
+    if _quotes_alternate(bytes_, quotes, ord(separator)):
+        return np.delete(bytes_, _blanks_before(bytes_, quotes[0::2], ord(separator))).tobytes()
     blanks, apart, quoted, in_one_line, bare = _field_patterns(separator.encode())
     if not re.search(rb'(?:\A|[%b\n])%b+"' % (apart, blanks), data):
         return data
     pattern = rb"(?:%b*+(%b)%b*+|%b*+(%b)|(%b))([%b\n])" % (blanks, quoted, blanks, blanks, in_one_line, bare, apart)
     return re.sub(pattern, rb"\1\2\3\4", data)
+
+
+def _blanks_before(data: npt.NDArray[np.uint8], places: _Ends, separator: int) -> _Ends:
+    """Return the places of the blanks right before some places."""
+    found = [places[:0]]
+    blanks = [code for code in _BLANKS if code != separator]
+    while len(places):
+        places = places[places > 0] - 1
+        places = places[np.isin(data[places], blanks)]
+        found.append(places)
+    return np.concatenate(found)
 
 
 @cache

@@ -135,36 +135,30 @@ def _as_json(paragraph: bytes) -> bytes:
 def _json_values(blocks: Iterator[bytes]) -> Iterator[bytes]:
     rest, decoder = "", codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     for block in blocks:
-        found, rest = _json_lines(rest + decoder.decode(block))
+        found, rest = _json_lines(rest + decoder.decode(block), keep=_MOST_BYTES)
         yield _encoded(found)
-        while len(rest) > _MOST_BYTES:
-            found, rest = _after_a_fault(rest)
-            yield _encoded(found)
-    while rest:
-        found, rest = _after_a_fault(rest)
-        yield _encoded(found)
+    yield _encoded(_json_lines(rest, keep=0)[0])
 
 
-def _json_lines(text: str) -> tuple[list[str], str]:
-    """Return the whole values at the front, each in one line, and the text after them."""
+def _json_lines(text: str, *, keep: int) -> tuple[list[str], str]:
+    """Return the whole values at the front, and the text after them.
+
+    Args:
+        keep: Length of a value that may be incomplete at the end of the text; a longer one is a fault.
+    """
     found: list[str] = []
     place = _after_blanks(text, 0)
-    try:
-        while place < len(text):
+    while place < len(text):
+        try:
             _, end = _DECODER.raw_decode(text, place)
-            found.append(text[place:end])
-            place = _after_blanks(text, end)
-    except (ValueError, RecursionError):
-        pass
+        except (ValueError, RecursionError):
+            if len(text) - place <= keep:
+                break
+            after = _NEXT.search(text, place)
+            end = after.end() if after else len(text)
+        found.append(text[place:end][:_MOST_BYTES].rstrip(", \n"))
+        place = _after_blanks(text, end)
     return found, text[place:]
-
-
-def _after_a_fault(text: str) -> tuple[list[str], str]:
-    """Return the value at the front, which is no JSON, the whole values after it, and the text after them."""
-    after = _NEXT.search(text)
-    end = after.end() if after else len(text)
-    found, rest = _json_lines(text[end:])
-    return [text[:end][:_MOST_BYTES].rstrip(", \n"), *found], rest
 
 
 def _encoded(lines: list[str]) -> bytes:

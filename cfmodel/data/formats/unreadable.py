@@ -50,10 +50,10 @@ _ZIPPED = {
 #: How the first line of a text begins, in lower case, and what the text is, with a remedy.
 _TEXTS = {
     r"<!doctype html|<html": "is a web page, perhaps in place of a download that failed; download the ratings again",
-    r"<": "is XML; write it as CSV, one row for each rating",
+    r"<\?xml|<[a-z][\w:-]*(\s[^<>]*)?>\s*<": "is XML; write it as CSV, one row for each rating",
     r"@relation": "is a Weka file (ARFF); remove the lines to @data, and write the columns' names there, as in CSV",
     r"version https://git-lfs": "is a Git LFS pointer, not the file itself; fetch the file with git lfs pull",
-    r"(--|/\*|begin transaction|pragma |insert into |create table |drop table |copy \S+ .*from stdin)": (
+    r"(--\s|/\*|begin transaction|pragma |insert into |create table |drop table |copy \S+ .*from stdin)": (
         "is an SQL dump; load it into a database, and write the table as CSV (sqlite3 -csv -header, psql's "
         "\\copy TABLE to 'ratings.csv' csv header, or mysql --batch)"
     ),
@@ -67,6 +67,13 @@ _TEXTS = {
     ),
 }
 _LIBSVM = re.compile(r"[+-]?[\d.]+(\s+\d+:[+-]?[\d.]+)+\s*")
+
+
+def _is_judgement(row: Sequence[str]) -> bool:
+    """Return whether a row is TREC's: query, 0, document and a small number; or query, Q0 and four others."""
+    if len(row) == 4 and row[1] == "0":
+        return re.fullmatch(r"-?\d{1,2}", row[3]) is not None
+    return len(row) == 6 and row[1] == "Q0"
 
 
 def refuse_archive(file: str, block: bytes) -> None:
@@ -99,7 +106,7 @@ def refuse_text(file: str, lines: Sequence[str]) -> None:
             "movie, rating, with the index of the user and of the movie as their ids"
         )
     cells = [line.split() for line in filled]
-    if all(len(row) in (4, 6) and row[1] in ("0", "Q0") for row in cells) and len(filled) > 1:
+    if all(map(_is_judgement, cells)) and len(filled) > 1:
         found = (
             "is in TREC's format: the second column is the same in every row; write a row for each rating: user, "
             "movie, rating"

@@ -121,7 +121,9 @@ def _with_file_names(error: DataError, source: FilesSource) -> DataError:
     if len(source.paths) == 1:
         return error
     named = ", ".join(source.names[:8]) + (", ..." if len(source.paths) > 8 else "")
-    return DataError(f"{error} (read together: {len(source.paths):,} files, {named})")
+    return DataError(
+        f"{error} (read together: {len(source.paths):,} files, {named}; if only some hold ratings, give these alone)"
+    )
 
 
 def _in_order(blocks: Iterator[UncheckedBlock]) -> Iterator[tuple[UncheckedBlock, CheckedRows]]:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ _LAYOUTS = {
 }
 #: What only the folder of a table with a history holds.
 _TABLES = {"_delta_log/*.json": "a Delta", ".hoodie/*": "a Hudi", "metadata/*.metadata.json": "an Iceberg"}
+#: Parts as Hadoop and Hive name them, without an ending.
+_PART = re.compile(r"part-[\w-]+|\d{6}_\d+")
 _PACKED = ("", ".gz", ".zst")
 _READABLE = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".mtx", ".json", ".jsonl", ".ndjson", ".parquet")
 _ENDINGS = tuple(f"{ending}{packed}" for ending in _READABLE for packed in _PACKED)
@@ -131,8 +134,13 @@ def _in_folder(folder: Path) -> tuple[Path, ...]:
     present = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
     if files := tuple(path for path in present if path.name.lower().endswith(_ENDINGS)):
         return files
+    if files := tuple(path for path in present if _PART.fullmatch(path.name)):
+        return files
     found = ", ".join(path.relative_to(folder).as_posix() for path in present[:8]) or "nothing"
-    raise DataError(f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}")
+    raise DataError(
+        f"{folder}: no file of ratings ({', '.join(_READABLE)}, plain, .gz or .zst); it holds {found}; if some of "
+        f"these are ratings, give a glob of them, such as '{folder}/*'"
+    )
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

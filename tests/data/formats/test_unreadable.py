@@ -90,3 +90,12 @@ def test_pythons_notation_becomes_json_lines_as_advised(read, write):
     rows = ["{'user': 1, 'item': u'a', 'rating': 3.5, 'old': None}"]
     content = "".join(f"{json.dumps(ast.literal_eval(row))}\n" for row in rows)
     assert read(write("x.jsonl", content))[1] == [("1", "a", 3.5, None)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<NA>,a,3\n7,a,3\n", "--,a,3\n7,a,3\n", "5\t0\t4\t978300760\n9\t0\t3\t978302109\n", "q,0:1,3\n7,1:2,4\n"],
+)
+def test_ratings_that_begin_like_another_kind_are_read(text, read, write):
+    ref, _ = read(write("x.csv", text), on_bad_row="quarantine", max_bad_fraction=1)
+    assert ref.accounts.rows_in == 2

@@ -12,7 +12,8 @@ def test_a_refused_file_among_several_is_named_with_those_read_together(read, wr
     write("set/ratings.csv", "1,2,3\n")
     path = write("set/notes.txt", "only words here\n")
     with pytest.raises(
-        DataError, match=r"^notes.txt: no known separator .*\(read together: 2 files, notes.txt, ratings.csv\)"
+        DataError,
+        match=r"^notes.txt: no known .*\(read together: 2 files, notes.txt, ratings.csv; if .* give these alone\)",
     ):
         read(path.parent)
 

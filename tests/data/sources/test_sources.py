@@ -139,3 +139,17 @@ def test_a_table_with_a_history_is_refused_since_its_folder_holds_old_rows(mark,
         DataError, match=f"set: is {kind} table, whose folder also holds rows that were replaced; write"
     ):
         read(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["part-00000", "part-m-00001", "000000_0"])
+def test_parts_without_an_ending_are_read_as_hadoop_names_them(name, read, write):
+    write("set/_SUCCESS", "")
+    write("set/README", "x")
+    assert read(write(f"set/{name}", "7,a,3\n").parent)[1] == [("7", "a", 3.0, None)]
+
+
+def test_the_remedy_for_a_folder_of_unknown_endings_works(read, write, tmp_path):
+    path = write("set/ratings_0000_part_00", "7|a|3\n")
+    with pytest.raises(DataError, match=r"it holds ratings_0000_part_00; .* give a glob of them, such as '.*/set/\*'"):
+        read(path.parent)
+    assert len(read(f"{path.parent}/*")[1]) == 1
