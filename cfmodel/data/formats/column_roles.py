@@ -120,9 +120,9 @@ def _map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, in
         place = usual if given is None else int(given) - 1
         if place < count:
             places[role] = place
-    # The fourth column is not the timestamp if it already has another role.
-    if wanted.timestamp is None and any(places[role] == places.get(TIMESTAMP) for role in (USER_ID, MOVIE_ID, RATING)):
-        del places[TIMESTAMP]
+    # The fourth column is only the timestamp if the other three are the first three.
+    if wanted.timestamp is None and {place for role, place in places.items() if role != TIMESTAMP} != {0, 1, 2}:
+        places.pop(TIMESTAMP, None)
     return _distinct(places, file)
 
 
@@ -137,7 +137,8 @@ def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
         return True
     if settings.layout == "wide":
         return not all(_is_number(cell) or cell in settings.missing for cell in first_row[1:])
-    if names_all_roles(first_row):
+    # A user's name alone, above numbers, is the header of a wide table: no user has that id.
+    if names_all_roles(first_row) or any(_plain(name) in _WELL_KNOWN[USER_ID] for name in first_row):
         return True
     place = int(wanted.rating[:9]) - 1 if wanted.rating and wanted.rating.isdecimal() else 2
     return place < len(first_row) and not any(_is_number(field) for field in first_row)
@@ -181,7 +182,15 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _perhaps_wide(names: Sequence[str]) -> str:
-    return "; if each column is a movie, set ingest.layout = 'wide'" if len(names) > 8 else ""
+    return (
+        "; if each column is a movie, set ingest.layout = 'wide'"
+        if len(names) > 8 or any(map(_is_number, names))
+        else ""
+    )
+
+
+def _may_be_wide(names: Sequence[str]) -> bool:
+    return len(names) > 8 or any(map(_is_number, names))
 
 
 def _perhaps_one_person(missing: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def parse_records(
 
 def quoting(separator: str) -> str | None:
     """Return the separator if quotes around a field may hold separators and line ends; else None."""
-    return separator if len(separator.encode()) == 1 and (separator == "\t" or separator > BLANKS) else None
+    return separator if len(separator.encode()) == 1 and separator != BLANKS else None
 
 
 def has_invalid_utf8(block: RecordBlock) -> bool:

@@ -25,7 +25,9 @@ _MOST_OF = 0.9
 #: Excel's first line that names the separator.
 _EXCEL = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE)
 #: Lines around rows: rulers of drawn tables, counts below them, the ends of PostgreSQL's COPY and of a DOS file.
-_NO_ROW = re.compile(r"[-+|=:\s]*[-=]{2}[-+|=:\s]*|\(\d+ rows?( affected)?\)|\\\.|\x1a+", re.IGNORECASE)
+_NO_ROW = re.compile(
+    r"[-+|=:\s]*[-=]{2}[-+|=:\s]*|\(\d+ rows?( affected)?\)|\d+ rows? (selected|in set).*|\\\.|\x1a+", re.IGNORECASE
+)
 _FIELD = re.compile(r'"((?:[^"]|"")*)"(?!\S)|(\S+)')
 
 
@@ -72,7 +74,8 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     row, lines_used = rows[0]
     if all(len(field) > 1 and field[0] == field[-1] == "'" for field in row[:2]):
         raise DataError(f"{file}: fields are in single quotes: {lines[start][:80]!r}; write double quotes, or none")
-    lines_used += start + lines_used < len(lines) and is_no_row(lines[start + lines_used])
+    below = next(iter(_rows(lines[start + lines_used : start + lines_used + 1], separator)), None)
+    lines_used += start + lines_used < len(lines) and (below is None or all(set(field) <= {*"-"} for field in below[0]))
     above = [at for at in filled if at < start]
     if above and settings.header is None:
         # A line with # above the first row is a comment, unless it is a row whose id begins with #, or the header.
@@ -80,7 +83,7 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
         if len(last) == len(row) and _is_row(last):
             first = next(at for at in above if _is_row(_fields(lines[at], separator)))
             return Header(separator, None, len(row), first)
-        uncommented = [last[0].lstrip(COMMENT).strip(), *last[1:]] if last else []
+        uncommented = [last[0].lstrip(f"{COMMENT}%").strip(), *last[1:]] if last else []
         if len(uncommented) == len(row) and names_all_roles(uncommented):
             return Header(separator, tuple(uncommented), len(row), start)
     values = [fields for fields, _ in rows]
@@ -100,8 +103,8 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     starts = range(1, min(len(lines) - 1, _MOST_ABOVE))
     if (above := next((at for at in starts if _begins_table(lines[at : at + _MOST_ROWS], least, given)), 0)) > 0:
         return f"{above} line(s) above the table are no rows, first {shown}; remove them, or begin each with {COMMENT}"
-    if given is not None:
-        count = len(_fields(lines[0], given))
+    count = len(_fields(lines[0], given or ","))
+    if given is not None and count != 2:
         return (
             f"ingest.separator = {given!r} cuts the first row into {count} field(s), not user, movie and rating: "
             f"{shown}; set it to the text between two fields, or leave it out if that is a usual one"
@@ -111,10 +114,7 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     if len(cut[","]) == 1 and whole != lines[0].strip() and any(len(_fields(whole, mark)) >= least for mark in cut):
         return f"each row is in quotes as a whole: {shown}; remove the quotes around the rows"
     if least == 3 and any(len(fields) == 2 for fields in cut.values()):
-        return (
-            f"rows have two fields, not user, movie and rating: {shown}; add the rating to each row, or set "
-            f"ingest.separator if it is another one"
-        )
+        return f"rows have two fields, not user, movie and rating: {shown}; add the rating to each row"
     return (
         f"no known separator splits the first row into user, movie and rating: {shown}; set ingest.separator, or "
         f"write the ratings as CSV if there is none"
@@ -190,7 +190,7 @@ def is_no_row(line: str) -> bool:
 
 
 def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith(COMMENT) or is_no_row(line)
+    return line.lstrip().startswith((COMMENT, "%")) or is_no_row(line)
 
 
 def _is_row(fields: Sequence[str]) -> bool:

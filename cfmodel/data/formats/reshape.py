@@ -36,19 +36,19 @@ _BLANK_LINES = re.compile(rb"^[ \t]*\n", re.MULTILINE)
 _BACKSLASHED = re.compile(rb'\\(["\\])')
 _PARAGRAPH_END = re.compile(rb"\n[ \t]*\n")
 _DECODER = json.JSONDecoder(strict=False)
-_BETWEEN = re.compile(r"[\s,\[\]]*")
+_BETWEEN = re.compile(r"[\s,\[\]\x1e]*")
 _NEXT = re.compile(r"\}\s*,?\s*(?=\{)")
 
 
 def shape_of(lines: list[str]) -> Shape | None:
     """Return the shape of a text from its first lines; None if its rows are lines."""
     filled = [line for line in lines if line.strip()][:100]
-    first = filled[0].lstrip()
+    first = filled[0].lstrip(" \t\x1e")
     for shape, heading in _HEADINGS.items():
         is_heading = [heading.fullmatch(f"{line}\n".encode(errors="replace")) for line in filled]
         if is_heading[0] and not all(is_heading):
             return shape
-    if first.startswith("[") or (first.startswith("{") and _is_open(first)):
+    if first.startswith("[") or (first.startswith("{") and ("\x1e" in filled[0] or not _is_one_value(first))):
         return "json_values"
     keys = [found[1] for line in filled[:3] if (found := _FIELD.fullmatch(line.strip()))]
     if len(set(keys)) == 3:
@@ -171,10 +171,10 @@ def _after_blanks(text: str, place: int) -> int:
     return place if between is None else between.end()
 
 
-def _is_open(line: str) -> bool:
-    """Return whether a line begins a JSON value that ends in a later line."""
+def _is_one_value(line: str) -> bool:
+    """Return whether a line is one JSON value, or none at all, and not one that goes on or that others follow."""
     try:
-        _DECODER.raw_decode(line)
+        _, end = _DECODER.raw_decode(line)
     except (ValueError, RecursionError):
-        return line.rstrip().endswith(("{", ",", "[", ":")) or line.strip() == "{"
-    return False
+        return not line.rstrip().endswith(("{", ",", "[", ":"))
+    return not line[end:].strip().startswith((",", "{"))

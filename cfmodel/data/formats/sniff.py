@@ -73,7 +73,7 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     with CompressedFile(path, compression) as stream:
         block = stream.read(_FIRST_BLOCK_BYTES)
     if compression and any(block.startswith(start) for start in _COMPRESSIONS):
-        raise DataError(f"{path.name}: is compressed twice; decompress it once")
+        raise DataError(f"{path.name}: is compressed twice; give the file decompressed once")
     refuse_archive(path.name, block)
     if (encoding := detect_encoding(block, settings.encoding)) is None:
         raise DataError(f"{path.name}: holds binary data; give CSV, TSV, JSON lines or Parquet")
@@ -145,8 +145,8 @@ def _json_columns(lines: list[str], settings: IngestSettings, *, file: str) -> C
     except DataError:
         if (rows := nested_rows(lines)) is not None:
             raise DataError(
-                f"{file}: holds the ratings inside other objects; write one object per rating: jq -c '{rows}' FILE > "
-                f"ratings.jsonl"
+                f"{file}: holds user, movie and rating inside other objects; write one object per rating: "
+                f"jq -c '{rows}' FILE > ratings.jsonl"
             ) from None
         raise
 

@@ -7,7 +7,9 @@ from cfmodel.errors import DataError
 
 _OPEN = "open it and save the sheet as CSV UTF-8"
 _UNPACK = "unpack it and give the ratings file"
-_CELLS = "in Python, pandas.DataFrame(...).to_parquet('ratings.parquet')"
+_PANDAS = "write it as Parquet: in Python, pandas.{}.to_parquet('ratings.parquet')"
+_CELLS = _PANDAS.format("DataFrame(...)")
+_IN_R = "write it as CSV: in R, write.csv({}, 'ratings.csv', row.names = FALSE)"
 #: First bytes of a file, and what it is, with a remedy.
 _MAGIC = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": f"is an old Excel workbook (.xls); {_OPEN}",
@@ -20,21 +22,21 @@ _MAGIC = {
     b"SQLite format 3\0": (
         "is an SQLite database; write the table as CSV: sqlite3 -csv -header FILE 'select * from TABLE' > ratings.csv"
     ),
-    b"\x89HDF\r\n\x1a\n": "is an HDF5 file; in Python, pandas.read_hdf(FILE).to_parquet('ratings.parquet')",
+    b"\x89HDF\r\n\x1a\n": f"is an HDF5 file; {_PANDAS.format('read_hdf(FILE)')}",
     b"\x93NUMPY": f"is a numpy array; {_CELLS}",
     b"\x80\x02": f"is a Python pickle; {_CELLS}",
     b"\x80\x03": f"is a Python pickle; {_CELLS}",
     b"\x80\x04": f"is a Python pickle; {_CELLS}",
     b"\x80\x05": f"is a Python pickle; {_CELLS}",
-    b"ARROW1": "is an Arrow (Feather) file; in Python, pandas.read_feather(FILE).to_parquet('ratings.parquet')",
-    b"FEA1": "is a Feather file; in Python, pandas.read_feather(FILE).to_parquet('ratings.parquet')",
-    b"ORC": "is an ORC file; in Python, pandas.read_orc(FILE).to_parquet('ratings.parquet')",
+    b"ARROW1": f"is an Arrow (Feather) file; {_PANDAS.format('read_feather(FILE)')}",
+    b"FEA1": f"is a Feather file; {_PANDAS.format('read_feather(FILE)')}",
+    b"ORC": f"is an ORC file; {_PANDAS.format('read_orc(FILE)')}",
     b"Obj\x01": "is an Avro file; write it as Parquet, JSON lines or CSV",
-    b"RDX": "is saved by R; in R, load(FILE), then write.csv(ratings, 'ratings.csv', row.names = FALSE)",
-    b"X\n\0\0\0": "is saved by R; in R, write.csv(readRDS(FILE), 'ratings.csv', row.names = FALSE)",
-    b"MATLAB 5": "is a MATLAB file; in MATLAB, writematrix(ratings, 'ratings.csv')",
-    b"<stata_dta>": "is a Stata file; in Python, pandas.read_stata(FILE).to_parquet('ratings.parquet')",
-    b"$FL2": "is an SPSS file; in Python, pandas.read_spss(FILE).to_parquet('ratings.parquet')",
+    b"RDX": f"is saved by R; load(FILE), and {_IN_R.format('RATINGS')}",
+    b"X\n\0\0\0": f"is saved by R; {_IN_R.format('readRDS(FILE)')}",
+    b"MATLAB 5": "is a MATLAB file; write it as CSV: in MATLAB, writematrix(ratings, 'ratings.csv')",
+    b"<stata_dta>": f"is a Stata file; {_PANDAS.format('read_stata(FILE)')}",
+    b"$FL2": f"is an SPSS file; {_PANDAS.format('read_spss(FILE)')}",
     b"\0\1\0\0Standard": "is an Access database; export the table as a text file with separators",
     b"SEQ\x06": "is a Hadoop sequence file; write it as Parquet, JSON lines or CSV",
     b"\x78\x9c": "is compressed with zlib (.deflate); decompress it or use gzip or zstd",
@@ -43,13 +45,19 @@ _MAGIC = {
 #: What only a zip archive of that kind holds.
 _ZIPPED = {
     b"xl/": f"is an Excel workbook; {_OPEN}",
-    b"opendocument.spreadsheet": f"is an OpenDocument spreadsheet; {_OPEN}",
+    b"content.xml": f"is an OpenDocument spreadsheet; {_OPEN}",
     b"Index/Document.iwa": f"is a Numbers spreadsheet; {_OPEN}",
     b"collection.anki": "is an Anki package: one person's cards, no ratings of movies by many users; give another file",
 }
 #: How the first line of a text begins, in lower case, and what the text is, with a remedy.
 _TEXTS = {
-    r"<!doctype html|<html": "is a web page, perhaps in place of a download that failed; download the ratings again",
+    r"<!doctype html|<html": (
+        f"is a web page (HTML); if it shows the table, {_OPEN}; if a download failed, download the ratings again"
+    ),
+    r"\([^()]+\)\s*(\n\(|$)": "holds rows in brackets, as Python's tuples; remove the brackets and the quotes",
+    r"\S+\s+(\S+\s+)*\|\w+ \S+": (
+        "is in Vowpal Wabbit's format; write a row for each rating: user, movie, rating, separated by commas"
+    ),
     r"<\?xml|<[a-z][\w:-]*(\s[^<>]*)?>\s*<": "is XML; write it as CSV, one row for each rating",
     r"@relation": "is a Weka file (ARFF); remove the lines to @data, and write the columns' names there, as in CSV",
     r"version https://git-lfs": "is a Git LFS pointer, not the file itself; fetch the file with git lfs pull",
@@ -66,7 +74,9 @@ _TEXTS = {
         "< FILE > ratings.jsonl"
     ),
 }
-_LIBSVM = re.compile(r"[+-]?[\d.]+(\s+\d+:[+-]?[\d.]+)+\s*")
+_LIBSVM = re.compile(r"[+-]?[\d.]+(\s+\d+:[+-]?[\d.]+){1,2}(\s|$)")
+#: A longer line is cut, so that no pattern takes long.
+_MOST_CHARACTERS = 1_000
 
 
 def _is_judgement(row: Sequence[str]) -> bool:
@@ -97,10 +107,10 @@ def refuse_text(file: str, lines: Sequence[str]) -> None:
     Raises:
         DataError: It is such a text; with what to do.
     """
-    filled = [line.strip() for line in lines if line.strip()][:20]
+    filled = [line.strip()[:_MOST_CHARACTERS] for line in lines if line.strip()][:20]
     text = "\n".join(filled)
     found = next((what for start, what in _TEXTS.items() if re.match(start, text, re.IGNORECASE)), None)
-    if all(_LIBSVM.fullmatch(line) for line in filled):
+    if all(_LIBSVM.match(line) for line in filled):
         found = (
             "is in the format of libsvm and libFM (a number, then index:value); write a row for each rating: user, "
             "movie, rating, with the index of the user and of the movie as their ids"

@@ -19,8 +19,6 @@ _QUARANTINE = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
-#: Where every row is bad.
-_NOT_A_ROW = "so look at how they are read: ingest.columns, ingest.separator, ingest.encoding, ingest.decimal"
 
 
 class Quarantine:
@@ -44,11 +42,12 @@ class Quarantine:
         if self._writer is not None:
             self._writer.close()
 
-    def add(self, file: str, bad: tuple[BadRow, ...], *, others: bool = True) -> None:
+    def add(self, file: str, bad: tuple[BadRow, ...], *, others: bool = True, remedy: str = "") -> None:
         """Add the bad rows of a block of a file.
 
         Args:
-            others: Whether the block holds other rows, so that the source has some without the bad ones.
+            others: Whether the source holds other rows, so that it has some without the bad ones.
+            remedy: What to do if it does not.
 
         Raises:
             DataError: There is a bad row and `ingest.on_bad_row` is 'stop'.
@@ -59,8 +58,8 @@ class Quarantine:
         if self._settings.on_bad_row == "stop" and (others or len(bad) == 1):
             raise DataError(where)
         if self._settings.on_bad_row == "stop":
-            raise DataError(f"{without_quarantine(where)}; all {len(bad):,} rows read so far are bad, {_NOT_A_ROW}")
-        self._first = self._first or without_quarantine(where)
+            raise DataError(f"{without_quarantine(where)}; all {len(bad):,} rows read so far are bad{remedy}")
+        self._first = self._first or without_quarantine(where) + ("" if others else remedy)
         self.by_reason.update(row.reason for row in bad)
         columns = [
             pa.array([file] * len(bad)),
@@ -87,7 +86,7 @@ class Quarantine:
             return
         keep.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(keep)
-        remedy = "correct the source or raise the limit" if rows < rows_in else f"all are: {_NOT_A_ROW}"
+        remedy = "correct the source or raise the limit" if rows < rows_in else "correct how they are written or read"
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
         raise DataError(
             f"{rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "

@@ -18,7 +18,7 @@ from cfmodel.data.sources.sources import FilesSource
 from cfmodel.data.sources.synthetic import SyntheticSource
 from cfmodel.errors import DataError
 from cfmodel.refs import Accounts, Ref
-from cfmodel.schema import ENCODED_RATINGS
+from cfmodel.schema import ENCODED_RATINGS, MOVIE_ID, RATING, USER_ID
 
 #: Threads that check blocks, and blocks in memory at a time.
 _THREADS = 2
@@ -80,7 +80,8 @@ def read_source(
         parts: list[Accounts] = []
         try:
             for block, checked in _in_order(read_blocks(path, format, settings, rows_before=rows_before)):
-                quarantine.add(names[place], checked.bad, others=checked.ratings.num_rows + checked.unrated + kept > 0)
+                others = checked.ratings.num_rows + checked.unrated + kept > 0
+                quarantine.add(names[place], checked.bad, others=others, remedy=_remedy(format))
                 sink.add(checked.ratings)
                 parts.append(_accounts(block, checked))
                 kept += checked.ratings.num_rows
@@ -114,6 +115,14 @@ def _formats(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, 
     except DataError as error:
         raise _with_file_names(error, source) from None
     return list(zip(source.paths, formats, strict=True))
+
+
+def _remedy(format: FileFormat) -> str:
+    """Return what to set if no row of a file is a rating."""
+    if format.kind != "text" or format.header or format.shape is not None:
+        return ""
+    numbers = ", ".join(f"ingest.columns.{role}" for role in (USER_ID, MOVIE_ID, RATING))
+    return f"; the file has no header, so set {numbers} to the numbers of their columns"
 
 
 def _with_file_names(error: DataError, source: FilesSource) -> DataError:

@@ -156,9 +156,9 @@ def test_advice_on_the_separator_does_not_lead_back(read, write):
 
 
 def test_fields_may_be_cut_by_a_control_character_as_hive_does(read, write):
-    path = write("x.txt", '7\x01a\x013.5\n8\x01"b\x014\n9\x01\\N\x011\n')
+    path = write("x.txt", '7\x01a\x013.5\n8\x01"b\x01"\x014\n9\x01\\N\x011\n')
     ref, rows = read(path, on_bad_row="quarantine", max_bad_fraction=1)
-    assert rows == [("7", "a", 3.5, None), ("8", '"b', 4.0, None)]
+    assert rows == [("7", "a", 3.5, None), ("8", "b\x01", 4.0, None)]
     assert ref.accounts.quarantined == 1
 
 

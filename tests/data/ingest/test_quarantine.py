@@ -118,7 +118,14 @@ def test_quarantine_is_not_advised_where_it_is_on_or_cannot_help(read, write):
     assert len(read(some, on_bad_row="quarantine", max_bad_fraction=0.5)[1]) == 1
     every = write("y.csv", "1,a,play\n2,b,play\n")
     for policy in ("stop", "quarantine"):
-        with pytest.raises(DataError, match=r"look at how they are read: ingest.columns") as refusal:
+        with pytest.raises(
+            DataError, match=r"has no header, so set ingest.columns.user_id, .*ingest.columns.rating"
+        ) as refusal:
             read(every, on_bad_row=policy)
         assert "'quarantine'" not in str(refusal.value)
         assert "raise" not in str(refusal.value)
+    columns = {"user_id": "1", "movie_id": "2", "rating": "4"}
+    assert len(read(write("z.csv", "1,a,play,3\n2,b,play,4\n"), columns=columns)[1]) == 2
+    named = write("w.csv", "user,movie,rating\n1,a,play\n2,b,play\n")
+    with pytest.raises(DataError, match=r"all 2 rows read so far are bad$"):
+        read(named)
