@@ -68,8 +68,8 @@ def _sites(rng: np.random.Generator) -> Iterator[Variant]:
     line = "{'reviewerID': '<u>', 'asin': '<m>', 'overall': <r>, 'helpful': [0, 0]}"
     yield make("Python's dictionaries", line, refuse="(?i)json|python|quote", file="reviews.json")
     line = "product/productId: <m>\nreview/userId: <u>\nreview/score: <r>\nreview/text: fine, really\n"
-    yield make("SNAP's blocks of key and value", line, refuse="(?i)block|key", file="reviews.txt")
-    yield make("KDD Cup's blocks", "<u>|1\n<m>\t<r>\t5\t10:00:00", refuse=".", file="trainIdx1.txt")
+    yield make("SNAP's blocks of key and value", line, file="reviews.txt")
+    yield make("KDD Cup's blocks", "<u>|1\n<m>\t<r>\t5\t10:00:00", file="trainIdx1.txt")
     line = '{"user_id":"<u>","book_id":"<m>","is_read":true,"rating":<r>,"date_added":"<%a %b %d %H:%M:%S> -0000 <%Y>"}'
     known = {"timestamp_format": "%a %b %d %H:%M:%S %z %Y"}
     plain = make("Goodreads' interactions", line, knows=known, says="(?i)date_added|no (time|date)|without time")

@@ -135,10 +135,12 @@ def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
     given = [name for name in (wanted.user_id, wanted.movie_id, wanted.rating) if name]
     if any(name in first_row and not name.isdecimal() for name in given):
         return True
+    # A user's name alone, above numbers, is the header of a wide table: no user has that id.
+    if any(_plain(name) in _WELL_KNOWN[USER_ID] for name in first_row):
+        return True
     if settings.layout == "wide":
         return not all(_is_number(cell) or cell in settings.missing for cell in first_row[1:])
-    # A user's name alone, above numbers, is the header of a wide table: no user has that id.
-    if names_all_roles(first_row) or any(_plain(name) in _WELL_KNOWN[USER_ID] for name in first_row):
+    if names_all_roles(first_row):
         return True
     place = int(wanted.rating[:9]) - 1 if wanted.rating and wanted.rating.isdecimal() else 2
     return place < len(first_row) and not any(_is_number(field) for field in first_row)

@@ -14,6 +14,8 @@ from cfmodel.errors import DataError
 
 #: Starts a comment line: above the first row, or with another number of fields than the rows.
 COMMENT = "#"
+#: Those above the first row; KONECT and MATLAB write the second.
+_COMMENTS = (COMMENT, "%")
 #: Stands for any run of blanks and tabs, as in columns that are aligned.
 BLANKS = " "
 _SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
@@ -74,16 +76,15 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     row, lines_used = rows[0]
     if all(len(field) > 1 and field[0] == field[-1] == "'" for field in row[:2]):
         raise DataError(f"{file}: fields are in single quotes: {lines[start][:80]!r}; write double quotes, or none")
-    below = next(iter(_rows(lines[start + lines_used : start + lines_used + 1], separator)), None)
-    lines_used += start + lines_used < len(lines) and (below is None or all(set(field) <= {*"-"} for field in below[0]))
+    lines_used += start + lines_used < len(lines) and _is_ruler(lines[start + lines_used], separator)
     above = [at for at in filled if at < start]
     if above and settings.header is None:
         # A line with # above the first row is a comment, unless it is a row whose id begins with #, or the header.
         last = [field.strip() for field in _fields(lines[above[-1]], separator)]
-        if len(last) == len(row) and _is_row(last):
+        if len(last) == len(row) and _is_row(last) and last[0] not in _COMMENTS:
             first = next(at for at in above if _is_row(_fields(lines[at], separator)))
             return Header(separator, None, len(row), first)
-        uncommented = [last[0].lstrip(f"{COMMENT}%").strip(), *last[1:]] if last else []
+        uncommented = [last[0].lstrip("".join(_COMMENTS)).strip(), *last[1:]] if last else []
         if len(uncommented) == len(row) and names_all_roles(uncommented):
             return Header(separator, tuple(uncommented), len(row), start)
     values = [fields for fields, _ in rows]
@@ -114,7 +115,8 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     if len(cut[","]) == 1 and whole != lines[0].strip() and any(len(_fields(whole, mark)) >= least for mark in cut):
         return f"each row is in quotes as a whole: {shown}; remove the quotes around the rows"
     if least == 3 and any(len(fields) == 2 for fields in cut.values()):
-        return f"rows have two fields, not user, movie and rating: {shown}; add the rating to each row"
+        other = "" if given else ", or set ingest.separator if another text is between them"
+        return f"rows have two fields, not user, movie and rating: {shown}; add the rating to each row{other}"
     return (
         f"no known separator splits the first row into user, movie and rating: {shown}; set ingest.separator, or "
         f"write the ratings as CSV if there is none"
@@ -189,8 +191,13 @@ def is_no_row(line: str) -> bool:
     return _NO_ROW.fullmatch(line.strip(" \t\r")) is not None
 
 
+def _is_ruler(line: str, separator: str) -> bool:
+    """Return whether the line below a header is drawn."""
+    return is_no_row(line) or (bool(line.strip()) and all(set(field) == {"-"} for field in _fields(line, separator)))
+
+
 def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith((COMMENT, "%")) or is_no_row(line)
+    return line.lstrip().startswith(_COMMENTS) or is_no_row(line)
 
 
 def _is_row(fields: Sequence[str]) -> bool:

@@ -168,6 +168,7 @@ def test_fields_may_be_cut_by_a_control_character_as_hive_does(read, write):
         " user | movie | rating \n------+---+---\n   7 | a |  3.5\n   8 | b |    4\n(2 rows)\n\n",
         "+---+---+---+\n| user | movie | rating |\n+---+---+---+\n| 7 | a | 3.5 |\n| 8 | b | 4 |\n+---+---+---+\n",
         "| user | movie | rating |\n|-----:|:-----:|-------:|\n| 7 | a | 3.5 |\n| 8 | b | 4 |\n",
+        "user,movie,rating\n----,-----,------\n7,a,3.5\n8,b,4\n\n2 rows selected.\n",
         "user movie rating\n---- ----- ------\n   7 a        3.5\n   8 b          4\n\n(2 rows affected)\n",
         'user,movie,rating\n7,a,3.5\n,,\n8,b,4\n , "",\n,,\n',
         "user;movie;rating;;\n7;a;3.5;;\n8;b;4;;\n;;;;\n\x1a",
@@ -198,3 +199,17 @@ def test_rows_in_quotes_as_a_whole_and_fields_in_single_quotes_are_named(read, w
         read(write("x.csv", '"user,movie,rating"\n"7,a,3"\n'))
     with pytest.raises(DataError, match=r"fields are in single quotes: .* write double quotes, or none"):
         read(write("x.csv", "'user','movie','rating'\n'7','a',3\n"))
+
+
+def test_comments_of_a_graph_are_no_rows(read, write):
+    """As KONECT writes them, with as many fields as the rows."""
+    _, rows = read(write("out.x", "% bip weighted\n% 2 400 400\n7 a 3.5 9\n8 b 4 9\n"))
+    assert rows == [("7", "a", 3.5, 9), ("8", "b", 4.0, 9)]
+    assert [row[0] for row in read(write("x.csv", "%7,a,3\n8,b,4\n"))[1]] == ["%7", "8"]
+
+
+def test_a_user_above_numbers_is_the_header_of_a_wide_table(read, write):
+    path = write("x.csv", "user_id,301,302\n7,3.5,\n8,,4\n")
+    with pytest.raises(DataError, match=r"no column is recognised .* if each column is a movie, set ingest.layout"):
+        read(path)
+    assert read(path, layout="wide")[1] == [("7", "301", 3.5, None), ("8", "302", 4.0, None)]

@@ -106,9 +106,12 @@ OBJECTS = [{"user": 7, "item": "a }, {", "rating": 3.5}, {"user": "josé", "item
         "[\n" + ",\n".join(map(json.dumps, OBJECTS)) + "\n]\n",
         "\n".join(json.dumps(row, indent="\t") for row in OBJECTS),
         json.dumps(OBJECTS, indent=1).replace("\n", "\r\n"),
+        ",\n".join(map(json.dumps, OBJECTS)),
+        "".join(map(json.dumps, OBJECTS)),
+        "".join(f"\x1e{json.dumps(row)}\n" for row in OBJECTS),
     ],
 )
-def test_json_objects_in_an_array_or_over_several_lines_are_ratings(text, read, write):
+def test_json_objects_are_ratings_whatever_is_between_them(text, read, write):
     assert read(write("x.json", text))[1] == [("7", "a }, {", 3.5, None), ("josé", "b\n]", 4.0, None)]
 
 
