@@ -93,6 +93,13 @@ def seeds() -> list[bytes]:
         ("\ufeff" + head.replace(",", ";") + text(";").decode()).encode("utf-16"),
         head.encode() + b"1,caf\xe9,3,4\n" * 20,
         b"# made by hand\n\n" + text("|"),
+        text("   "),
+        b"%%MatrixMarket matrix coordinate real general\n%\n7 5 30\n"
+        + "".join(f"{u} {m[1:]} {r}\n" for u, m, r, _ in ROWS).encode(),
+        "".join(f"{m}:\n{u},{r},2005-09-06\n" for u, m, r, _ in ROWS).encode(),
+        "".join(f"item: {m}\nuser: {u}\nrating: {r}\n\n" for u, m, r, _ in ROWS).encode(),
+        f"[{','.join(lines)}]".encode(),
+        "\n".join(lines).replace('"user": ', '"user": {"$numberLong": "').replace(', "item"', '"}, "item"').encode(),
     ]
     packed = [gzip.compress(plain[0]), pa.compress(plain[1], codec="zstd", asbytes=True)]
     return [*plain, *packed, parquet(), parquet(compression="zstd", write_page_checksum=True, use_dictionary=False)]
@@ -181,17 +188,24 @@ def read_damaged(rng: random.Random, folder: Path, files: list[bytes]) -> str:
     quarantined = pq.read_metadata(aside).num_rows if aside.exists() else 0
     require(quarantined == ref.accounts.quarantined, "bad rows that are not in the quarantine")
     if len(contents) == 1 and settings.layout == "long" and settings.encoding in (None, "utf-8"):
-        require_every_line(contents[0], ref.accounts.rows_in + ref.accounts.ignored, ref.path)
+        accounts = ref.accounts
+        require_every_line(contents[0], accounts.rows_in + accounts.ignored + accounts.headers, ref.path)
     return "ingested"
 
 
 def require_every_line(content: bytes, rows: int, folder: Path) -> None:
     """Compare the number of rows with the number of lines, counted independently, where a line is a row."""
     (file,) = json.loads((folder / "manifest.json").read_text())["files"]
-    if file["kind"] != "text" or b'"' in content or b"\0" in content or content[:2] in (b"\x1f\x8b", b"\x28\xb5"):
+    if (
+        file["kind"] != "text"
+        or file["shape"]
+        or b'"' in content
+        or b"\0" in content
+        or content[:2] in (b"\x1f\x8b", b"\x28\xb5")
+    ):
         return
     lines = [line for line in io.StringIO(content.decode("latin-1"), newline=None) if line.rstrip("\n")]
-    above = sum(line.lstrip().startswith("#") or not line.strip() for line in lines)
+    above = sum(line.lstrip().startswith(("#", "%")) or not line.strip() for line in lines)
     require(len(lines) - above - 1 <= rows <= len(lines), f"{len(lines)} lines, {rows} rows")
 
 

@@ -165,8 +165,8 @@ def _fitted(
     if width == len(names) + 1 and has_row_names(rows):
         return ("", *names), 0
     raise DataError(
-        f"{where} names {len(names)} columns, and the rows have {width} fields: {rows[0]}; name each field of a row in "
-        f"the header, and put fields that hold the separator in quotes"
+        f"{where} names {len(names)} columns, and the rows have {width} fields: {str(rows[0])[:80]}; name each field of "
+        f"a row in the header, and put fields that hold the separator in quotes"
     )
 
 

@@ -47,6 +47,7 @@ class FileRead(Ref):
         encoding: Encoding of text; None for Parquet.
         separator: Text between two fields; None if not delimited text.
         header: Whether there is a header row; None if not delimited text.
+        shape: How rows that are not lines become lines; None: each is one.
         accounts: Counts of the file's rows, before duplicates are merged.
     """
 
@@ -55,6 +56,7 @@ class FileRead(Ref):
     encoding: str | None
     separator: str | None
     header: bool | None
+    shape: str | None = None
     accounts: Accounts
 
 
@@ -178,6 +180,7 @@ def _file_read(name: str, format: FileFormat, accounts: Accounts) -> FileRead:
         encoding=None if format.kind == "parquet" else format.encoding,
         separator=format.separator if text else None,
         header=format.header if text else None,
+        shape=format.shape,
         accounts=accounts,
     )
 
