@@ -40,18 +40,18 @@ class Header:
     Attributes:
         separator: Text between two fields.
         names: The columns' names, empty for those without one; None if there is no header row.
-        count: Number of columns that may have a role.
+        width: Number of fields of a row.
+        places: Index of each column that may have a role; the others are empty in every row.
         skipped_lines: Lines before the first row of values.
         text: The header row as it stands in the file, empty if there is none.
-        empty: Number of further columns at the end, which are empty in every row.
     """
 
     separator: str
     names: tuple[str, ...] | None
-    count: int
+    width: int
+    places: Sequence[int]
     skipped_lines: int
     text: str = ""
-    empty: int = 0
 
 
 def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) -> Header:
@@ -83,19 +83,18 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
         last = [field.strip() for field in _fields(lines[above[-1]], separator)]
         if len(last) == len(row) and _is_row(last) and last[0] not in _COMMENTS:
             first = next(at for at in above if _is_row(_fields(lines[at], separator)))
-            return Header(separator, None, len(row), first)
+            return Header(separator, None, len(row), range(len(row)), first)
         uncommented = [last[0].lstrip("".join(_COMMENTS)).strip(), *last[1:]] if last else []
         if len(uncommented) == len(row) and names_all_roles(uncommented):
-            return Header(separator, tuple(uncommented), len(row), start)
+            return Header(separator, tuple(uncommented), len(row), range(len(row)), start)
     values = [fields for fields, _ in rows]
     if not (is_header(row, settings) if settings.header is None else settings.header):
-        empty = 0 if settings.columns.timestamp else _empty_at_the_end(values, least)
-        return Header(separator, None, len(row) - empty, start, empty=empty)
+        return Header(separator, None, len(row), _filled_columns(values, settings), start)
     below, lines_below = [fields for fields in values if fields != row], lines[start + lines_used :]
     fits = partial(_has_row_names, lines=lines_below, separator=separator, wide=settings.layout == "wide")
     names, empty = _fitted(row, below, fits, f"{file}: the header {lines[start][:80]!r}")
     text = "\n".join(lines[start : start + lines_used]).strip("\n")
-    return Header(separator, names, len(names), start + lines_used, text, empty)
+    return Header(separator, names, len(names) + empty, range(len(names)), start + lines_used, text)
 
 
 def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
@@ -131,12 +130,13 @@ def _begins_table(lines: Sequence[str], least: int, given: str | None) -> bool:
     return len(rows) > 1 and len({len(row) for row in rows}) == 1 and (len(rows[0]) >= least and _is_row(rows[1]))
 
 
-def _empty_at_the_end(rows: Sequence[Sequence[str]], least: int) -> int:
-    """Return how many columns at the end are empty in every row: each row ends with separators."""
-    width = len(rows[0])
-    whole = [row for row in rows if len(row) == width]
-    filled = [at for at in range(width) if any(row[at] for row in whole)]
-    return min(width - 1 - filled[-1], width - least) if filled else 0
+def _filled_columns(rows: Sequence[Sequence[str]], settings: IngestSettings) -> Sequence[int]:
+    """Return the columns that are not empty in every row, as between doubled separators or after the last."""
+    width, wanted = len(rows[0]), settings.columns
+    if settings.layout == "wide" or any((wanted.user_id, wanted.movie_id, wanted.rating, wanted.timestamp)):
+        return range(width)  # a movie may be rated further down, and the columns' numbers are those of the file
+    filled = [at for at in range(width) if any(row[at] for row in rows if len(row) == width)]
+    return filled if len(filled) >= 3 else range(width)
 
 
 def _fitted(
@@ -165,8 +165,8 @@ def _fitted(
     if width == len(names) + 1 and has_row_names(rows):
         return ("", *names), 0
     raise DataError(
-        f"{where} names {len(names)} columns, and the rows have {width} fields: {str(rows[0])[:80]}; name each field of "
-        f"a row in the header, and put fields that hold the separator in quotes"
+        f"{where} names {len(names)} columns, and the rows have {width} fields: {str(rows[0])[:80]}; name each field "
+        f"of a row in the header, and put fields that hold the separator in quotes"
     )
 
 

@@ -9,7 +9,7 @@ from cfmodel.config import IngestSettings
 from cfmodel.data.formats.column_roles import Columns, columns_of
 from cfmodel.data.formats.compressed import CompressedFile, Compression
 from cfmodel.data.formats.encodings import detect_encoding
-from cfmodel.data.formats.header import BLANKS, read_header
+from cfmodel.data.formats.header import BLANKS, Header, read_header
 from cfmodel.data.formats.jsonlines import field_names, nested_rows
 from cfmodel.data.formats.reshape import SECTION_NAMES, Shape, as_rows, shape_of
 from cfmodel.data.formats.unreadable import refuse_archive, refuse_text
@@ -20,7 +20,7 @@ _FIRST_BLOCK_BYTES = 1024 * 1024
 _COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-_MATRIX_MARKET = "%%MatrixMarket"
+_MATRIX_MARKET = "%%matrixmarket"
 #: The start of one JSON object that holds all rows column by column.
 _BY_COLUMN = re.compile(r'\s*\{\s*"[^"]+"\s*:\s*\{\s*"\d+"\s*:')
 
@@ -103,13 +103,14 @@ def _text_format(
         return replace(found, kind="jsonl", columns=_json_columns(lines, settings, file=file))
     if shape == "escaped_quotes":
         lines = b"".join(as_rows(iter(["\n".join(lines).encode()]), shape, "", file=file)).decode().split("\n")
-    if lines[0].startswith(_MATRIX_MARKET):
+    if lines[0].lower().startswith(_MATRIX_MARKET):
         return _matrix_market(file, lines, found, settings)
     header = read_header(lines, settings, file=file)
-    if header.names is None and like is not None and like.header and len(like.columns.names) == header.count:
+    if header.names is None and like is not None and like.header and len(like.columns.names) == header.width:
         columns = like.columns
     else:
-        columns = columns_of(header.count if header.names is None else header.names, settings, file=file)
+        known = len(header.places) if header.names is None else header.names
+        columns = _spread(columns_of(known, settings, file=file), header)
     return replace(
         found,
         shape=shape if shape == "escaped_quotes" else None,
@@ -117,7 +118,17 @@ def _text_format(
         skipped_lines=header.skipped_lines,
         header=header.names is not None,
         header_text=header.text,
-        columns=replace(columns, names=(*columns.names, *[""] * header.empty)),
+        columns=columns,
+    )
+
+
+def _spread(columns: Columns, header: Header) -> Columns:
+    """Return the columns by their place among the fields of a row."""
+    names = dict(zip(header.places, columns.names, strict=True))
+    return Columns(
+        tuple(names.get(at, "") for at in range(header.width)),
+        {role: header.places[at] for role, at in columns.roles.items()},
+        {header.places[at]: movie for at, movie in columns.movies.items()},
     )
 
 

@@ -59,6 +59,9 @@ _TEXTS = {
         "is in Vowpal Wabbit's format; write a row for each rating: user, movie, rating, separated by commas"
     ),
     r"<\?xml|<[a-z][\w:-]*(\s[^<>]*)?>\s*<": "is XML; write it as CSV, one row for each rating",
+    r"\{[^\n]*\b(NumberLong|NumberInt|NumberDecimal|ObjectId|ISODate)\(": (
+        "is what MongoDB's shell prints, and no JSON; write it with mongoexport"
+    ),
     r"@relation": "is a Weka file (ARFF); remove the lines to @data, and write the columns' names there, as in CSV",
     r"version https://git-lfs": "is a Git LFS pointer, not the file itself; fetch the file with git lfs pull",
     r"(--\s|/\*|begin transaction|pragma |insert into |create table |drop table |copy \S+ .*from stdin)": (

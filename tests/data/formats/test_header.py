@@ -138,6 +138,19 @@ def test_a_separator_at_the_end_of_each_row_makes_no_column(end, header, above, 
     assert read(path)[1] == [("7", "a", 3.5, None), ("8", "b", 4.0, None)]
 
 
+@pytest.mark.parametrize("separator", ["||", "\t\t", ",,", ";;"])
+def test_a_doubled_separator_makes_no_column(separator, read, write):
+    assert read(write("x.csv", f"7{separator}a{separator}3.5\n"))[1] == [("7", "a", 3.5, None)]
+    path = write("y.csv", f"user{separator}movie{separator}rating\n7{separator}a{separator}3.5\n")
+    assert read(path)[1] == [("7", "a", 3.5, None)]
+
+
+def test_a_movie_that_is_first_rated_far_down_a_wide_table_is_kept(read, write):
+    path = write("x.csv", "".join(f"{user},3,\n" for user in range(200)) + "200,,5\n")
+    rows = read(path, layout="wide", columns=ColumnNames(user_id="1"))[1]
+    assert rows[-1] == ("200", "3", 5.0, None)
+
+
 def test_a_separator_at_the_end_of_the_header_alone_makes_no_column(read, write):
     assert read(write("x.csv", "user,movie,rating,\n7,a,3.5\n"))[1] == [("7", "a", 3.5, None)]
     path = write("y.csv", "user,a,b,\nu,1,2,\n")

@@ -68,6 +68,7 @@ def array():
         (b"5 1:1 3:1\n4 2:1 3:1\n", r"is in the format of libsvm and libFM"),
         (b"('7', 'a', 3.5)\n('8', 'b', 4)\n", "holds rows in brackets, .* remove the brackets"),
         (b"3.5 |u 7 |i a\n4 |u 8 |i b\n", "is in Vowpal Wabbit's format; write a row for each rating"),
+        (b'{"user": NumberLong(7), "item": ObjectId("a"), "rating": 3}\n', "is what MongoDB's shell .* mongoexport"),
         (b"q1 0 71 3\nq1 0 72 0\n", "is in TREC's format"),
         (b"q1\tQ0\t71\t1\t0.5\trun\nq1\tQ0\t72\t2\t0.25\trun\n", "is in TREC's format"),
     ],
