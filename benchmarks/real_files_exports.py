@@ -92,7 +92,7 @@ def _sites(rng: np.random.Generator) -> Iterator[Variant]:
     yield make("Vowpal Wabbit", "<r> |u <u> |i <m>", refuse=".", file="train.vw")
     head = "@relation r\n@attribute user_id numeric\n@attribute movie_id numeric\n@attribute rating real\n@data"
     yield make("ARFF", "<u>,<m>,<r>", head, refuse=".", file="ratings.arff")
-    yield make("Steam's purchases", '<u>,"Game, <m>",play,<r>,0', file="steam-200k.csv")
+    yield make("Steam's purchases", '<u>,"<m>",play,<r>,0', file="steam-200k.csv")
     yield make("fixed width without blanks", "00<u>0<m>0<i>", refuse=".", file="ratings.txt")
 
 

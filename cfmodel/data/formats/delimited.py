@@ -24,12 +24,20 @@ _QUOTED_OR_BLANKS = re.compile(rb'(?<![^ \t\n])"((?:[^"\n]++|"")*+)"(?![^ \t\n])
 
 
 def parse_records(
-    block: RecordBlock, columns: Columns, separator: str, *, header: bytes = b"", file: str, first_row: int
+    block: RecordBlock,
+    columns: Columns,
+    separator: str,
+    *,
+    header: bytes = b"",
+    ruler: bytes = b"",
+    file: str,
+    first_row: int,
 ) -> tuple[pa.RecordBatch, Numbers, list[BadRow], int, int]:
     """Split records into fields.
 
     Args:
         header: The header row; a record that is the same is left out.
+        ruler: The line drawn below it; so is a record that is the same.
         first_row: Number of the block's first record in its file.
 
     Returns:
@@ -79,13 +87,13 @@ def parse_records(
     rows = np.delete(np.arange(records), [row.number - 1 for row in invalid])
     if len(rows) != table.num_rows:
         raise AssertionError(f"{file}: {records:,} records, but {table.num_rows:,} rows and {len(invalid):,} invalid")
-    heads = _repeated_headers(block, header)
-    others = [row for row in invalid if row.number - 1 not in heads]
+    heads, rulers = _same_as(block, header), _same_as(block, ruler)
+    others = [row for row in invalid if row.number - 1 not in heads | rulers]
     bad = [_bad_row(record_text(block, row.number - 1), first_row, row) for row in others]
     found = [row for row in bad if row is not None]
     batches = table.combine_chunks().to_batches()
     batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-    empty = _rows_of_separators(block, batch, rows, str(columns.roles.get(USER_ID)), separator)
+    empty = [*_rows_of_separators(block, batch, rows, str(columns.roles.get(USER_ID)), separator), *rulers]
     if heads or empty:
         kept = ~np.isin(rows, [*heads, *empty])
         batch, rows = batch.filter(pa.array(kept)), rows[kept]
@@ -102,7 +110,7 @@ def has_invalid_utf8(block: RecordBlock) -> bool:
     return _valid_utf8(block.data) is not block.data
 
 
-def _repeated_headers(block: RecordBlock, header: bytes) -> set[int]:
+def _same_as(block: RecordBlock, header: bytes) -> set[int]:
     """Return the index of each record that is the header once more, as in files that were joined."""
     if not header or header not in block.data:
         return set()

@@ -44,6 +44,7 @@ class Header:
         places: Index of each column that may have a role; the others are empty in every row.
         skipped_lines: Lines before the first row of values.
         text: The header row as it stands in the file, empty if there is none.
+        ruler: The line drawn below it, empty if there is none.
     """
 
     separator: str
@@ -52,6 +53,7 @@ class Header:
     places: Sequence[int]
     skipped_lines: int
     text: str = ""
+    ruler: str = ""
 
 
 def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) -> Header:
@@ -73,28 +75,46 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     rows = _rows(lines[start:], separator or ",")
     if separator is None or not rows or len(rows[0][0]) < least:
         raise DataError(f"{file}: {_too_few([lines[at] for at in filled if at >= start], least, settings)}")
-    row, lines_used = rows[0]
+    row = rows[0][0]
     if all(len(field) > 1 and field[0] == field[-1] == "'" for field in row[:2]):
         raise DataError(f"{file}: fields are in single quotes: {lines[start][:80]!r}; write double quotes, or none")
-    lines_used += start + lines_used < len(lines) and _is_ruler(lines[start + lines_used], separator)
     above = [at for at in filled if at < start]
-    if above and settings.header is None:
-        # A line with # above the first row is a comment, unless it is a row whose id begins with #, or the header.
-        last = [field.strip() for field in _fields(lines[above[-1]], separator)]
-        if len(last) == len(row) and _is_row(last) and last[0] not in _COMMENTS:
-            first = next(at for at in above if _is_row(_fields(lines[at], separator)))
-            return Header(separator, None, len(row), range(len(row)), first)
-        uncommented = [last[0].lstrip("".join(_COMMENTS)).strip(), *last[1:]] if last else []
-        if len(uncommented) == len(row) and names_all_roles(uncommented):
-            return Header(separator, tuple(uncommented), len(row), range(len(row)), start)
-    values = [fields for fields, _ in rows]
-    if not (is_header(row, settings) if settings.header is None else settings.header):
-        return Header(separator, None, len(row), _filled_columns(values, settings), start)
-    below, lines_below = [fields for fields in values if fields != row], lines[start + lines_used :]
-    fits = partial(_has_row_names, lines=lines_below, separator=separator, wide=settings.layout == "wide")
-    names, empty = _fitted(row, below, fits, f"{file}: the header {lines[start][:80]!r}")
-    text = "\n".join(lines[start : start + lines_used]).strip("\n")
-    return Header(separator, names, len(names) + empty, range(len(names)), start + lines_used, text)
+    if above and settings.header is None and (found := _in_comments(lines, above, separator, len(row))) is not None:
+        return found
+    if is_header(row, settings) if settings.header is None else settings.header:
+        return _named(lines, start, rows, separator, settings, file)
+    return Header(separator, None, len(row), _filled_columns([fields for fields, _ in rows], settings), start)
+
+
+def _in_comments(lines: Sequence[str], above: Sequence[int], separator: str, width: int) -> Header | None:
+    """Return the header if the last comment above the first row is one, or a row whose id begins with #; else None."""
+    last = [field.strip() for field in _fields(lines[above[-1]], separator)]
+    if len(last) == width and _is_row(last) and last[0] not in _COMMENTS:
+        first = next(at for at in above if _is_row(_fields(lines[at], separator)))
+        return Header(separator, None, width, range(width), first)
+    names = [last[0].lstrip("".join(_COMMENTS)).strip(), *last[1:]] if last else []
+    if len(names) == width and names_all_roles(names):
+        return Header(separator, tuple(names), width, range(width), above[-1] + 1)
+    return None
+
+
+def _named(
+    lines: Sequence[str],
+    start: int,
+    rows: Sequence[tuple[list[str], int]],
+    separator: str,
+    settings: IngestSettings,
+    file: str,
+) -> Header:
+    """Return the header that is the first row, with a name for every column of the rows below."""
+    row, used = rows[0]
+    text, below = "\n".join(lines[start : start + used]).strip("\n"), lines[start + used :]
+    ruler = below[0] if below and _is_ruler(below[0], separator) else ""
+    used += bool(ruler)
+    fits = partial(_has_row_names, lines=below, separator=separator, wide=settings.layout == "wide")
+    others = [fields for fields, _ in rows if fields != row]
+    names, empty = _fitted(row, others, fits, f"{file}: the header {lines[start][:80]!r}")
+    return Header(separator, names, len(names) + empty, range(len(names)), start + used, text, ruler)
 
 
 def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:

@@ -38,6 +38,7 @@ class FileFormat:
         skipped_lines: Lines before the first row: comments, blank lines and the header.
         header: Whether there is a header row; only for text.
         header_text: The header row as it stands in the file.
+        ruler: The line drawn below it.
         rows: Number of rows by the file's own count; None if it has none.
         columns: The roles of the columns; empty for Parquet, whose schema is read later.
     """
@@ -50,6 +51,7 @@ class FileFormat:
     skipped_lines: int = 0
     header: bool = False
     header_text: str = ""
+    ruler: str = ""
     shape: Shape | None = None
     rows: int | None = None
     columns: Columns = Columns()
@@ -118,6 +120,7 @@ def _text_format(
         skipped_lines=header.skipped_lines,
         header=header.names is not None,
         header_text=header.text,
+        ruler=header.ruler,
         columns=columns,
     )
 

@@ -107,6 +107,7 @@ def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
         file.columns,
         file.format.separator,
         header=file.format.header_text.encode(),
+        ruler=file.format.ruler.encode(),
         file=file.path.name,
         first_row=first_row,
     )

@@ -226,3 +226,10 @@ def test_a_user_above_numbers_is_the_header_of_a_wide_table(read, write):
     with pytest.raises(DataError, match=r"no column is recognised .* if each column is a movie, set ingest.layout"):
         read(path)
     assert read(path, layout="wide")[1] == [("7", "301", 3.5, None), ("8", "302", 4.0, None)]
+
+
+def test_the_pages_of_a_drawn_table_have_one_header(read, write):
+    page = "user  movie rating\n----- ----- ------\n{}\n\n"
+    ref, rows = read(write("x.txt", page.format("7     a        3.5") + page.format("8     b          4")))
+    assert rows == [("7", "a", 3.5, None), ("8", "b", 4.0, None)]
+    assert ref.accounts.rows_in == 2
