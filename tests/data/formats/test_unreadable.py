@@ -52,7 +52,7 @@ def array():
         (zipped("collection.anki2"), "is an Anki package"),
         (zipped("ml-1m/ratings.dat"), "is a zip archive; unpack it and give the ratings file"),
         (tarred(), "is a tar archive; unpack it"),
-        (gzip.compress(tarred()), "is a tar archive; unpack it"),
+        (gzip.compress(tarred(), mtime=0), "is a tar archive; unpack it"),
         (feather(), r"is an Arrow \(Feather\) file; .*to_parquet"),
         (pickle.dumps(pd.DataFrame()), "is a Python pickle; .*to_parquet"),
         (array(), "is a numpy array"),

@@ -23,7 +23,7 @@ def test_a_part_is_read_back_as_rows_of_the_vocabularies(tmp_path):
     assert [array.dtype for array in (test.user_idx, test.movie_idx, test.rating, test.timestamp)] == [
         np.int32,
         np.int32,
-        np.float32,
+        np.float64,
         np.int64,
     ]
     assert load_part(ref, "test", users=users, movies=movies, timestamps=False).timestamp is None
