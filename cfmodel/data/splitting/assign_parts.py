@@ -13,8 +13,12 @@ from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DataError
 
 TRAIN, VAL, TEST = 0, 1, 2
+PARTS = {"train": TRAIN, "val": VAL, "test": TEST}
 #: Ratings per block of hashes, and threads that work on blocks.
 _BLOCK_ROWS, _THREADS = 262_144, 2
+
+#: Strategies that go by when a rating was given.
+NEED_TIMES = ("per_user_latest", "temporal")
 
 _Parts = npt.NDArray[np.int8]
 _Hashes = npt.NDArray[np.uint64]
@@ -26,7 +30,7 @@ def assign_parts(ratings: RatingsTable, settings: SplitSettings) -> _Parts:
     - `random`: by a hash of seed, user and movie in [0, 1). A rating's part depends on nothing else,
       so new ratings do not move old ones.
     - `per_user_latest`: of a user's n ratings the newest n * test_fraction, rounded, are test, and the
-      newest of the rest are val; at least one stays in train. Ratings of the same second are ordered
+      newest of the rest are val; at least one stays in train. Ratings of the same moment are ordered
       by movie id.
     - `temporal`: all ratings from one point in time on are test, so that every test rating is newer
       than all others and equal timestamps stay together. The newest of the rest are val by the same
@@ -43,13 +47,18 @@ def assign_parts(ratings: RatingsTable, settings: SplitSettings) -> _Parts:
         parts = _by_hash(ratings, settings, test_fraction=0.0)
         return np.where(ratings.is_test, np.int8(TEST), parts)
     if ratings.timestamp is None:
-        raise DataError(
-            f"split.strategy = '{settings.strategy}' needs timestamps, and the ratings have none; "
-            f"set split.strategy = 'random', or set ingest.columns.timestamp"
-        )
+        raise DataError(without_times(settings.strategy))
     if settings.strategy == "per_user_latest":
         return _per_user_latest(ratings, ratings.timestamp, settings)
     return _temporal(ratings.timestamp, settings)
+
+
+def without_times(strategy: str) -> str:
+    """Return what is wrong with a strategy that needs timestamps where there are none."""
+    return (
+        f"split.strategy = '{strategy}' needs timestamps, and the ratings have none; set split.strategy = 'random', or "
+        f"name the column that holds times: --set ingest.columns.timestamp=NAME"
+    )
 
 
 def _by_hash(ratings: RatingsTable, settings: SplitSettings, *, test_fraction: float) -> _Parts:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cfmodel.config import SplitSettings
-from cfmodel.data.splitting.assign_parts import TEST, TRAIN, VAL, assign_parts
+from cfmodel.data.splitting.assign_parts import PARTS, TEST, TRAIN, VAL, assign_parts
+from cfmodel.data.splitting.empty_part import refuse_empty_part
 from cfmodel.data.splitting.ratings_table import RatingsTable
 from cfmodel.data.storage import digests_of_parts, find_earlier, manifest_of
 from cfmodel.data.vocabulary import Vocabulary
@@ -23,7 +24,6 @@ from cfmodel.system.digests import code_digest, sha256_of_text
 
 _FORMAT_VERSION = 1
 
-_PARTS = {"train": TRAIN, "val": VAL, "test": TEST}
 _THREADS = 2
 
 _Rows = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def split(
         _refuse_leak(ratings, ratings.is_test)
     kept, dropped_rows = _drop_rare(ratings, settings)
     parts = assign_parts(kept, settings)
-    _refuse_empty_part(parts, settings)
+    refuse_empty_part(kept, parts, settings)
     with atomic.folder(final, replace=True) as temporary:
         train = _write_parts(kept, parts, temporary, on_record)
         users = _occurring(kept.users, kept.user_idx[train])
@@ -159,33 +159,19 @@ def _frequent(idx: npt.NDArray[np.int32], num_rows: int, least: int) -> npt.NDAr
     return frequent
 
 
-def _refuse_empty_part(parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
-    remedies = {
-        "train": "lower split.test_fraction or split.val_fraction, or choose another split.strategy",
-        "val": "raise split.val_fraction",
-        "test": "raise split.test_fraction" if settings.strategy != "predefined" else "give another split.test_source",
-    }
-    for name, part in _PARTS.items():
-        if not (parts == part).any():
-            raise DataError(
-                f"split '{settings.strategy}' puts none of the {len(parts):,} ratings in {name}; "
-                f"{remedies[name]}, or give more ratings"
-            )
-
-
 def _write_parts(
     ratings: RatingsTable, parts: npt.NDArray[np.int8], folder: Path, on_record: Callable[[Any], None] | None
 ) -> _Rows:
     """Write the three parts in parallel; return the indices of the training ratings."""
 
     def write(name: str) -> _Rows:
-        rows = np.flatnonzero(parts == _PARTS[name])
+        rows = np.flatnonzero(parts == PARTS[name])
         ratings.write(folder / f"{name}.parquet", rows)
         return rows
 
     with ThreadPoolExecutor(_THREADS, "split") as threads:
         # The largest part comes first, so that the others do not wait for it.
-        running = {name: threads.submit(write, name) for name in _PARTS}
+        running = {name: threads.submit(write, name) for name in PARTS}
         written = 0
         for future in as_completed(running.values()):
             written += len(future.result())
