@@ -8,6 +8,7 @@ file, and the overrides of one run.
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -97,6 +98,11 @@ class IngestSettings(Settings):
     timestamp_unit: Literal["s", "ms", "us", "ns"] | None = Field(
         None, description="Unit of numeric timestamps; null: recognised by their size."
     )
+    timestamp_format: str | None = Field(
+        None,
+        description="Format of timestamps by Python's strptime, such as '%d.%m.%Y %H:%M'; without %z they are UTC; "
+        "null: numbers and ISO 8601.",
+    )
     layout: Literal["long", "wide"] = Field(
         "long", description="long: a row per rating; wide: a row per user, a column per movie, ratings in the cells."
     )
@@ -130,6 +136,25 @@ class IngestSettings(Settings):
     def _range_rises(self) -> Self:
         if self.rating_range is not None and not self.rating_range[0] < self.rating_range[1]:
             raise ValueError(f"rating_range must rise, not {list(self.rating_range)}")
+        return self
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _format_gives_a_day(cls, format: str | None) -> str | None:
+        if format is not None:
+            noon = datetime(2023, 11, 26, 12, tzinfo=UTC)
+            try:
+                read = datetime.strptime(noon.strftime(format), format)
+            except ValueError as error:
+                raise ValueError(f"is not a format ({error}); an example is '%d.%m.%Y %H:%M'") from None
+            if read.date() != noon.date():
+                raise ValueError("gives no day; it needs year, month and day, such as '%d.%m.%Y %H:%M'")
+        return format
+
+    @model_validator(mode="after")
+    def _one_way_to_read_times(self) -> Self:
+        if self.timestamp_format is not None and self.timestamp_unit is not None:
+            raise ValueError("timestamp_format and timestamp_unit exclude each other; set one of them")
         return self
 
     @model_validator(mode="after")

@@ -7,14 +7,17 @@ MOVIE_ID = "movie_id"
 RATING = "rating"
 TIMESTAMP = "timestamp"
 
-#: One rating. Ids are text (an integer is its decimal text, so `007` and `7` differ);
-#: `timestamp` is in seconds since 1970-01-01 UTC; it is null in all rows if the source has none.
+#: A moment, with the precision that a source gave it.
+MOMENT = pa.timestamp("ns", "UTC")
+
+#: One rating. Ids are text (an integer is its decimal text, so `007` and `7` differ); `timestamp` is null in all rows
+#: if the source has none. Until 0.2.0 it was an integer, in seconds: `storage.read_ratings_file` tells them by type.
 RATINGS = pa.schema(
     [
         pa.field(USER_ID, pa.string(), nullable=False),
         pa.field(MOVIE_ID, pa.string(), nullable=False),
         pa.field(RATING, pa.float64(), nullable=False),
-        pa.field(TIMESTAMP, pa.int64()),
+        pa.field(TIMESTAMP, MOMENT),
     ]
 )
 

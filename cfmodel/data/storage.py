@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from cfmodel import __version__
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.refs import DatasetRef, SplitRef
-from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import MOMENT, MOVIE_ID, RATING, TIMESTAMP, USER_ID
 from cfmodel.system.digests import sha256_of_file, sha256_of_text
 
 _Stored = TypeVar("_Stored", DatasetRef, SplitRef)
@@ -40,9 +40,9 @@ def open_ratings_writer(path: Path, schema: pa.Schema, *, first: pa.ChunkedArray
         compression="zstd",
         write_page_checksum=True,
         use_dictionary=[*_IDS, RATING] if recurring else _IDS,
-        # A user's timestamps are close together, so deltas are small. Statistics of ids are never used,
-        # and would take a third of the time.
-        column_encoding={TIMESTAMP: "DELTA_BINARY_PACKED"},
+        # The bytes of like significance together compress best, and fastest. Statistics of ids are never
+        # used, and would take a third of the time.
+        column_encoding={TIMESTAMP: "BYTE_STREAM_SPLIT"},
         write_statistics=[RATING, TIMESTAMP],
         # The default, 1 MiB, is full at about 100,000 ids; after that ids would be written in full.
         dictionary_pagesize_limit=64 * 1024 * 1024,
@@ -56,7 +56,15 @@ def read_ratings_file(path: Path, columns: Sequence[str] | None = None) -> pa.Ta
     # Not `pq.read_table`, which splits row groups into small chunks, each with the group's whole dictionary.
     with pq.ParquetFile(path, read_dictionary=_IDS, page_checksum_verification=True) as file:
         # Threads read columns in parallel; for a single column they only add cost.
-        return file.read(wanted, use_threads=wanted is None or len(wanted) > 1).unify_dictionaries()
+        table = file.read(wanted, use_threads=wanted is None or len(wanted) > 1).unify_dictionaries()
+    place = table.schema.get_field_index(TIMESTAMP)
+    if place < 0 or table.schema.field(place).type == MOMENT:
+        return table
+    # Written until version 0.2.0, in seconds. Moments beyond 1677 or 2262 become the first or the last.
+    limit = np.iinfo(np.int64).max // 1_000_000_000
+    seconds = pc.min_element_wise(table.column(place), limit, skip_nulls=False)
+    seconds = pc.max_element_wise(seconds, -limit, skip_nulls=False)
+    return table.set_column(place, TIMESTAMP, seconds.cast(pa.timestamp("s", "UTC")).cast(MOMENT))
 
 
 def compact(table: pa.Table) -> pa.Table:

@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 
 from cfmodel.errors import DataError, VocabularyError
 
+#: From this size on a float64 does not hold every whole number.
+_EXACT_BELOW = 2.0**53
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
@@ -122,16 +125,29 @@ def _from_python(ids: Any) -> pa.Array:
 def _plain(id: Any) -> Any:
     """Return a number as text, a whole one as decimal text; anything else unchanged."""
     if isinstance(id, float | np.floating):
+        if _EXACT_BELOW <= abs(float(id)) < 2.0**64:
+            raise VocabularyError(_inexact(float(id)))
         return str(int(id)) if float(id).is_integer() else None if np.isnan(id) else str(id)
     return str(id) if isinstance(id, int | np.integer) and not isinstance(id, bool) else id
 
 
 def _text_of_floats(ids: pa.Array) -> pa.StringArray:
-    """Return floats as text, whole ones as decimal text, NaN as null."""
+    """Return floats as text, whole ones as decimal text, NaN as null.
+
+    Raises:
+        VocabularyError: A float is so large that it may stand for several whole numbers.
+    """
     ids = pc.if_else(pc.is_nan(ids), None, ids)
-    whole = pc.and_(pc.equal(pc.floor(ids), ids), pc.less(pc.abs(ids), 2.0**63))
+    inexact = ids.filter(pc.and_(pc.greater_equal(pc.abs(ids), _EXACT_BELOW), pc.less(pc.abs(ids), 2.0**64)))
+    if len(inexact):
+        raise VocabularyError(_inexact(inexact[0].as_py()))
+    whole = pc.and_(pc.equal(pc.floor(ids), ids), pc.less(pc.abs(ids), _EXACT_BELOW))
     # Arrow writes 123456789012.0 as 1.23456789012e+11, so whole numbers are cast to integers first.
     return pc.if_else(whole, pc.if_else(whole, ids, 0.0).cast(pa.int64()).cast(pa.string()), ids.cast(pa.string()))
+
+
+def _inexact(id: float) -> str:
+    return f"id {id:.0f} is a float, and floats of this size stand for several whole numbers; give it as text"
 
 
 def _is_text_or_integer(type: pa.DataType) -> bool:

@@ -2,6 +2,7 @@
 
 import pyarrow.parquet as pq
 import pytest
+from stored_ratings import rows_in
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import ingest
@@ -16,7 +17,7 @@ def read(tmp_path):
         ref = ingest(str(source), IngestSettings(**settings), folder=tmp_path / "data")
         table = pq.read_table(ref.path / "ratings.parquet")
         assert table.schema.equals(RATINGS)
-        return ref, [tuple(row.values()) for row in table.to_pylist()]
+        return ref, rows_in(table)
 
     return read
 

@@ -7,6 +7,7 @@ import json
 from fuzzing import fuzz, require
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stored_ratings import rows_in
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats.raw_rows import CheckedRows
@@ -42,7 +43,7 @@ IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs")), 
 
 TABLES = st.dictionaries(
     st.tuples(IDS, IDS),
-    st.tuples(st.integers(-50, 50).map(lambda half: half / 2), st.integers(-(10**10), 10**10)),
+    st.tuples(st.integers(-50, 50).map(lambda half: half / 2), st.integers(-(9 * 10**9), 9 * 10**9)),
     min_size=1,
     max_size=30,
 )
@@ -85,8 +86,8 @@ def test_what_is_written_is_what_is_read(table, write, encoding, block, tmp_path
     path = folder / "x.csv"
     path.write_bytes(write(table).encode(encoding))
     ref = ingest(str(path), IngestSettings(timestamp_unit="s"), folder=folder)
-    read = read_ratings_file(ref.path / "ratings.parquet").to_pylist()
-    assert {(row["user_id"], row["movie_id"]): (row["rating"], row["timestamp"]) for row in read} == table
+    read = read_ratings_file(ref.path / "ratings.parquet")
+    assert {row[:2]: row[2:] for row in rows_in(read)} == table
 
 
 @given(

@@ -1,6 +1,7 @@
 """Ratings on disk, and the check of their digests."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from small_splits import divide, random_rows
 
@@ -16,7 +17,7 @@ from cfmodel.data.storage import (
 )
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.refs import SplitRef
-from cfmodel.schema import RATING, RATINGS, USER_ID
+from cfmodel.schema import MOMENT, RATING, RATINGS, USER_ID
 
 
 def test_a_flipped_bit_or_a_missing_file_is_detected(tmp_path):
@@ -62,3 +63,15 @@ def test_an_earlier_result_is_found_only_with_a_readable_manifest(tmp_path):
     assert found.reused
     (ref.path / "manifest.json").write_text("{}")
     assert find_earlier(SplitRef, ref.path, "split") is None
+
+
+def test_times_of_earlier_versions_are_read_as_the_moments_they_were(tmp_path):
+    """Up to 0.2.0 a timestamp was an integer, in seconds."""
+    earlier = {"user_id": ["1"] * 4, "movie_id": list("abcd"), "rating": [3.0] * 4}
+    seconds = [1_600_000_000, -1, None, 253_402_300_799]
+    pq.write_table(pa.table(earlier | {"timestamp": pa.array(seconds, pa.int64())}), tmp_path / "x.parquet")
+    found = read_ratings_file(tmp_path / "x.parquet", ["timestamp"])["timestamp"]
+    assert found.type == MOMENT
+    moments = found.cast(pa.int64()).to_pylist()
+    assert moments[:3] == [1_600_000_000 * 10**9, -(10**9), None]
+    assert moments[3] > 2**62  # the year 9999 is beyond nanoseconds, and stays the newest

@@ -81,6 +81,14 @@ def test_a_whole_float_is_its_integers_decimal_text(ids):
     assert Vocabulary.of(["1", "2.5", "123456789012", "nan"]).encode(ids).tolist() == [0, -1, 2, 1, -1]
 
 
+@pytest.mark.parametrize("ids", [[2.0**53], np.array([1.0, 2.0**60]), pd.Series([None, 2**62 + 1])])
+def test_a_float_that_may_be_several_integers_is_refused(ids):
+    """2^53 and 2^53 + 1 are the same float, and two ids."""
+    with pytest.raises(VocabularyError, match=r"id \d+ is a float, .* several whole numbers; give it as text"):
+        Vocabulary.of(["9007199254740992", "9007199254740993"]).encode(ids)
+    assert Vocabulary.of(["9007199254740992", "9007199254740993"]).encode([2**53 + 1]).tolist() == [1]
+
+
 def test_integers_with_a_missing_one_are_encoded_in_every_pandas_type():
     vocabulary = Vocabulary.of(["1", "2"])
     for ids in (pd.Series([None, 2]), pd.Series([None, 2], dtype="Int64"), pd.Series([None, 2], dtype=object)):

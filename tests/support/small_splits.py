@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from stored_ratings import rows_in
 
 from cfmodel.config import IngestSettings, SplitSettings
 from cfmodel.data.ingest.ingest import ingest
@@ -27,7 +28,7 @@ def store(rows, folder, name="x"):
 def rows_of(ref, part):
     table = pq.read_table(ref.path / f"{part}.parquet")
     assert table.schema.equals(RATINGS)
-    rows = sorted(tuple(row.values()) for row in table.to_pylist())
+    rows = sorted(rows_in(table))
     return [row if row[3] is not None else row[:3] for row in rows]
 
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 Mask = npt.NDArray[np.bool_]
 
-#: Above this a float64 does not hold every whole number.
-_EXACT = 2.0**53
+#: From this size on, a float of 16, 32 or 64 bits does not hold every whole number.
+EXACT_BELOW = {16: 2**11, 32: 2**24, 64: 2**53}
 _TEXT_TYPES = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary),
@@ -29,7 +29,7 @@ class DistinctValues:
         index: Each row's index into `text`, int32, shape (N,).
         missing: Which values are missing, shape (D + 1,).
         not_utf8: Which values are not valid UTF-8, shape (D + 1,).
-        not_whole: Which values are numbers that are not whole or too large to be exact, shape (D + 1,).
+        not_whole: Which values are numbers that are not whole, or floats too large to be exact, shape (D + 1,).
     """
 
     values: pa.Array
@@ -68,6 +68,10 @@ class DistinctValues:
         rows: Mask = mask[self.index] if mask.any() else np.zeros(len(self.index), bool)
         return rows
 
+    def longer_than(self, characters: int) -> Mask:
+        """Return which values are longer than a number of characters, shape (D + 1,)."""
+        return _mask(pc.greater(pc.utf8_length(self.text), characters))
+
     def holding(self, part: str) -> Mask:
         """Return which values hold a text, shape (D + 1,)."""
         return _mask(pc.match_substring(self.text, part))
@@ -99,6 +103,28 @@ def is_text(type: pa.DataType) -> bool:
     return any(kind(type) for kind in _TEXT_TYPES)
 
 
+def plain_column(column: pa.Array) -> pa.Array:
+    """Return a column in a type that Arrow computes with: UUIDs as their usual text, JSON as text, wider numbers.
+
+    Other extension types stay as they are.
+    """
+    if isinstance(column, pa.ExtensionArray):
+        if column.type.extension_name == "arrow.uuid":
+            coded = column.storage.dictionary_encode()
+            return pa.DictionaryArray.from_arrays(coded.indices, _uuid_text(coded.dictionary))
+        return column.storage if column.type.extension_name == "arrow.json" else column
+    if pa.types.is_decimal32(column.type) or pa.types.is_decimal64(column.type):
+        return column.cast(pa.decimal128(column.type.precision, column.type.scale))
+    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
+
+
+def _uuid_text(values: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """Return UUIDs of 16 bytes as 36 characters, `8-4-4-4-12`."""
+    digits = pa.array([value.hex() for value in values.to_pylist()], pa.string())
+    parts = [pc.utf8_slice_codeunits(digits, *ends) for ends in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))]
+    return pc.binary_join_element_wise(*parts, "-")
+
+
 def null_rows(column: pa.Array) -> Mask:
     """Return which rows are null."""
     return _mask(pc.is_null(column))
@@ -110,7 +136,9 @@ def _as_text(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
     if is_text(values.type):
         text, not_utf8 = _utf8(values)
         return text, not_utf8, none
-    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+    if pa.types.is_decimal(values.type):
+        return _whole_decimals(values)
+    if pa.types.is_floating(values.type):
         return _whole(values)
     return values.cast(pa.string()).fill_null(""), none, none
 
@@ -142,9 +170,19 @@ def _whole(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
     """Return whole numbers as decimal text: integer columns with missing values are often stored as floats."""
     floats = values.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     absent = np.isnan(floats)
-    whole = ~absent & (np.floor(floats) == floats) & (np.abs(floats) <= _EXACT)
+    whole = ~absent & (np.floor(floats) == floats) & (np.abs(floats) < EXACT_BELOW[values.type.bit_width])
     text = pa.array(np.where(whole, floats, 0.0).astype(np.int64)).cast(pa.string())
     return pc.if_else(pa.array(whole), text, ""), np.zeros(len(values), bool), ~whole & ~absent
+
+
+def _whole_decimals(values: pa.Array) -> tuple[pa.StringArray, Mask, Mask]:
+    """Return whole decimals, such as a warehouse's NUMBER(38, 0), as exact decimal text."""
+    none = np.zeros(len(values), bool)
+    if values.type.scale == 0:
+        return values.cast(pa.string()).fill_null(""), none, none
+    found = [None if value is None or value % 1 else f"{int(value)}" for value in values.to_pylist()]
+    text = pa.array(found, pa.string())
+    return text.fill_null(""), none, _mask(pc.and_(pc.is_null(text), pc.is_valid(values)))
 
 
 def _mask(mask: pa.Array) -> Mask:

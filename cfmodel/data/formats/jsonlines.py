@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,8 @@ from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, USER_ID
 
 _MOST_LINES = 4096
+#: Most digits of a whole number that is written as `1.5e3`; Python's decimals have 28.
+_MOST_DIGITS = 28
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
@@ -178,5 +181,8 @@ def _parse(text: bytes) -> Any:
 def _whole_or_fraction(number: str) -> str:
     if number.endswith(".0"):
         return number.removesuffix(".0")
-    # Above 2^53 a float64 does not hold every whole number.
-    return f"{float(number):.0f}" if float(number).is_integer() and abs(float(number)) < 2**53 else _Fraction(number)
+    if abs(quick := float(number)) < 2**53:
+        return f"{quick:.0f}" if quick.is_integer() else _Fraction(number)
+    # A float64 does not hold every whole number from 2^53 on.
+    exact = Decimal(number)
+    return f"{exact:.0f}" if exact.adjusted() < _MOST_DIGITS and exact % 1 == 0 else _Fraction(number)

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+#: The part of `REMEDY` that `Quarantine` leaves out or completes, where it would not help.
+SET_ASIDE = ", or set ingest.on_bad_row = 'quarantine'"
 #: The end of every message about a bad row.
-REMEDY = "correct or remove the row, or set ingest.on_bad_row = 'quarantine'"
-_QUARANTINE = ", or set ingest.on_bad_row = 'quarantine'", ", or ingest.on_bad_row = 'quarantine'"
+REMEDY = f"correct or remove the row{SET_ASIDE}"
 _MOST_CHARACTERS = 10_000
 
 Numbers = npt.NDArray[np.int64]
@@ -22,7 +23,7 @@ class BadRow:
     Attributes:
         number: Its number in the file, from 1 without the header; empty lines do not count.
         reason: The kind of problem, the same for many rows.
-        detail: The problem, the value and what to do; None for all but the first bad row of a block.
+        detail: The problem, the value and what to do; None for all but the first row of its reason in a block.
         text: The row's text, cut if it is very long.
     """
 
@@ -65,10 +66,12 @@ class CheckedRows:
 
     Attributes:
         ratings: The ratings, in the schema `ENCODED_RATINGS`.
-        bad: The bad rows, in the order of the file; only the first has its detail.
+        bad: The bad rows, in the order of the file; only the first of each reason has its detail.
+        also: Other problems of bad rows, each with the number of the first row.
         uncut: How many bad rows cannot be split into columns.
         unrated: How many rows or cells hold no rating.
         ignored: Number of comments and blank lines.
+        times: What the timestamps are written as, such as `milliseconds`; empty without timestamps.
         headers: Number of rows that are the header once more.
     """
 
@@ -78,13 +81,8 @@ class CheckedRows:
     unrated: int = 0
     ignored: int = 0
     headers: int = 0
-
-
-def without_quarantine(detail: str) -> str:
-    """Return the detail of a bad row without the advice to quarantine it, where that is done or cannot help."""
-    for advice in _QUARANTINE:
-        detail = detail.replace(advice, "")
-    return detail
+    also: tuple[tuple[int, str], ...] = ()
+    times: str = ""
 
 
 def short_repr(value: object) -> str:

@@ -104,5 +104,5 @@ def _read_rows(path: Path, involved: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
     for first, group in row_groups(path, [RATING, TIMESTAMP]):
         chosen = group.filter(pa.array(involved[first : first + group.num_rows]))
         rating.append(chosen[RATING].to_numpy())
-        timestamp.append(chosen[TIMESTAMP].fill_null(0).to_numpy())
+        timestamp.append(chosen[TIMESTAMP].cast(pa.int64()).fill_null(0).to_numpy())
     return np.concatenate(rating), np.concatenate(timestamp)

@@ -8,14 +8,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.distinct_values import DistinctValues, Mask, is_text
-from cfmodel.data.formats.raw_rows import REMEDY, BadRow, CheckedRows, RawRows, short_repr, shorten
-from cfmodel.data.reading.parse_values import FIRST_SECOND, LAST_SECOND, parse_number
-from cfmodel.data.reading.timestamps import read_timestamps
+from cfmodel.data.formats.distinct_values import EXACT_BELOW, DistinctValues, Mask, is_text, plain_column
+from cfmodel.data.formats.raw_rows import REMEDY, SET_ASIDE, BadRow, CheckedRows, RawRows, short_repr, shorten
+from cfmodel.data.reading.parse_values import parse_number
+from cfmodel.data.reading.timestamps import Moments, question, read_timestamps, unreadable
 from cfmodel.errors import DataError
-from cfmodel.schema import ENCODED_RATINGS, MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import ENCODED_RATINGS, MOMENT, MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
-_TIME_REMEDY = f"{REMEDY}, or leave timestamps out with ingest.columns.timestamp = ''"
+_TIME_REMEDY = f"{REMEDY}, or leave timestamps out with --set ingest.columns.timestamp="
+#: Longest id, in characters: an address of a page has room. Longer ones are mostly text of another column.
+LONGEST_ID = 2048
 #: Larger ones cannot be squared and added up in single precision.
 _LARGEST_RATING = 1e15
 
@@ -33,6 +35,7 @@ def check_rows(raw: RawRows, settings: IngestSettings, *, file: str) -> CheckedR
         DataError: A column is of a type that does not fit its role.
     """
     columns = {field.name: raw.columns.column(field.name) for field in raw.columns.schema}
+    columns = {role: plain_column(column) for role, column in columns.items()}
     for role, column in columns.items():
         _refuse_type(column.type, role, file)
     problems = _Problems(raw.columns.num_rows)
@@ -42,7 +45,7 @@ def check_rows(raw: RawRows, settings: IngestSettings, *, file: str) -> CheckedR
     unrated = np.zeros(len(ratings), bool) if settings.not_rated is None else ratings == settings.not_rated
     good = ~(unrated | problems.bad)
     batch = pa.record_batch(
-        [users, movies, pa.array(ratings), pa.nulls(len(ratings), pa.int64()) if times is None else times],
+        [users, movies, pa.array(ratings), _moments(times, len(ratings))],
         schema=ENCODED_RATINGS,
     )
     return CheckedRows(
@@ -52,15 +55,18 @@ def check_rows(raw: RawRows, settings: IngestSettings, *, file: str) -> CheckedR
         unrated=int(unrated.sum()) + raw.unrated,
         ignored=raw.ignored,
         headers=raw.headers,
+        also=problems.hidden(raw, ~unrated),
+        times="" if times is None else times.form,
     )
 
 
 class _Problems:
-    """The first problem of each bad row."""
+    """The first problem of each bad row, and the problems that are no row's first."""
 
     def __init__(self, rows: int) -> None:
         self._problem = np.zeros(rows, np.int16)
         self._problems: list[tuple[str, Callable[[int], str]]] = []
+        self._rows: list[Mask] = []
 
     @property
     def bad(self) -> Mask:
@@ -71,16 +77,29 @@ class _Problems:
         """Reject rows for a reason; `detail` returns the full message for one row."""
         if rows.any():
             self._problems.append((reason, detail))
+            self._rows.append(rows)
             self._problem[rows & (self._problem == 0)] = len(self._problems)
 
     def rows(self, raw: RawRows, among: Mask) -> list[BadRow]:
-        """Return the bad rows that a mask selects; only the first has its detail."""
+        """Return the bad rows that a mask selects; only the first of each reason has its detail."""
         found: list[BadRow] = []
+        told: set[str] = set()
         for place in np.flatnonzero(self.bad & among).tolist():
             reason, detail = self._problems[self._problem[place] - 1]
-            full = None if found else detail(place)
+            full = None if reason in told else detail(place)
+            told.add(reason)
             found.append(BadRow(int(raw.numbers[place]), reason, full, shorten(raw.text(place))))
         return found
+
+    def hidden(self, raw: RawRows, among: Mask) -> tuple[tuple[int, str], ...]:
+        """Return the problems of most rows that are no row's first: a bad rating hides a time that is not read."""
+        firsts = set(self._problem[among].tolist())
+        hidden = [
+            (int(np.argmax(rows & among)), detail)
+            for number, ((_, detail), rows) in enumerate(zip(self._problems, self._rows, strict=True), 1)
+            if number not in firsts and 2 * np.count_nonzero(rows & among) > len(rows)
+        ]
+        return tuple((int(raw.numbers[place]), detail(place)) for place, detail in hidden)
 
 
 def _ids(
@@ -89,11 +108,21 @@ def _ids(
     """Return ids as text; whole numbers become decimal text."""
     ids = DistinctValues.of(column, trim=raw.trim, missing=settings.missing, replaced=raw.replaced)
     remedy = f"{REMEDY}; if the whole file is in another encoding, set ingest.encoding"
+    if not raw.trim and is_text(column.type) and not pa.types.is_string(ids.values.type):
+        remedy = f"{REMEDY}; write a column of type {column.type} as text, in hexadecimal or as a UUID"
     problems.reject(ids.rows(ids.missing), f"{role} is missing", lambda at: _missing(role, ids.original(at)))
     problems.reject(
         ids.rows(ids.not_whole),
         f"{role} is not a whole number",
-        lambda at: f"{role} {short_repr(ids.original(at))} is not a whole number; {REMEDY}",
+        lambda at: f"{role} {_not_whole(ids.original(at), ids.values.type)}; {REMEDY}",
+    )
+    problems.reject(
+        ids.rows(ids.longer_than(LONGEST_ID)),
+        f"{role} is longer than {LONGEST_ID:,} characters",
+        lambda at: (
+            f"{role} {short_repr(ids.original(at))} is longer than {LONGEST_ID:,} characters; shorten such ids, for "
+            f"instance to a hash; {REMEDY}"
+        ),
     )
     problems.reject(
         ids.rows(ids.not_utf8),
@@ -112,7 +141,7 @@ def _ratings(column: pa.Array, settings: IngestSettings, problems: _Problems) ->
     ratings, missing, original = _numbers(column, settings)
     problems.reject(missing, "rating is missing", lambda at: _missing("rating", original(at)))
     problems.reject(
-        np.isnan(ratings),
+        np.isnan(ratings) & ~missing,
         "rating is not a number",
         lambda at: (
             f"rating {short_repr(original(at))} is not a number{_hint_on_marks(original(at), settings)}; {REMEDY}"
@@ -122,18 +151,18 @@ def _ratings(column: pa.Array, settings: IngestSettings, problems: _Problems) ->
         np.isinf(ratings), "rating is not finite", lambda at: f"rating {ratings[at]} is not finite; {REMEDY}"
     )
     problems.reject(
-        np.abs(ratings) > _LARGEST_RATING,
+        np.isfinite(ratings) & (np.abs(ratings) > _LARGEST_RATING),
         "rating is too large",
         lambda at: f"rating {ratings[at]} is larger than {_LARGEST_RATING:g}; {REMEDY}",
     )
     if settings.rating_range is not None:
         low, high = settings.rating_range
         problems.reject(
-            (ratings < low) | (ratings > high),
+            np.isfinite(ratings) & ((ratings < low) | (ratings > high)),
             "rating is outside ingest.rating_range",
             lambda at: (
                 f"rating {ratings[at]} is outside [{low}, {high}]; set ingest.rating_range if the scale is "
-                f"different, or ingest.on_bad_row = 'quarantine'"
+                f"different{SET_ASIDE}"
             ),
         )
     return ratings
@@ -153,22 +182,49 @@ def _numbers(column: pa.Array, settings: IngestSettings) -> tuple[_Floats, Mask,
 def _floats(column: pa.Array) -> _Floats:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())  # the float nearest to the decimal; Arrow's own cast is one off
     numbers: _Floats = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
     return numbers
 
 
-def _timestamps(column: pa.Array | None, settings: IngestSettings, problems: _Problems) -> pa.Array | None:
-    """Return seconds since 1970-01-01 UTC; None if there is no timestamp column."""
+def _not_whole(value: Any, type: pa.DataType) -> str:
+    if isinstance(value, float) and value.is_integer():
+        exact = EXACT_BELOW[type.bit_width]
+        return f"{value:.0f} is a float, and {type.bit_width} bits hold no whole number from {exact:,} on exactly"
+    return f"{short_repr(value)} is not a whole number"
+
+
+def _timestamps(column: pa.Array | None, settings: IngestSettings, problems: _Problems) -> Moments | None:
+    """Return the times; None if there is no timestamp column."""
     if column is None or pa.types.is_null(column.type):
         return None
-    seconds, known, missing, original = read_timestamps(column, settings)
-    problems.reject(missing, "timestamp is missing", lambda _: f"timestamp is missing; {_TIME_REMEDY}")
+    times = read_timestamps(column, settings)
+    problems.reject(times.missing, "timestamp is missing", lambda _: f"timestamp is missing; {_TIME_REMEDY}")
+    bad = ~times.known & ~times.missing
     problems.reject(
-        ~known | (seconds < FIRST_SECOND) | (seconds > LAST_SECOND),
+        bad,
         "timestamp is not a date or time",
-        lambda at: f"timestamp {short_repr(original(at))} is not a time in seconds or ISO 8601; {_TIME_REMEDY}",
+        lambda at: (
+            f"timestamp {short_repr(times.original(at))} "
+            f"{unreadable(times.original(at), _first(times, bad), settings)}; {_TIME_REMEDY}"
+        ),
     )
-    return pa.array(seconds)
+    problems.reject(
+        times.odd & times.known,
+        "timestamp is in an unlikely year",
+        lambda at: f"{question(times.original(at), settings.timestamp_unit)}; {_TIME_REMEDY}",
+    )
+    return times
+
+
+def _first(times: Moments, rows: Mask) -> list[Any]:
+    """Return the first values of some rows, to find what else a time may be written as."""
+    return [times.original(place) for place in np.flatnonzero(rows)[:200].tolist()]
+
+
+def _moments(times: Moments | None, rows: int) -> pa.Array:
+    return pa.nulls(rows, MOMENT) if times is None else pa.array(times.nanoseconds, MOMENT)
 
 
 def _missing(role: str, value: Any) -> str:
@@ -192,6 +248,7 @@ def _refuse_type(type: pa.DataType, role: str, file: str) -> None:
         type = type.value_type
     unfit = pa.types.is_nested(type) or pa.types.is_duration(type) or pa.types.is_interval(type)
     unfit |= pa.types.is_time(type)
+    unfit |= isinstance(type, pa.BaseExtensionType)
     expected = {RATING: "a number", TIMESTAMP: "a time"}.get(role, "text or a whole number")
     if role != TIMESTAMP:
         unfit |= pa.types.is_temporal(type)

@@ -1,7 +1,7 @@
 """Files of ratings, read block by block; each block can be checked in a thread of its own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats import delimited, jsonlines, parquet
-from cfmodel.data.formats.column_roles import Columns, columns_of
+from cfmodel.data.formats.column_roles import Columns
 from cfmodel.data.formats.compressed import CompressedFile
 from cfmodel.data.formats.encodings import as_utf8
 from cfmodel.data.formats.raw_rows import BadRow, CheckedRows, Numbers, RawRows, shorten
@@ -161,10 +161,8 @@ def _check_unreadable(file: _File, block: RecordBlock, number: int) -> CheckedRo
 
 
 def _read_parquet(file: _File) -> Iterator[UncheckedBlock]:
-    columns = columns_of(parquet.column_names(file.path), file.settings, file=file.path.name)
-    file = replace(file, format=replace(file.format, columns=columns))
     rows = 0
-    for batch, total in parquet.read_batches(file.path, columns):
+    for batch, total in parquet.read_batches(file.path, file.columns):
         check = partial(_check_parquet, file, batch, rows + 1)
         rows += batch.num_rows
         yield UncheckedBlock(check, batch.num_rows, file.cells, rows / max(total, 1))
@@ -172,7 +170,9 @@ def _read_parquet(file: _File) -> Iterator[UncheckedBlock]:
 
 def _check_parquet(file: _File, batch: pa.RecordBatch, first_row: int) -> CheckedRows:
     numbers = np.arange(first_row, first_row + batch.num_rows)
-    return file.check(file.by_index(batch), numbers, lambda at: shorten(parquet.row_as_json(batch, at)))
+    columns = file.columns
+    fields = dict(zip((*columns.roles.values(), *columns.movies), batch.columns, strict=True))
+    return file.check(fields, numbers, lambda at: shorten(parquet.row_as_json(batch, at)))
 
 
 #: The reader of each kind of file.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cfmodel.errors import ConfigError
-from cfmodel.schema import RATINGS
+from cfmodel.schema import MOMENT, RATINGS
 
 SYNTHETIC = "synthetic"
 
@@ -202,7 +202,8 @@ def _first_distinct(pairs: _Integers, counts: _Integers, movies: int) -> _Intege
 def _batch(user_idx: _Integers, movie_idx: _Integers, rating: _Floats, timestamp: _Integers) -> pa.RecordBatch:
     # Ids count from 1, as in most published sets.
     ids = [pa.array(rows + 1).cast(pa.string()) for rows in (user_idx, movie_idx)]
-    return pa.record_batch([*ids, pa.array(rating), pa.array(timestamp)], schema=RATINGS)
+    moments = pa.array(timestamp).cast(pa.timestamp("s", "UTC")).cast(MOMENT)
+    return pa.record_batch([*ids, pa.array(rating), moments], schema=RATINGS)
 
 
 def _number(source: str, name: str, text: str, *, whole: bool) -> int | float:

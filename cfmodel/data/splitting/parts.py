@@ -26,7 +26,7 @@ class RatingArrays:
         user_idx: Rows of the user vocabulary, -1 for an unknown user, int32, shape (N,).
         movie_idx: Rows of the movie vocabulary, -1 for an unknown movie, int32, shape (N,).
         rating: Ratings in rating units, float64, or standardized, float32; shape (N,).
-        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None if not loaded or missing.
+        timestamp: Nanoseconds since 1970-01-01 UTC, int64, shape (N,); None if not loaded or missing.
     """
 
     user_idx: npt.NDArray[np.int32]
@@ -98,7 +98,7 @@ def load_part(
         user_idx=encode_column(column(USER_ID), users),
         movie_idx=encode_column(column(MOVIE_ID), movies),
         rating=column(RATING).to_numpy(),
-        timestamp=None if timestamp is None or timestamp.null_count else timestamp.to_numpy(),
+        timestamp=None if timestamp is None or timestamp.null_count else timestamp.cast(pa.int64()).to_numpy(),
     )
 
 

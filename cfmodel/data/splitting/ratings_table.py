@@ -22,7 +22,7 @@ from cfmodel.data.storage import (
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import DigestError
 from cfmodel.refs import DatasetRef
-from cfmodel.schema import ENCODED_RATINGS, MOVIE_ID, RATING, TIMESTAMP, USER_ID
+from cfmodel.schema import ENCODED_RATINGS, MOMENT, MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _ROW_GROUP_ROWS = 1_048_576
 _THREADS = 2
@@ -36,7 +36,7 @@ class RatingsTable:
         user_idx: Rows of `users`, int32, shape (N,).
         movie_idx: Rows of `movies`, int32, shape (N,).
         rating: Ratings in rating units, float64, shape (N,).
-        timestamp: Seconds since 1970-01-01 UTC, int64, shape (N,); None if some are missing.
+        timestamp: Nanoseconds since 1970-01-01 UTC, int64, shape (N,); None if some are missing.
         is_test: Which ratings are from the second data set, bool, shape (N,); None without a second.
     """
 
@@ -102,9 +102,13 @@ class RatingsTable:
             compact_column(pa.DictionaryArray.from_arrays(take_rows(self.user_idx, rows), self.users.ids)),
             compact_column(pa.DictionaryArray.from_arrays(take_rows(self.movie_idx, rows), self.movies.ids)),
             pa.array(take_rows(self.rating, rows)),
-            pa.nulls(len(rows), pa.int64()) if self.timestamp is None else pa.array(take_rows(self.timestamp, rows)),
+            _moments(self.timestamp, rows),
         ]
         return pa.Table.from_arrays(columns, schema=ENCODED_RATINGS)
+
+
+def _moments(timestamp: npt.NDArray[np.int64] | None, rows: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.nulls(len(rows), MOMENT) if timestamp is None else pa.array(take_rows(timestamp, rows), MOMENT)
 
 
 def _column(refs: Sequence[DatasetRef], name: str) -> pa.ChunkedArray:
@@ -121,4 +125,7 @@ def _coded(refs: Sequence[DatasetRef], name: str) -> tuple[Vocabulary, npt.NDArr
 def _plain(refs: Sequence[DatasetRef], name: str) -> npt.NDArray[Any] | None:
     """Return a column's numbers; None if some are missing, which only timestamps may be."""
     column = _column(refs, name)
-    return None if column.null_count else column.to_numpy()
+    if column.null_count:
+        return None
+    numbers: npt.NDArray[Any] = (column.cast(pa.int64()) if column.type == MOMENT else column).to_numpy()
+    return numbers

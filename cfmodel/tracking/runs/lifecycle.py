@@ -25,7 +25,7 @@ from cfmodel.tracking.run import Run, RunSummary, TrackedRun
 from cfmodel.tracking.store import client, reaching, resolve_uri
 
 _DIGEST_CHARACTERS = 36  # what MLflow keeps of a data set's digest
-_COLUMNS = (("user_id", "string"), ("movie_id", "string"), ("rating", "double"), ("timestamp", "long"))
+_COLUMNS = (("user_id", "string"), ("movie_id", "string"), ("rating", "double"), ("timestamp", "datetime"))
 #: Settings of other commands, which do not belong to a run.
 _OF_OTHER_COMMANDS = ("scoring.", "keep.")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stored_ratings import rows_in
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import ingest
@@ -58,17 +59,17 @@ def test_merging_agrees_with_a_dictionary(pairs, policy, tmp_path_factory):
     path = folder / "x.csv"
     path.write_text("".join(f"{user},{movie},{rating},{time}\n" for user, movie, rating, time in pairs))
     ref = ingest(str(path), IngestSettings(on_duplicate=policy), folder=folder)
-    table = read_ratings_file(ref.path / "ratings.parquet").to_pylist()
+    table = rows_in(read_ratings_file(ref.path / "ratings.parquet"))
     expected: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for place, (user, movie, rating, time) in enumerate(pairs):
         expected.setdefault((str(user), str(movie)), []).append((time, place, rating))
-    found = {(row["user_id"], row["movie_id"]): row for row in table}
+    found = {row[:2]: row for row in table}
     assert found.keys() == expected.keys()
     for pair, ratings in expected.items():
         newest = max(ratings)
-        assert found[pair]["timestamp"] == newest[0]
+        assert found[pair][3] == newest[0]
         mean = np.mean([rating for _, _, rating in ratings])
-        assert found[pair]["rating"] == pytest.approx(newest[2] if policy == "last" else mean)
+        assert found[pair][2] == pytest.approx(newest[2] if policy == "last" else mean)
 
 
 def test_duplicates_are_found_across_row_groups(read, write, monkeypatch):
@@ -78,3 +79,20 @@ def test_duplicates_are_found_across_row_groups(read, write, monkeypatch):
     ref, rows = read(write("x.csv", "".join(lines)))
     assert sorted(rows) == sorted((str(user), f"m{user}", 3.0, 200 + user) for user in range(100))
     assert ref.accounts == Accounts(rows_in=300, kept=100, merged=200)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("1600000001100", "1600000001900"),
+        ("1600000001.1", "1600000001.9"),
+        ("1600000001000001", "1600000001000002"),
+        ("1600000001000000001", "1600000001000000002"),
+        ("2020-09-13T12:26:41.100Z", "2020-09-13T12:26:41.9Z"),
+        ("2020-09-13 12:26:41.000000001", "2020-09-13 12:26:41.000000002"),
+    ],
+)
+def test_of_two_ratings_within_a_second_the_newer_stays(older, newer, read, write):
+    rows = [f"u,b,1,{newer}\n", f"u,b,5,{older}\n"]
+    for order in (rows, rows[::-1]):
+        assert [row[2] for row in read(write("x.csv", "".join(order)))[1]] == [1.0]

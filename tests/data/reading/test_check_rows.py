@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -67,8 +68,8 @@ HEAD = "userId,movieId,rating,timestamp\n"
         ("1,2,7.5,5", r"rating 7.5 is outside \[0.5, 5.0\]; set ingest.rating_range if the scale is different"),
         ("1,2,3", "3 fields where 4 are expected: '1,2,3'; correct or remove the row"),
         ("1,2,3,4,5", "5 fields where 4 are expected"),
-        ("1,2,3,soon", r"timestamp 'soon' is not a time .* ingest.columns.timestamp = ''"),
-        ("1,2,3,", "timestamp is missing; .* ingest.columns.timestamp = ''"),
+        ("1,2,3,soon", r"timestamp 'soon' is not a time .* --set ingest.columns.timestamp="),
+        ("1,2,3,", "timestamp is missing; .* --set ingest.columns.timestamp="),
     ],
 )
 @pytest.mark.parametrize("header", [HEAD, ""])
@@ -113,3 +114,9 @@ def test_a_rating_that_means_not_rated_is_not_a_rating(read, write):
     ref, rows = read(write("x.csv", "1,1,0\n1,2,7\n"), not_rated=0, rating_range=(1, 10))
     assert rows == [("1", "2", 7.0, None)]
     assert ref.accounts == Accounts(rows_in=2, kept=1, unrated=1)
+
+
+def test_a_decimal_rating_is_the_nearest_float(read, tmp_path):
+    ratings = pa.array([Decimal("0.1235"), Decimal("0.9368"), Decimal("4.1000")], pa.decimal128(10, 4))
+    pq.write_table(pa.table({"user": [1, 2, 3], "item": [1, 2, 3], "rating": ratings}), tmp_path / "x.parquet")
+    assert [row[2] for row in read(tmp_path / "x.parquet")[1]] == [0.1235, 0.9368, 4.1]

@@ -52,3 +52,9 @@ def test_thousands_may_be_grouped_once_the_decimal_mark_is_set(mark, texts, rati
 def test_what_is_no_group_of_thousands_is_no_number(text, read, write):
     with pytest.raises(DataError, match="is not a number"):
         read(write("x.csv", f"user;item;rating\n1;1;{text}\n"), decimal=",")
+
+
+def test_digits_of_any_script_percent_and_truth_are_numbers(read, write):
+    texts = ["\uff14", "\u0665", "\uff14.\uff15", "85%", "True", "false"]
+    rows = "".join(f"1\t{place}\t{text}\n" for place, text in enumerate(texts))
+    assert [row[2] for row in read(write("x.tsv", rows))[1]] == [4.0, 5.0, 4.5, 85.0, 1.0, 0.0]

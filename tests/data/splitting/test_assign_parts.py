@@ -70,7 +70,16 @@ def test_the_newest_ratings_of_each_user_are_test_and_the_next_are_val(tmp_path)
     assert ("b", "m0", 4.0, 99) in parts["train"]
 
 
-def test_ratings_of_the_same_second_are_ordered_by_movie_id(tmp_path):
+def test_ratings_within_a_second_are_ordered_by_their_fraction(tmp_path):
+    moments = {"z": 100, "m": 500, "a": 900, "k": -(10**7), "l": -(2 * 10**7)}
+    rows = [("u1", movie, 3.0, 1_600_000_000_000 + moment) for movie, moment in moments.items()]
+    given = {"test_fraction": 0.2, "val_fraction": 0.25}
+    for strategy in ("per_user_latest", "temporal"):
+        _, parts = divide(rows, tmp_path, strategy=strategy, **given)
+        assert [[row[1] for row in parts[part]] for part in ("test", "val")] == [["a"], ["m"]]
+
+
+def test_ratings_of_the_same_moment_are_ordered_by_movie_id(tmp_path):
     rows = [("a", movie, 3.0, 7) for movie in ("9", "10", "b", "a")]
     _, parts = divide(rows, tmp_path, strategy="per_user_latest", test_fraction=0.25, val_fraction=0.34)
     assert [part[0][1] for part in (parts["test"], parts["val"])] == ["b", "a"]

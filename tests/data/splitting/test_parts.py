@@ -19,7 +19,7 @@ def test_a_part_is_read_back_as_rows_of_the_vocabularies(tmp_path):
     test = load_part(ref, "test", users=users, movies=movies)
     assert test.user_idx.tolist() == [-1, 0]
     assert test.movie_idx.tolist() == [0, -1]
-    assert (test.rating.tolist(), test.timestamp.tolist()) == ([5.0, 0.5], [8, 9])
+    assert (test.rating.tolist(), test.timestamp.tolist()) == ([5.0, 0.5], [8 * 10**9, 9 * 10**9])
     assert [array.dtype for array in (test.user_idx, test.movie_idx, test.rating, test.timestamp)] == [
         np.int32,
         np.int32,
@@ -28,7 +28,7 @@ def test_a_part_is_read_back_as_rows_of_the_vocabularies(tmp_path):
     ]
     assert load_part(ref, "test", users=users, movies=movies, timestamps=False).timestamp is None
     assert test[1:].user_idx.tolist() == [0]
-    assert test[1:].timestamp.tolist() == [9]
+    assert test[1:].timestamp.tolist() == [9 * 10**9]
     read = load_part(ref, "train", users=users, movies=movies)
     ids = zip(users.decode(read.user_idx), movies.decode(read.movie_idx), strict=True)
     assert sorted(ids) == sorted(row[:2] for row in parts["train"])
