@@ -53,11 +53,9 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_settings(config: Path | None, overrides: tuple[str, ...], **arguments: Any) -> None:
-        from cfmodel.commands.overrides import read_overrides
-        from cfmodel.config import PipelineSettings
+        from cfmodel.commands.overrides import read_settings
 
-        settings: PipelineSettings = PipelineSettings.read(config, overrides=read_overrides(overrides))
-        command(settings=settings, **arguments)
+        command(settings=read_settings(config, overrides, source=arguments.get("source")), **arguments)
 
     return with_settings
 

@@ -94,6 +94,8 @@ class DatasetRef(_Reusable):
         has_timestamps: Whether every rating has a timestamp.
         noise_floor: Best possible RMSE; known only for synthetic ratings.
         drift: Change since the previous run; None if there is none, or if its bytes were the same.
+        read_as: What the source was taken for, in one line: columns, unit of time, encoding, separator.
+        warnings: What is worth a look: guessed columns, a rating that may mean "not rated".
         seconds: How long the ingest took.
     """
 
@@ -110,6 +112,8 @@ class DatasetRef(_Reusable):
     noise_floor: float | None = None
     accounts: Accounts = Accounts()
     drift: Drift | None = None
+    read_as: str = ""
+    warnings: tuple[str, ...] = ()
     seconds: float
 
 

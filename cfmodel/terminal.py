@@ -136,6 +136,7 @@ class Screen(SilentScreen):
         self._progress = self._bars()
         self._bar = self._progress.add_task("", total=1.0)
         self._phase: str | None = None
+        self._told: set[str] = set()
 
     def _bars(self) -> Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -147,6 +148,14 @@ class Screen(SilentScreen):
         """Print what is about to run."""
         split, seed = settings.split.strategy, settings.train.seed
         self.print_line(f"cfmodel {__version__}: {source}, {split} split, seed {seed}")
+
+    def tell(self, read_as: str, warnings: Iterable[str]) -> None:
+        """Print what a source was taken for, and what is worth a look; what was printed before is not repeated."""
+        for line in filter(None, (read_as, *(f"warning: {warning}" for warning in warnings))):
+            if line not in self._told:
+                self._told.add(line)
+                style = "yellow" if line.startswith("warning:") else None
+                self._console.print(line, highlight=False, soft_wrap=True, markup=False, style=style)
 
     def result(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Print the test errors beside those of the baselines, the time of each step, and the health."""
@@ -213,6 +222,8 @@ class Screen(SilentScreen):
     def _finished(self, name: str, result: Any, seconds: float, reused: bool) -> None:
         how = "reused" if reused else f"{seconds:.1f} s"
         self.print_line(f"{name:<12}{describe(result) or 'done'}  ({how})")
+        if isinstance(result, DatasetRef):
+            self.tell(result.read_as, result.warnings)
 
 
 _current: ContextVar[SilentScreen] = ContextVar("screen", default=SilentScreen())  # noqa: B039 - holds only a run

@@ -1,6 +1,7 @@
 """Read ratings from their source into typed Parquet, once per content."""
 
 from prefect import task
+from prefect.logging import get_run_logger
 
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
@@ -12,7 +13,12 @@ from tasks.retries import RETRIES
 @task(name="ingest", **RETRIES)
 def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
     """Ingest a source, or reuse the earlier result if data, settings and code are the same."""
-    return ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=record_logger())
+    ratings = ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=record_logger())
+    logger = get_run_logger()
+    # At the level of information: as warnings, they would be on the terminal twice.
+    for line in filter(None, (ratings.read_as, *(f"warning: {warning}" for warning in ratings.warnings))):
+        logger.info(line)
+    return ratings
 
 
 #: The test file of a predefined split, as a step of its own.

@@ -10,6 +10,7 @@ from rich.text import Text
 from cfmodel.commands.printing import print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.ingest.look import look
 from cfmodel.data.splitting.parts import load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
 from cfmodel.gradients.lesson.braille_chart import Mark, axis_labels, draw_curve
@@ -31,7 +32,11 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, console: Cons
     Raises:
         CFModelError: The source, a setting or the device is refused.
     """
+    look(source, settings.ingest, settings.split)
     parts = _split(source, settings)
+    if parts.data is not None:
+        for line in filter(None, (parts.data.read_as, *(f"warning: {warning}" for warning in parts.data.warnings))):
+            print_line(console, line)
     found = _test(parts, settings, console=console)
     picture = settings.runtime.data_dir / "find-lr" / f"{parts.digest[:12]}-seed{settings.train.seed}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)

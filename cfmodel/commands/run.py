@@ -5,7 +5,7 @@ from rich.console import Console
 from cfmodel import tracking
 from cfmodel.commands.ui import opening_command
 from cfmodel.config import PipelineSettings
-from cfmodel.data.sources.sources import check_source
+from cfmodel.data.ingest.look import look
 from cfmodel.errors import ConfigError
 from cfmodel.refs import RunRef
 
@@ -24,15 +24,15 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     if resume is not None:
         source, settings = _source_and_settings_of(resume, source, settings)
     source = source or "synthetic"
-    # Refuse a typo at once, before servers are started and torch is imported.
-    for named in filter(None, (source, settings.split.test_source)):
-        check_source(named)
+    # Refuse what is wrong at once, before servers are started and torch is imported.
+    seen = look(source, settings.ingest, settings.split)
     from cfmodel import terminal
     from cfmodel.training.planning.devices import resolve_device
 
     resolve_device(settings.runtime.device)
     screen = terminal.Screen(console)
     screen.begin(source, settings)
+    screen.tell(seen.read_as, seen.doubts)
     with terminal.use_screen(screen):
         finished = _run_pipeline(source, settings, resume)
     summary = tracking.read_run(finished.tracking_uri, finished.run_id)

@@ -1,7 +1,9 @@
 """What `cfmodel run` refuses before it starts anything."""
 
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,43 @@ def test_a_typo_is_refused_before_anything_is_started(home: Path) -> None:
         refused = run_cfmodel("run", *arguments, home=home)
         assert "absent.csv" in refused.stderr
         assert refused.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["--set", "ingest.columns.rating=stars"], ["ratings.csv: ingest.columns.rating is 'stars'; .*--set"]),
+        (["--set", "split.strategy=temporal"], ["ratings.csv: split.strategy = 'temporal' needs timestamps"]),
+        (["--set", "ingest.header=false"], ["ratings.csv, row 1: rating 'rating' is not a number"]),
+        (
+            ["--set", "train.epoch=5", "--set", "ingest.columns.user_id=x", "--set", "seed"],
+            ["--set seed: expected NAME", "train.epoch is not a setting", "ratings.csv: ingest.columns.user_id is 'x'"],
+        ),
+    ],
+)
+def test_everything_wrong_is_told_before_anything_heavy_is_imported(
+    arguments: list[str], lines: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "ratings.csv").write_text("user,item,rating\n1,2,3\n2,2,4\n")
+    code = (
+        "import sys\n"
+        "from cfmodel.cli import main\n"
+        f"status = 0\n"
+        f"try:\n    main(['run', 'ratings.csv', *{arguments!r}])\n"
+        "except SystemExit as exit:\n    status = exit.code\n"
+        "heavy = {'torch', 'mlflow', 'prefect', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "sys.exit(status)\n"
+    )
+    started = time.perf_counter()
+    refused = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    told = refused.stderr.removeprefix("Error: ").splitlines()
+    assert refused.returncode == 1, refused.stderr
+    assert len(told) == len(lines)
+    assert all(re.match(line, found) for line, found in zip(lines, told, strict=True)), told
+    assert seconds < 5  # 1.2 on 2 busy cores; with a server started it would be over 10
+    assert [each.name for each in tmp_path.iterdir()] == ["ratings.csv"]
 
 
 @pytest.mark.parametrize("source", ["s3://key:secret-word@bucket/x.csv", "https://me:secret-word@host/x.csv"])

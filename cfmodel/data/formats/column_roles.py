@@ -1,29 +1,18 @@
 """The roles of columns: which one holds the user, the movie, the rating and the timestamp."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from cfmodel.config import ColumnNames, IngestSettings
+from cfmodel.data.formats.column_names import WELL_KNOWN, WORDS, fits, is_name_of, numbers_rows, paste, plain
 from cfmodel.errors import DataError
 from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
-#: Column names that are recognised, in order of preference. Case, blanks and punctuation do not
-#: matter: `userId`, `user_id` and `User-ID` are the same name.
-_WELL_KNOWN_TEXT = {
-    USER_ID: (
-        "userid user uid reviewerid reviewer customerid customer memberid member visitorid accountid raterid "
-        "username userkey reviewername"
-    ),
-    MOVIE_ID: (
-        "movieid movie itemid item iid filmid film bookid book isbn asin parentasin productid product "
-        "businessid artistid trackid songid animeid gameid recipeid jokeid articleid contentid sku"
-    ),
-    RATING: "rating ratings score stars star overall starrating bookrating userrating reviewscore ratingvalue",
-    TIMESTAMP: "timestamp ratingtimestamp unixreviewtime unixtime time ts datetime date createdat ratedat reviewtime",
-}
-_WELL_KNOWN = {role: names.split() for role, names in _WELL_KNOWN_TEXT.items()}
-_ROLES = tuple(_WELL_KNOWN)
+_ROLES = tuple(WELL_KNOWN)
+_NEEDED = (USER_ID, MOVIE_ID, RATING)
+#: Most columns of a table whose one unknown column is taken for the missing one.
+_SMALL = 4
 
 
 @dataclass(frozen=True)
@@ -35,11 +24,15 @@ class Columns:
         roles: Role to 0-based column. In the wide layout only `user_id`, or nothing if each row is a
             new user.
         movies: 0-based column to movie id, in the wide layout.
+        named: Whether a header, or the keys of JSON or Parquet, name the columns.
+        doubts: What the roles were taken from where names do not decide, each with the setting to change it.
     """
 
     names: tuple[str, ...] = ()
     roles: Mapping[str, int] = field(default_factory=dict)
     movies: Mapping[int, str] = field(default_factory=dict)
+    named: bool = True
+    doubts: tuple[str, ...] = ()
 
 
 def columns_of(names: Sequence[str] | int, settings: IngestSettings, *, file: str) -> Columns:
@@ -64,12 +57,16 @@ def _columns_of(names: Sequence[str] | int, settings: IngestSettings, file: str)
     if settings.layout == "wide":
         return _wide(known, settings.columns, isinstance(names, int), file)
     if isinstance(names, int):
-        return Columns(known, _map_numbered(names, settings.columns, file=file))
-    return Columns(known, _map_named(names, settings.columns, file=file))
+        roles = _map_numbered(names, settings.columns, file=file)
+        return Columns(known, roles, named=False, doubts=_doubt_order(roles, settings.columns))
+    roles, guessed = _map_named(names, settings.columns, file=file)
+    return Columns(known, roles, doubts=(*guessed, *_doubt_ids(names, roles, settings.columns)))
 
 
 def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str) -> Columns:
-    user = None if wanted.user_id == "" else _place(USER_ID, names, wanted.user_id, file)
+    user = None if wanted.user_id == "" else _place(USER_ID, names, wanted.user_id)
+    if wanted.user_id and user is None:
+        raise DataError(f"{file}: ingest.columns.user_id is {wanted.user_id!r}; the file has {_listed(names)}")
     if user is None and wanted.user_id is None:
         if numbered:
             raise DataError(
@@ -85,21 +82,130 @@ def _wide(names: tuple[str, ...], wanted: ColumnNames, numbered: bool, file: str
     if len(set(movies.values())) < len(movies) or not movies:
         problem = "two columns of the same name" if movies else "no movie column"
         raise DataError(f"{file}: the wide table has {problem}; it has {_listed(names)}; correct its header")
-    return Columns(names, {} if user is None else {USER_ID: user}, movies)
+    return Columns(names, {} if user is None else {USER_ID: user}, movies, named=not numbered)
 
 
-def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> dict[str, int]:
-    """Return role to 0-based column; without `timestamp` if there is none, or if its wanted name is empty."""
-    places = {role: _place(role, names, getattr(wanted, role), file) for role in _ROLES}
+def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return role to 0-based column, and what was guessed; without `timestamp` if there is none."""
+    wrong = [role for role in _ROLES if getattr(wanted, role) and _given_place(names, getattr(wanted, role)) is None]
+    places = {role: None if role in wrong else _place(role, names, getattr(wanted, role)) for role in _ROLES}
     found = {role: place for role, place in places.items() if place is not None}
-    missing = [role for role in _ROLES if role not in found and role != TIMESTAMP]
+    missing = [role for role in _NEEDED if role not in found and role not in wrong]
+    if wrong:
+        raise DataError(f"{file}: {_wrong_names(names, wanted, wrong, missing, found)}")
+    doubts: tuple[str, ...] = ()
+    if len(missing) == 1 and (place := _only_one_left(missing[0], names, found)) is not None:
+        (role,), name = missing, names[place]
+        found = {each: place if each == role else found[each] for each in _ROLES if each in (role, *found)}
+        missing = []
+        change = paste(role, "NAME")
+        doubts = (f"no column is named like a {WORDS[role]}, so {name[:40]!r} is taken; {change} if it is another",)
     if missing:
         raise DataError(
             f"{file}: no column is recognised as {' and '.join(missing)}; the file has {_listed(names)}; "
-            f"set {', '.join(f'ingest.columns.{role}' for role in missing)}{_perhaps_wide(names)}"
-            f"{_perhaps_one_person(missing)}"
+            f"set {', '.join(f'ingest.columns.{role}' for role in missing)}{_paste_what_is_left(missing, names, found)}"
+            f"{_perhaps_no_ratings(missing, names, found)}{_perhaps_wide(names)}{_perhaps_one_person(missing)}"
         )
-    return _distinct(found, file)
+    _refuse_twins(names, found, wanted, file)
+    return _distinct(found, file), doubts
+
+
+def _left(names: Sequence[str], found: Mapping[str, int]) -> list[int]:
+    """Return the columns that have no role and do not number the rows."""
+    return [at for at, name in enumerate(names) if at not in found.values() and not numbers_rows(name)]
+
+
+def _only_one_left(role: str, names: Sequence[str], found: Mapping[str, int]) -> int | None:
+    """Return the one column of a small table that is left for a role; None if there are several, or it does not fit."""
+    left = _left(names, found)
+    fitting = [at for at in left if fits(role, names[at])]
+    return fitting[0] if len(fitting) == 1 and len(left) + len(found) <= _SMALL else None
+
+
+def _likeliest(role: str, names: Sequence[str], left: Sequence[int]) -> int | None:
+    """Return the first of the columns left that fits a role and no other; for an id, rather one that ends in `id`."""
+    known = {name for other, listed in WELL_KNOWN.items() if other != role for name in listed}
+    fitting = [at for at in left if fits(role, names[at]) and plain(names[at]) not in known]
+    ids = [at for at in fitting if role != RATING and plain(names[at]).endswith("id")]
+    return next(iter([*ids, *fitting]), None)
+
+
+def _paste_what_is_left(missing: Sequence[str], names: Sequence[str], found: Mapping[str, int]) -> str:
+    """Return the settings to paste, if the columns that are left are in the usual order."""
+    left, chosen = _left(names, found), []
+    for role in missing:
+        place = _likeliest(role, names, left)
+        if place is None:
+            return ""
+        left.remove(place)
+        chosen.append(paste(role, names[place]))
+    return f", for example {' '.join(chosen)}"
+
+
+def _wrong_names(
+    names: Sequence[str], wanted: ColumnNames, wrong: Sequence[str], missing: Sequence[str], found: Mapping[str, int]
+) -> str:
+    """Return which names no column has, which columns are not recognised besides, and the settings to paste."""
+    given = " and ".join(f"ingest.columns.{role} is {getattr(wanted, role)!r}" for role in wrong)
+    besides = f", and no column is recognised as {' and '.join(missing)}" if missing else ""
+    chosen, taken = [], dict(found)
+    for role in (each for each in _ROLES if each in (*wrong, *missing)):
+        left = _left(names, taken)
+        near = get_close_matches(getattr(wanted, role) or "", [names[at] for at in left], n=1)
+        known = _place(role, names, None)
+        place = names.index(near[0]) if near else known if known in left else next(iter(left), None)
+        if place is not None and role != TIMESTAMP:
+            taken[role] = place
+            chosen.append(paste(role, names[place]))
+    example = f", for example {' '.join(chosen)}" if chosen else ""
+    return f"{given}{besides}; the file has {_listed(names)}; name its own{example}"
+
+
+def _perhaps_no_ratings(missing: Sequence[str], names: Sequence[str], found: Mapping[str, int]) -> str:
+    if list(missing) != [RATING] or any(fits(RATING, names[at]) for at in _left(names, found)):
+        return ""
+    return "; if the table has none (views, clicks, plays), add a column rating, such as how often"
+
+
+def _refuse_twins(names: Sequence[str], found: Mapping[str, int], wanted: ColumnNames, file: str) -> None:
+    for role, place in found.items():
+        twins = [at + 1 for at, name in enumerate(names) if name == names[place]]
+        if len(twins) > 1 and not (getattr(wanted, role) or "").isdecimal():
+            raise DataError(
+                f"{file}: columns {' and '.join(map(str, twins))} are both named {names[place][:40]!r}; give the "
+                f"number of the one that holds the {WORDS[role]}: {paste(role, str(twins[0]))}"
+            )
+
+
+def _doubt_ids(names: Sequence[str], roles: Mapping[str, int], wanted: ColumnNames) -> tuple[str, ...]:
+    """Return which other columns could be the user, the movie or the rating by their names."""
+    doubts = []
+    for role in _NEEDED:
+        if getattr(wanted, role) is not None:
+            continue
+        taken = plain(names[roles[role]])
+        others = [
+            name
+            for at, name in enumerate(names)
+            if at not in roles.values() and plain(name) in WELL_KNOWN[role] and not is_name_of(plain(name), taken)
+        ]
+        if others and taken in WELL_KNOWN[role]:
+            also = " and ".join(repr(name[:40]) for name in others[:3])
+            doubts.append(
+                f"{also} could be the {WORDS[role]}, too; {names[roles[role]]!r} is taken: "
+                f"{paste(role, others[0])} to change"
+            )
+    return tuple(doubts)
+
+
+def _doubt_order(roles: Mapping[str, int], wanted: ColumnNames) -> tuple[str, ...]:
+    if wanted.user_id is not None and wanted.movie_id is not None:
+        return ()
+    swapped = f"{paste(USER_ID, str(roles[MOVIE_ID] + 1))} {paste(MOVIE_ID, str(roles[USER_ID] + 1))}"
+    return (
+        f"no header names the columns, so column {roles[USER_ID] + 1} is taken for the user and "
+        f"{roles[MOVIE_ID] + 1} for the movie; if it is the other way round: {swapped}",
+    )
 
 
 def _map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, int]:
@@ -136,7 +242,7 @@ def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
     if any(name in first_row and not name.isdecimal() for name in given):
         return True
     # A user's name alone, above numbers, is the header of a wide table: no user has that id.
-    if any(_plain(name) in _WELL_KNOWN[USER_ID] for name in first_row):
+    if any(plain(name) in WELL_KNOWN[USER_ID] for name in first_row):
         return True
     if settings.layout == "wide":
         return not all(_is_number(cell) or cell in settings.missing for cell in first_row[1:])
@@ -148,20 +254,26 @@ def is_header(first_row: Sequence[str], settings: IngestSettings) -> bool:
 
 def names_all_roles(row: Sequence[str]) -> bool:
     """Return whether a row holds known names for the user, the movie and the rating column."""
-    return all(any(_plain(name) in _WELL_KNOWN[role] for name in row) for role in (USER_ID, MOVIE_ID, RATING))
+    return all(any(plain(name) in WELL_KNOWN[role] for name in row) for role in (USER_ID, MOVIE_ID, RATING))
 
 
-def _place(role: str, names: Sequence[str], given: str | None, file: str) -> int | None:
+def _place(role: str, names: Sequence[str], given: str | None) -> int | None:
     if given == "" and role == TIMESTAMP:
         return None
     if given is not None:
-        if given not in names:
-            raise DataError(
-                f"{file}: ingest.columns.{role} is {given!r}; the file has {_listed(names)}; set it to one of them"
-            )
+        return _given_place(names, given)
+    bare = [plain(name) for name in names]
+    return next((bare.index(known) for known in WELL_KNOWN[role] if known in bare), None)
+
+
+def _given_place(names: Sequence[str], given: str) -> int | None:
+    """Return the column that a setting gives: by its name, by its name but for case and punctuation, or by number."""
+    if given in names:
         return names.index(given)
-    plain = [_plain(name) for name in names]
-    return next((plain.index(known) for known in _WELL_KNOWN[role] if known in plain), None)
+    alike = [at for at, name in enumerate(names) if plain(given) and plain(name) == plain(given)]
+    if len(alike) == 1:
+        return alike[0]
+    return int(given) - 1 if given.isdecimal() and len(given) < 9 and 1 <= int(given) <= len(names) else None
 
 
 def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
@@ -172,23 +284,13 @@ def _distinct(places: dict[str, int], file: str) -> dict[str, int]:
     return places
 
 
-def _plain(name: str) -> str:
-    # RecBole writes a type behind the name (`user_id:token`), the SNAP reviews a table before it (`review/userId`).
-    own = re.sub(r":(token|float)(_seq)?$", "", name.rpartition("/")[2])
-    return "".join(letter for letter in own.casefold() if letter.isalnum())
-
-
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name[:40]) for name in names[:12])
     return f"{len(names):,} columns: {shown}{', ...' if len(names) > 12 else ''}"
 
 
 def _perhaps_wide(names: Sequence[str]) -> str:
-    return (
-        "; if each column is a movie, set ingest.layout = 'wide'"
-        if len(names) > 8 or any(map(_is_number, names))
-        else ""
-    )
+    return "; if each column is a movie, set ingest.layout = 'wide'" if _may_be_wide(names) else ""
 
 
 def _may_be_wide(names: Sequence[str]) -> bool:

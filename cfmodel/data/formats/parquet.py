@@ -1,6 +1,7 @@
 """Parquet files, read batch by batch with the file's own column types."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,20 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Yield the columns that have a role, batch by batch, each with the file's number of rows by its metadata.
+    """Yield the columns of roles and movies, in that order, with the file's number of rows by its metadata.
 
     Raises:
         DataError: The file cannot be read as Parquet, or its metadata give a wrong number of rows.
     """
-    wanted = [columns.names[place] for place in (*columns.roles.values(), *columns.movies)]
+    places = (*columns.roles.values(), *columns.movies)
+    wanted = [columns.names[place] for place in places]
+    # Columns of the same name are read together, in the order of the file.
+    before = Counter[str]()
+    twin_of = []
+    for name in columns.names:
+        twin_of.append(before[name])
+        before[name] += 1
+    twins = [twin_of[place] for place in places]
     rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(len(columns.movies), 1)))
     read = 0
     try:
@@ -49,7 +58,8 @@ def read_batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch,
             total = file.metadata.num_rows
             for batch in file.iter_batches(rows, columns=wanted):
                 read += batch.num_rows
-                yield pa.record_batch({name: batch.column(name) for name in wanted}), total
+                found = map(batch.schema.get_all_field_indices, wanted)
+                yield batch.select([same[twin] for same, twin in zip(found, twins, strict=True)]), total
     except _FAULTS as error:
         raise _refusal(path, error) from None
     if read != total:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from cfmodel.config import IngestSettings
+from cfmodel.data.formats import parquet
 from cfmodel.data.formats.column_roles import Columns, columns_of
 from cfmodel.data.formats.compressed import CompressedFile, Compression
 from cfmodel.data.formats.encodings import detect_encoding
@@ -40,7 +41,7 @@ class FileFormat:
         header_text: The header row as it stands in the file.
         ruler: The line drawn below it.
         rows: Number of rows by the file's own count; None if it has none.
-        columns: The roles of the columns; empty for Parquet, whose schema is read later.
+        columns: The roles of the columns.
     """
 
     kind: Literal["text", "jsonl", "parquet", "empty"]
@@ -70,7 +71,8 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
     with CompressedFile(path, None) as raw:
         magic = raw.read(6)
     if magic.startswith(b"PAR1"):
-        return FileFormat("parquet")
+        columns = columns_of(parquet.column_names(path), settings, file=path.name)
+        return FileFormat("parquet", columns=columns)
     compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), None)
     with CompressedFile(path, compression) as stream:
         block = stream.read(_FIRST_BLOCK_BYTES)
@@ -128,10 +130,11 @@ def _text_format(
 def _spread(columns: Columns, header: Header) -> Columns:
     """Return the columns by their place among the fields of a row."""
     names = dict(zip(header.places, columns.names, strict=True))
-    return Columns(
-        tuple(names.get(at, "") for at in range(header.width)),
-        {role: header.places[at] for role, at in columns.roles.items()},
-        {header.places[at]: movie for at, movie in columns.movies.items()},
+    return replace(
+        columns,
+        names=tuple(names.get(at, "") for at in range(header.width)),
+        roles={role: header.places[at] for role, at in columns.roles.items()},
+        movies={header.places[at]: movie for at, movie in columns.movies.items()},
     )
 
 

@@ -11,10 +11,12 @@ from cfmodel.config import IngestSettings
 from cfmodel.data.ingest import drift
 from cfmodel.data.ingest.drift import Figures, Snapshot
 from cfmodel.data.ingest.duplicates import find_duplicates, merge_duplicates
+from cfmodel.data.ingest.not_rated import suspect_not_rated
 from cfmodel.data.ingest.profile import Profile, profile_ratings
 from cfmodel.data.ingest.quarantine import Quarantine
 from cfmodel.data.ingest.ratings_sink import Pairs, RatingsSink, movies_of, users_of
 from cfmodel.data.ingest.read_source import FileRead, RowsRead, add_accounts, read_source
+from cfmodel.data.reading.read_as import read_as
 from cfmodel.data.sources.sources import FilesSource, digest_of_source, resolve_source
 from cfmodel.data.sources.synthetic import SyntheticSource
 from cfmodel.data.storage import find_earlier, manifest_of
@@ -88,12 +90,20 @@ class _Work:
         accounts.require_balance()
         users, movies = np.bincount(users_of(pairs)), np.bincount(movies_of(pairs))
         profile = profile_ratings(path, users, movies, accounts, bad.by_reason)
+        profile = profile.model_copy(update=self._what_was_read(profile))
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)
         mean, std = profile.ratings.mean, profile.ratings.std
         figures = Figures(digest=digest, source_digest=self._digest, rows=len(pairs), mean=mean, std=std)
         Snapshot(figures, sink.users, sink.movies).write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
+
+    def _what_was_read(self, profile: Profile) -> dict[str, Any]:
+        doubts = [doubt for file in self._files for doubt in file.doubts]
+        if self._settings.not_rated is None and (suspect := suspect_not_rated(profile.ratings)) is not None:
+            doubts.append(suspect)
+        described = [(file.name, file.read_as) for file in self._files if file.read_as]
+        return {"read_as": read_as(described), "warnings": tuple(dict.fromkeys(doubts))}
 
     def _merge(self, sink: RatingsSink, path: Path) -> tuple[Pairs, int]:
         """Merge duplicates; return the remaining pairs and the number of ratings dropped."""
@@ -120,6 +130,8 @@ class _Work:
             has_timestamps=times is not None and times.missing == 0,
             noise_floor=self._resolved.noise if isinstance(self._resolved, SyntheticSource) else None,
             accounts=profile.accounts,
+            read_as=profile.read_as,
+            warnings=profile.warnings,
             seconds=seconds,
         )
 

@@ -21,6 +21,7 @@ _MOST_LEVELS = 1_000
 _BINS = 60
 _CURVE_POINTS = 100
 _DAY_SECONDS = 86_400
+_SECOND = 1_000_000_000  # in nanoseconds
 
 _Counts = npt.NDArray[np.int64]
 
@@ -41,12 +42,26 @@ class ProfileHistogram(_Part):
     counts: tuple[int, ...]
 
 
+class RatingsAtEnd(_Part):
+    """The lowest or highest rating, among many distinct ones.
+
+    Attributes:
+        count: How many ratings are equal to it.
+        next: The rating next to it.
+    """
+
+    count: int
+    next: float
+
+
 class RatingProfile(_Part):
     """The ratings, in rating units.
 
     Attributes:
         step: Smallest difference of two distinct ratings; None if there is one, or more than 1,000.
         histogram: Number of ratings of each value, or in each of 60 bins.
+        low_end: The lowest rating; None if the histogram has each value.
+        high_end: The highest rating; None if the histogram has each value.
     """
 
     low: float
@@ -55,6 +70,8 @@ class RatingProfile(_Part):
     mean: float
     std: float
     histogram: ProfileHistogram
+    low_end: RatingsAtEnd | None = None
+    high_end: RatingsAtEnd | None = None
 
 
 class CountProfile(_Part):
@@ -93,6 +110,8 @@ class Profile(_Part):
         quarantined_by_reason: Number of rows in the quarantine for each reason.
         density: Share of all (user, movie) pairs that are rated.
         times: The timestamps; None if no rating has one.
+        read_as: What the source was taken for, in one line.
+        warnings: What is worth a look, such as a column that was guessed.
     """
 
     accounts: Accounts
@@ -102,6 +121,8 @@ class Profile(_Part):
     users: CountProfile
     movies: CountProfile
     times: TimeProfile | None
+    read_as: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def read_profile(folder: Path) -> Profile:
@@ -170,6 +191,8 @@ class _RatingValues:
             mean=self._origin + offset,
             std=float(np.sqrt(variance)),
             histogram=self._histogram(path, levels),
+            low_end=None if levels is not None else _at_end(path, self._low, inwards=1),
+            high_end=None if levels is not None else _at_end(path, self._high, inwards=-1),
         )
 
     def _histogram(self, path: Path, levels: npt.NDArray[np.float64] | None) -> ProfileHistogram:
@@ -184,6 +207,15 @@ class _RatingValues:
         return ProfileHistogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
 
 
+def _at_end(path: Path, end: float, *, inwards: int) -> RatingsAtEnd:
+    count, distance = 0, float("inf")
+    for _, group in row_groups(path, [RATING]):
+        distances = (group[RATING].to_numpy() - end) * inwards
+        count += int(np.count_nonzero(distances == 0))
+        distance = min(distance, float(distances.min(initial=np.inf, where=distances > 0)))
+    return RatingsAtEnd(count=count, next=end + inwards * distance)
+
+
 class _Timestamps:
     """Running statistics of the timestamps."""
 
@@ -194,10 +226,11 @@ class _Timestamps:
     def add(self, timestamps: pa.ChunkedArray) -> None:
         """Add timestamps."""
         self._missing += timestamps.null_count
-        known = timestamps.drop_null().to_numpy()
+        known = timestamps.drop_null().cast(pa.int64()).to_numpy()
         if len(known):
-            self._first, self._last = min(self._first, int(known.min())), max(self._last, int(known.max()))
-            for day, count in _value_counts(known // _DAY_SECONDS):
+            first, last = int(known.min()) // _SECOND, int(known.max()) // _SECOND
+            self._first, self._last = min(self._first, first), max(self._last, last)
+            for day, count in _value_counts(known // (_DAY_SECONDS * _SECOND)):
                 self._days[day] += count
 
     def profile(self) -> TimeProfile | None:

@@ -1,5 +1,6 @@
 """The quarantine: a file of the bad rows, each with its text and reason."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Self
@@ -8,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cfmodel.config import IngestSettings
-from cfmodel.data.formats.raw_rows import BadRow, without_quarantine
+from cfmodel.data.formats.raw_rows import REMEDY, SET_ASIDE, CheckedRows
 from cfmodel.errors import DataError
+from cfmodel.schema import MOVIE_ID, RATING, TIMESTAMP, USER_ID
 
 _QUARANTINE = pa.schema(
     [
@@ -19,6 +21,9 @@ _QUARANTINE = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
+
+
+_ROLES = (USER_ID, MOVIE_ID, RATING, TIMESTAMP)
 
 
 class Quarantine:
@@ -42,24 +47,24 @@ class Quarantine:
         if self._writer is not None:
             self._writer.close()
 
-    def add(self, file: str, bad: tuple[BadRow, ...], *, others: bool = True, remedy: str = "") -> None:
+    def add(self, file: str, checked: CheckedRows, *, rows: int, others: bool = False, remedy: str = "") -> None:
         """Add the bad rows of a block of a file.
 
         Args:
-            others: Whether the source holds other rows, so that it has some without the bad ones.
-            remedy: What to do if it does not.
+            rows: Number of rows of the block.
+            others: Whether the source holds ratings before this block.
+            remedy: What to do if no row is a rating.
 
         Raises:
-            DataError: There is a bad row and `ingest.on_bad_row` is 'stop'.
+            DataError: There is a bad row and `ingest.on_bad_row` is 'stop'; the message has every kind of problem.
         """
+        bad = checked.bad
         if not bad:
             return
-        where = f"{file}, row {bad[0].number:,}: {bad[0].detail or bad[0].reason}"
-        if self._settings.on_bad_row == "stop" and (others or len(bad) == 1):
-            raise DataError(where)
+        told = tell_bad_rows(file, checked, self._settings, rows=rows, others=others, remedy=remedy)
         if self._settings.on_bad_row == "stop":
-            raise DataError(f"{without_quarantine(where)}; all {len(bad):,} rows read so far are bad{remedy}")
-        self._first = self._first or without_quarantine(where) + ("" if others else remedy)
+            raise DataError("\n".join(told))
+        self._first = self._first or told[0]
         self.by_reason.update(row.reason for row in bad)
         columns = [
             pa.array([file] * len(bad)),
@@ -86,10 +91,55 @@ class Quarantine:
             return
         keep.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(keep)
-        remedy = "correct the source or raise the limit" if rows < rows_in else "correct how they are written or read"
+        limit = f"correct the source or raise the limit to {share_above(rows, rows_in):g}"
+        remedy = limit if rows < rows_in else "correct how they are written or read"
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in self.by_reason.most_common(5))
         raise DataError(
             f"{rows:,} of {rows_in:,} rows are bad ({reasons}), more than ingest.max_bad_fraction = "
             f"{self._settings.max_bad_fraction:g} allows; {remedy}; the bad rows are in "
             f"{keep}, the first is {self._first}"
         )
+
+
+def tell_bad_rows(
+    file: str, checked: CheckedRows, settings: IngestSettings, *, rows: int, others: bool = False, remedy: str = ""
+) -> list[str]:
+    """Return a message for each kind of problem of a block's bad rows, in the order of the file.
+
+    A remedy that would not help is left out: setting rows aside where that is set already, or where all of them are
+    bad, and without more of them allowed where more of them are.
+
+    Args:
+        rows: Number of rows of the block.
+        others: Whether the source holds ratings before this block.
+        remedy: What to do if no row is a rating.
+    """
+    first = {row.reason: row for row in reversed(checked.bad)}
+    told = [(row.number, row.reason, row.detail or row.reason) for row in first.values()]
+    told = sorted([*told, *((number, detail, detail) for number, detail in checked.also)], key=lambda one: one[0])
+    kinds = Counter(row.reason for row in checked.bad)
+    if not others and rows > 1 and len(checked.bad) >= rows:
+        common = f"correct the file, all {rows:,} rows read so far are bad"
+        return [
+            f"{file}, row {number:,}: {detail.replace(REMEDY, common)}"
+            f"{remedy or _another_column(reason, detail, kinds[reason] == rows)}"
+            for number, reason, detail in told
+        ]
+    share, instead = len(checked.bad) / max(rows, 1), SET_ASIDE
+    if settings.on_bad_row == "quarantine" or (share >= 1 and not others):
+        instead = ""
+    elif share > settings.max_bad_fraction and not others:
+        instead = f"{SET_ASIDE} and ingest.max_bad_fraction = {share_above(len(checked.bad), rows):g}"
+    return [f"{file}, row {number:,}: {detail.replace(SET_ASIDE, instead)}" for number, _, detail in told]
+
+
+def _another_column(reason: str, detail: str, in_all_rows: bool) -> str:
+    role = reason.partition(" ")[0]
+    if role not in _ROLES or not in_all_rows or "name another" in detail or "longer" in reason:
+        return ""
+    return f", or name another column with --set ingest.columns.{role}="
+
+
+def share_above(bad: int, rows: int) -> float:
+    """Return a share with few digits that is not below that of some bad rows."""
+    return min(1.0, math.ceil(1000 * bad / rows) / 1000)

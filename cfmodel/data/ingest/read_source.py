@@ -13,6 +13,7 @@ from cfmodel.data.formats.raw_rows import CheckedRows
 from cfmodel.data.formats.sniff import FileFormat, sniff
 from cfmodel.data.ingest.quarantine import Quarantine
 from cfmodel.data.ingest.ratings_sink import RatingsSink
+from cfmodel.data.reading.read_as import describe_format
 from cfmodel.data.reading.read_file import UncheckedBlock, read_blocks
 from cfmodel.data.sources.sources import FilesSource
 from cfmodel.data.sources.synthetic import SyntheticSource
@@ -49,6 +50,8 @@ class FileRead(Ref):
         header: Whether there is a header row; None if not delimited text.
         shape: How rows that are not lines become lines; None: each is one.
         accounts: Counts of the file's rows, before duplicates are merged.
+        read_as: What the file was taken for, with its columns and the form of its times.
+        doubts: What about its columns was guessed.
     """
 
     name: str
@@ -58,6 +61,8 @@ class FileRead(Ref):
     header: bool | None
     shape: str | None = None
     accounts: Accounts
+    read_as: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 def read_source(
@@ -78,14 +83,16 @@ def read_source(
         return
     names, sizes = source.names, [path.stat().st_size for path in source.paths]
     kept = rows_before = 0
-    for place, (path, format) in enumerate(_formats(source, settings)):
+    for place, (path, format) in enumerate(formats_of(source, settings)):
         parts: list[Accounts] = []
+        times: dict[str, None] = {}
         try:
             for block, checked in _in_order(read_blocks(path, format, settings, rows_before=rows_before)):
-                others = checked.ratings.num_rows + checked.unrated + kept > 0
-                quarantine.add(names[place], checked.bad, others=others, remedy=_remedy(format))
+                remedy = numbers_to_set(format)
+                quarantine.add(names[place], checked, rows=block.rows * block.cells, others=kept > 0, remedy=remedy)
                 sink.add(checked.ratings)
                 parts.append(_accounts(block, checked))
+                times |= dict.fromkeys(filter(None, (checked.times,)))
                 kept += checked.ratings.num_rows
                 rows_before += block.rows
                 if on_record is not None:
@@ -93,7 +100,7 @@ def read_source(
                     on_record(RowsRead(kept, read / max(sum(sizes), 1)))
         except DataError as error:
             raise _with_file_names(error, source) from None
-        yield _file_read(names[place], format, add_accounts(parts))
+        yield _file_read(names[place], format, add_accounts(parts), " and ".join(times))
 
 
 def add_accounts(parts: Iterable[Accounts]) -> Accounts:
@@ -102,24 +109,39 @@ def add_accounts(parts: Iterable[Accounts]) -> Accounts:
     return Accounts(**{name: sum(getattr(part, name) for part in listed) for name in Accounts.model_fields})
 
 
-def _formats(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, FileFormat]]:
-    """Detect the format of every file; one without a header may be a part of one with a header."""
+def formats_of(source: FilesSource, settings: IngestSettings) -> list[tuple[Path, FileFormat]]:
+    """Detect the format of every file; one without a header may be a part of one with a header.
+
+    Raises:
+        DataError: Files cannot be read or lack a column; the message names up to 8 of them.
+    """
+    formats = [_format_or_refusal(path, settings, None) for path in source.paths]
+    like = next((format for format in formats if isinstance(format, FileFormat) and format.header), None)
+    if like is not None:
+        formats = [
+            _format_or_refusal(path, settings, like)
+            if isinstance(format, DataError) or (format.kind == "text" and not format.header)
+            else format
+            for path, format in zip(source.paths, formats, strict=True)
+        ]
+    if refusals := [str(format) for format in formats if isinstance(format, DataError)]:
+        more = [f"and {len(refusals) - 8:,} more files"] if len(refusals) > 8 else []
+        raise _with_file_names(DataError("\n".join(refusals[:8] + more)), source)
+    found = [format for format in formats if isinstance(format, FileFormat)]
+    if all(format.kind == "empty" for format in found):
+        empty = DataError(f"{source.paths[0].name}: is empty; give a file with ratings")
+        raise _with_file_names(empty, source)
+    return list(zip(source.paths, found, strict=True))
+
+
+def _format_or_refusal(path: Path, settings: IngestSettings, like: FileFormat | None) -> FileFormat | DataError:
     try:
-        formats = [sniff(path, settings) for path in source.paths]
-        if all(format.kind == "empty" for format in formats):
-            raise DataError(f"{source.paths[0].name}: is empty; give a file with ratings")
-        like = next((format for format in formats if format.header), None)
-        if like is not None:
-            formats = [
-                format if format.kind != "text" or format.header else sniff(path, settings, like=like)
-                for path, format in zip(source.paths, formats, strict=True)
-            ]
-    except DataError as error:
-        raise _with_file_names(error, source) from None
-    return list(zip(source.paths, formats, strict=True))
+        return sniff(path, settings, like=like)
+    except DataError as refusal:
+        return refusal
 
 
-def _remedy(format: FileFormat) -> str:
+def numbers_to_set(format: FileFormat) -> str:
     """Return what to set if no row of a file is a rating."""
     if format.kind != "text" or format.header or format.shape is not None:
         return ""
@@ -172,7 +194,7 @@ def _accounts(block: UncheckedBlock, checked: CheckedRows) -> Accounts:
     return accounts
 
 
-def _file_read(name: str, format: FileFormat, accounts: Accounts) -> FileRead:
+def _file_read(name: str, format: FileFormat, accounts: Accounts, times: str) -> FileRead:
     text = format.kind == "text"
     return FileRead(
         name=name,
@@ -182,6 +204,8 @@ def _file_read(name: str, format: FileFormat, accounts: Accounts) -> FileRead:
         header=format.header if text else None,
         shape=format.shape,
         accounts=accounts,
+        read_as="" if format.kind == "empty" else describe_format(format, times),
+        doubts=format.columns.doubts,
     )
 
 

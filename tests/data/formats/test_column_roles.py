@@ -73,6 +73,103 @@ def test_a_wide_table_needs_a_user_column(read, write):
 
 
 @pytest.mark.parametrize(
+    ("text", "rows", "guess"),
+    [
+        ("user,artist_mbid,rating\n1,a,3\n", [("1", "a", 3.0, None)], "like a movie, so 'artist_mbid' is taken"),
+        ("user,item,plays\n1,a,3\n", [("1", "a", 3.0, None)], "like a rating, so 'plays' is taken"),
+        ("who,item,rating,time\n1,a,3,5\n", [("1", "a", 3.0, 5)], "like a user, so 'who' is taken"),
+        (",title,user,rating\n0,a,1,3\n", [("1", "a", 3.0, None)], "like a movie, so 'title' is taken"),
+    ],
+)
+def test_the_one_column_left_of_a_small_table_is_the_missing_one(text, rows, guess, read, write):
+    ref, found = read(write("x.csv", text))
+    assert found == rows
+    assert len(ref.warnings) == 1
+    assert guess in ref.warnings[0]
+
+
+@pytest.mark.parametrize("header", ["movie_id,title,rating", "film,date,rating", "item,rating,review_text"])
+def test_what_is_no_user_is_not_taken_for_one(header, read, write):
+    with pytest.raises(DataError, match=r"no column is recognised as user_id; the file has 3 columns"):
+        read(write("x.csv", f"{header}\n1,2,3\n"))
+
+
+def test_two_columns_that_could_be_the_id_are_named(read, write):
+    path = write("x.csv", "rating,title,asin,parent_asin,user_id,timestamp\n5,t,B1,B0,u,1609459200000\n")
+    ref, rows = read(path)
+    assert rows == [("u", "B1", 5.0, 1_609_459_200)]
+    (warning,) = ref.warnings
+    assert warning.startswith("'parent_asin' could be the movie, too; 'asin' is taken")
+    assert "--set ingest.columns.movie_id=parent_asin" in warning
+    ref, rows = read(path, columns=ColumnNames(movie_id="parent_asin"))
+    assert (rows[0][1], ref.warnings) == ("B0", ())
+
+
+def test_the_name_of_what_an_id_identifies_is_no_doubt(read, write):
+    header = "reviewerID,reviewerName,movieId,movie,overall"
+    ref, rows = read(write("x.csv", f"{header}\n1,Ann,7,Film,3\n"))
+    assert (rows, ref.warnings) == ([("1", "7", 3.0, None)], ())
+
+
+def test_without_a_header_the_order_is_a_warning_whose_setting_swaps_it(read, write):
+    path = write("x.csv", "0005019281,A1QAXY,5.0,1203984000\nB000005XYZ,A3CCXX,2.0,1388361700\n")
+    (warning,) = read(path)[0].warnings
+    assert warning.endswith("--set ingest.columns.user_id=2 --set ingest.columns.movie_id=1")
+    ref, rows = read(path, columns=ColumnNames(user_id="2", movie_id="1"))
+    assert [row[:2] for row in rows] == [("A1QAXY", "0005019281"), ("A3CCXX", "B000005XYZ")]
+    assert ref.warnings == ()
+
+
+def test_all_wrong_and_missing_names_are_told_at_once_with_settings_that_work(read, write):
+    path = write("x.csv", "wer,was,wie\n1,2,3\n")
+    paste = "--set ingest.columns.user_id=wer --set ingest.columns.movie_id=was --set ingest.columns.rating=wie"
+    with pytest.raises(DataError, match=rf"as user_id and movie_id and rating; .*, for example {paste}(;|$)"):
+        read(path)
+    with pytest.raises(DataError, match=rf"rating is 'wi', and no column .* user_id and movie_id; .* example {paste}$"):
+        read(path, columns=ColumnNames(rating="wi"))
+
+
+def test_a_name_in_another_case_or_the_number_of_a_column_names_it(read, write):
+    path = write("x.csv", "Kunde Nr,was,rating,rating\n1,2,3,4\n")
+    with pytest.raises(DataError, match=r"columns 3 and 4 are both named 'rating'; .* --set ingest.columns.rating=3$"):
+        read(path, columns=ColumnNames(user_id="kunde_nr", movie_id="WAS"))
+    for number, rating in (("3", 3.0), ("4", 4.0)):
+        columns = ColumnNames(user_id="kunde_nr", movie_id="WAS", rating=number)
+        assert read(path, columns=columns)[1] == [("1", "2", rating, None)]
+
+
+def test_a_table_without_ratings_is_told_what_it_lacks(read, write):
+    with pytest.raises(
+        DataError, match=r"no column is recognised as rating; .* add a column rating, such as how often"
+    ):
+        read(write("x.csv", "user,item,timestamp\n1,2,3\n"))
+
+
+def test_the_fourth_of_many_columns_is_no_time_once_others_are_named(read, write):
+    path = write("x.csv", "1,Ann B.,7,The Film,3\n")
+    assert read(path, columns=ColumnNames(user_id="1", movie_id="3", rating="5"))[1] == [("1", "7", 3.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("header", "paste"),
+    [
+        ("user_id,name,time,rating,text,gmap_id", "--set ingest.columns.movie_id=gmap_id"),
+        ("a,b,movie_id,score,x,y", "--set ingest.columns.user_id=a"),
+    ],
+)
+def test_the_example_names_the_likeliest_column(header, paste, read, write):
+    with pytest.raises(DataError, match=rf", for example {paste}(;|$)"):
+        read(write("x.csv", f"{header}\n1,2,3,4,5,6\n"))
+
+
+def test_a_wide_table_read_as_a_long_one_is_told_the_layout(read, write):
+    path = write("x.csv", "user_id,301,302,303\n1,4,,3\n2,,5,\n")
+    with pytest.raises(DataError, match=r"as movie_id and rating; .*if each column is a movie, set ingest.layout ="):
+        read(path)
+    assert read(path, layout="wide")[1] == [("1", "301", 4.0, None), ("1", "303", 3.0, None), ("2", "302", 5.0, None)]
+
+
+@pytest.mark.parametrize(
     "header",
     [
         "Date,Name,Year,Letterboxd URI,Rating",

@@ -13,7 +13,7 @@ def test_json_ids_may_be_numbers_in_one_line_and_text_in_another(read, write):
 
 def test_a_json_field_may_first_appear_in_a_later_object_of_the_first_block(read, write):
     path = write("x.jsonl", '{"user":1,"item":2,"rating":3}\n{"user":1,"item":3,"rating":4,"timestamp":5}\n')
-    with pytest.raises(DataError, match=r"^x.jsonl, row 1: timestamp is missing; .* ingest.columns.timestamp = ''"):
+    with pytest.raises(DataError, match=r"^x.jsonl, row 1: timestamp is missing; .* --set ingest.columns.timestamp="):
         read(path)
     assert len(read(path, columns=ColumnNames(timestamp=""))[1]) == 2
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cfmodel.config import ColumnNames
 from cfmodel.data.formats.column_roles import Columns
 from cfmodel.data.formats.parquet import column_names, read_batches, row_as_json
 from cfmodel.errors import DataError
@@ -20,6 +21,16 @@ def test_batches_hold_the_used_columns_and_all_rows(tmp_path, monkeypatch):
     batches = list(read_batches(path, columns))
     assert [(batch.num_rows, total) for batch, total in batches] == [(3, 7), (3, 7), (1, 7)]
     assert batches[0][0].to_pydict() == {"b": [0, 1, 2], "a": [0, 1, 2]}
+
+
+def test_columns_of_the_same_name_are_told_apart_by_number(read, tmp_path):
+    arrays = [pa.array([value]) for value in ("u", "first", "i", "second", 4.0)]
+    table = pa.Table.from_arrays(arrays, names=["user", "item", "x", "item", "rating"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"columns 2 and 4 are both named 'item'; .*ingest.columns.movie_id=2"):
+        read(tmp_path / "x.parquet")
+    for number, movie in (("2", "first"), ("4", "second")):
+        assert read(tmp_path / "x.parquet", columns=ColumnNames(movie_id=number))[1] == [("u", movie, 4.0, None)]
 
 
 def test_a_row_with_invalid_utf8_has_a_text():

@@ -28,7 +28,11 @@ from cfmodel.errors import DataError
         ("x.json", b'{"user":{"0":1},"item":{"0":2},"rating":{"0":3}}', "of columns, as pandas .* orient='records'"),
         ("x.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2\n", "has no line of rows, columns and entries"),
         ("x.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2 9\n1 1 3\n", "has 1 rows where .* say 9; write"),
-        ("x.csv.gz", gzip.compress(gzip.compress(b"1,2,3\n", mtime=0), mtime=0), "is compressed twice; give the file decompressed"),
+        (
+            "x.csv.gz",
+            gzip.compress(gzip.compress(b"1,2,3\n", mtime=0), mtime=0),
+            "is compressed twice; give the file decompressed",
+        ),
         ("x.json", b'{"Item":{"user":{"S":"1"},"item":{"S":"2"},"rating":{"N":"3"}}}\n', r"'.\"Item\" \| map_values"),
         ("x.json", b'{"_id":1,"_source":{"user":1,"item":2,"rating":3}}\n' * 2, "jq -c '.\"_source\"' FILE"),
         ("x.json", b'{"a":{"user":1,"item":2,"rating":3},"b":{"user":1,"item":3,"rating":3}}', r"jq -c '.\[\]' FILE"),

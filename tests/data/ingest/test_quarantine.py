@@ -113,7 +113,7 @@ def test_quarantine_is_not_advised_where_it_is_on_or_cannot_help(read, write):
     some = write("x.csv", "1,2,3\n2,2,x\n")
     with pytest.raises(DataError, match=r"set ingest.on_bad_row = 'quarantine'"):
         read(some)
-    with pytest.raises(DataError, match=r"correct the source or raise the limit; .* correct or remove the row$"):
+    with pytest.raises(DataError, match=r"correct the source or raise the limit to 0.5; .* correct or remove the row$"):
         read(some, on_bad_row="quarantine")
     assert len(read(some, on_bad_row="quarantine", max_bad_fraction=0.5)[1]) == 1
     every = write("y.csv", "1,a,play\n2,b,play\n")
@@ -127,5 +127,5 @@ def test_quarantine_is_not_advised_where_it_is_on_or_cannot_help(read, write):
     columns = {"user_id": "1", "movie_id": "2", "rating": "4"}
     assert len(read(write("z.csv", "1,a,play,3\n2,b,play,4\n"), columns=columns)[1]) == 2
     named = write("w.csv", "user,movie,rating\n1,a,play\n2,b,play\n")
-    with pytest.raises(DataError, match=r"all 2 rows read so far are bad$"):
+    with pytest.raises(DataError, match=r"all 2 rows read so far are bad, or name another column"):
         read(named)
