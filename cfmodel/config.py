@@ -225,11 +225,16 @@ class TrainSettings(Settings):
     max_grad_norm: float = Field(
         1.0, gt=0, description="Gradients with a larger total L2 norm are scaled down to this norm."
     )
-    regularization: float | None = Field(
-        None,
+    regularization: float = Field(
+        0.85,
         ge=0,
-        description="Weight of the mean squared L2 norm of the batch's embeddings in the loss; null: chosen from the "
-        "number of ratings per user and movie.",
+        description="Strength of the pull of embeddings to zero: beside the sum of squared errors the loss has this, "
+        "times the root of a row's number of ratings, times its squared L2 norm.",
+    )
+    bias_start: Literal["closed_form", "zero"] = Field(
+        "closed_form",
+        description="Where biases start. closed_form: at the best biases without embeddings, estimated from the "
+        "training ratings; zero: at zero, as in the textbook.",
     )
     init_std: float = Field(0.01, ge=0, description="Standard deviation of the initial embeddings.")
     schedule: Literal["constant", "linear", "cosine"] = Field(

@@ -17,14 +17,12 @@ class Table:
         row: Name of one row, for people.
         side: Which column of the ratings selects its rows.
         width: Numbers in a row, initially zero; None: `embedding_dim` numbers, initially random.
-        penalized: Whether the loss's penalty includes its rows.
     """
 
     name: str
     row: str
     side: Side
     width: int | None = None
-    penalized: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Term:
 
 
 TABLES = (
-    Table("user_embeddings", "user_embedding", "user", penalized=True),
+    Table("user_embeddings", "user_embedding", "user"),
     Table("user_biases", "user_bias", "user", width=1),
-    Table("movie_embeddings", "movie_embedding", "movie", penalized=True),
+    Table("movie_embeddings", "movie_embedding", "movie"),
     Table("movie_biases", "movie_bias", "movie", width=1),
 )
 

@@ -19,7 +19,7 @@ from cfmodel.promotion.decision import Decision
 from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
 from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
-from cfmodel.training.epoch_records import EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StartRecord, StepProgress
 
 #: Called at the end of a step with its result, its seconds and whether an earlier result was reused.
 _Finish = Callable[[Any, float, bool], None]
@@ -36,6 +36,8 @@ def describe(thing: Any) -> str | None:
         case SplitRef():
             dropped = f", {thing.dropped_rows:,} left out" if thing.dropped_rows else ""
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
+        case StartRecord():
+            return f"start  biases in closed form, val RMSE {thing.val_rmse:.4f}"
         case EpochRecord():
             return _epoch_line(thing)
         case Decision():
@@ -202,6 +204,8 @@ class Screen(SilentScreen):
                 self._move(f"{record.phase} epoch {record.epoch}/{record.epochs}", done)
             case EvaluationProgress():
                 self._move(f"evaluate  {record.stage}", record.fraction)
+            case StartRecord():
+                self.print_line(f"train   {describe(record)}")
             case EpochRecord():
                 self._epoch(record)
 

@@ -49,6 +49,19 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class StartRecord:
+    """The start of a phase, which counts as epoch 0 when the best epoch is chosen.
+
+    Attributes:
+        phase: The phase.
+        val_rmse: RMSE on val of the initial biases, predictions clamped, in rating units.
+    """
+
+    phase: Phase
+    val_rmse: float
+
+
+@dataclass(frozen=True)
 class StepProgress:
     """Progress within an epoch, about twenty times an epoch.
 
@@ -66,4 +79,4 @@ class StepProgress:
 
 
 #: Receives every record; `list.append` is one.
-OnRecord = Callable[[EpochRecord | StepProgress | GradientRecord], None]
+OnRecord = Callable[[StartRecord | EpochRecord | StepProgress | GradientRecord], None]

@@ -20,6 +20,7 @@ from cfmodel.recommending.recommender import Recommender
 from cfmodel.refs import SplitRef
 from cfmodel.tables import Side, Table
 from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.step import loss_of
 from cfmodel.training.fitting import SCORING_BLOCK
 from cfmodel.training.resuming.adam_state import SavedAdamState
@@ -36,6 +37,7 @@ class _Trained:
     ratings: RatingArrays
     settings: TrainSettings
     adam: SavedAdamState
+    penalty: Mapping[str, Tensor]
 
 
 def explain(
@@ -75,7 +77,9 @@ def explain(
     model = copy.deepcopy(recommender.model).to(_CPU).requires_grad_(True)
     trained_on = together[: sum(len(parts[part]) for part in settings.trained_parts)]
     training = trained_on.standardized(model.scale)
-    trained = _Trained(recommender, model, training, settings, adam)
+    counts = RowCounts.of(training, num_users=len(recommender.users), num_movies=len(recommender.movies))
+    penalty = {name: torch.from_numpy(rows) for name, rows in adam.penalty.weights(type(model), counts).items()}
+    trained = _Trained(recommender, model, training, settings, adam, penalty)
     if user_id is None or movie_id is None:
         part, place = "train", _median_error(model, parts["train"])
     else:
@@ -89,11 +93,11 @@ def explain(
             movie_id=recommender.movies.decode([movie])[0],
             rating=float(parts[part].rating[place]),
             part=part,
+            penalty=penalty,
         ),
         _next_steps(trained, user, movie),
         learning_rate=settings.learning_rate,
         last_learning_rate=adam.learning_rate,
-        regularization=adam.regularization,
         max_grad_norm=settings.max_grad_norm,
     )
 
@@ -128,7 +132,14 @@ def _row(vocabulary: Vocabulary, id: str, who: str) -> int:
 
 
 def example_of(
-    model: CollaborativeFiltering, rows: Mapping[Side, int], *, user_id: str, movie_id: str, rating: float, part: str
+    model: CollaborativeFiltering,
+    rows: Mapping[Side, int],
+    *,
+    user_id: str,
+    movie_id: str,
+    rating: float,
+    part: str,
+    penalty: Mapping[str, Tensor],
 ) -> Example:
     """Return one rating with the rows that predict it.
 
@@ -139,6 +150,7 @@ def example_of(
         movie_id: The movie's id.
         rating: The true rating, in rating units.
         part: Part of the split.
+        penalty: The penalty's weight for each rating of a row, by table, shape (rows,).
     """
     weights = model.weights()
     return Example(
@@ -150,7 +162,7 @@ def example_of(
         rows={table.name: weights[table.name].detach()[rows[table.side]] for table in model.TABLES},
         names={table.name: table.row for table in model.TABLES},
         vectors=tuple(table.name for table in model.TABLES if table.width is None),
-        penalized=tuple(table.name for table in model.TABLES if table.penalized),
+        penalty={table.name: float(penalty[table.name][rows[table.side]]) for table in model.TABLES},
         score=lambda rows: model.combine(_as_batch(rows))[0],
         terms=lambda rows: {name: value[0] for name, value in model.terms(_as_batch(rows)).items()},
     )
@@ -211,6 +223,6 @@ def _bias_of(model: CollaborativeFiltering, side: Side) -> Table:
 
 
 def _gradients(trained: _Trained, batch: DeviceRatings) -> dict[str, Tensor]:
-    loss = loss_of(trained.model, batch, regularization=trained.adam.regularization)
+    loss = loss_of(trained.model, batch, penalty=trained.penalty)
     weights = trained.model.weights()
     return dict(zip(weights, torch.autograd.grad(loss.total, list(weights.values())), strict=True))

@@ -12,6 +12,7 @@ from cfmodel.training.divergence import IdsOf, explain_divergence
 from cfmodel.training.epoch_records import OnRecord, StepProgress
 from cfmodel.training.fitting import Fitting
 from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.prior import Penalty
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import Interrupted, ShouldStop, never_stop
@@ -33,7 +34,7 @@ class FitResult:
         best_val_rmse: RMSE on val after it, predictions clamped, in rating units; None without val.
         epochs: Epochs that were run.
         batch_size: Ratings in a step.
-        regularization: Weight of the penalty.
+        penalty: Strengths of the penalty.
         adam: Adam's state at the end of the best epoch.
         stopped_early: Whether early stopping ended the training.
         rating_min: Lowest training rating, in rating units.
@@ -46,7 +47,7 @@ class FitResult:
     best_val_rmse: float | None
     epochs: int
     batch_size: int
-    regularization: float
+    penalty: Penalty
     adam: SavedAdamState
     stopped_early: bool
     rating_min: float
@@ -102,6 +103,7 @@ class _Training:
         fitting, rate = self._build_fitting(saved), 1.0 if saved is None else saved["rate"]
         try:
             if saved is None:
+                fitting.start(self.checkpoints.records)
                 self._save(fitting, rate, at_once=True)
             elif saved["before"] is not None:
                 before = {**saved["before"], "best": saved["fitting"]["best"]}
@@ -216,6 +218,7 @@ class _Training:
                 phase=self.plan.phase,
                 val_rmse=fitting.val_rmse,
                 rating_std=self.plan.scale.std,
+                start_rmse=fitting.start_rmse,
             )
             self.checkpoints.records(outcome)
         return FitResult(
@@ -224,7 +227,7 @@ class _Training:
             best_val_rmse=fitting.stopping.best_val_rmse if fitting.val else None,
             epochs=fitting.epoch,
             batch_size=self.plan.batch_size,
-            regularization=self.plan.regularization,
+            penalty=self.plan.penalty,
             adam=fitting.best_adam_state(),
             stopped_early=fitting.epoch < self.plan.epochs,
             rating_min=self.plan.rating_range[0],

@@ -16,7 +16,7 @@ from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.choose import engine_for
 from cfmodel.training.engines.protocol import AdamState
 from cfmodel.training.engines.step_log import NO_STEPS, StepLog
-from cfmodel.training.epoch_records import EpochRecord, OnRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, OnRecord, StartRecord, StepProgress
 from cfmodel.training.monitor_setup import build_monitor
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState, clone_tables
@@ -35,6 +35,7 @@ class Fitting:
         epoch: Epochs done.
         step: Updates done in them.
         val_rmse: RMSE on val after each epoch; empty without val.
+        start_rmse: RMSE on val of the initial weights; infinite without val.
         seconds: Duration of these epochs, val included.
     """
 
@@ -46,6 +47,7 @@ class Fitting:
         self.stopping = EarlyStopping(plan.settings.patience)
         self.epoch = self.step = 0
         self.val_rmse: list[float] = []
+        self.start_rmse = math.inf
         self.seconds = 0.0
         self.monitor: Monitor | None = None
         #: Log and seconds of the next epoch's steps that are done already, in a training resumed within an epoch.
@@ -69,6 +71,14 @@ class Fitting:
         """The position in training, for messages."""
         within = f" and {len(self._earlier):,} steps of the next" if len(self._earlier) else ""
         return f"epoch {self.epoch}{within}"
+
+    def start(self, emit: OnRecord) -> None:
+        """Validate and store the initial weights, which count as epoch 0."""
+        val_rmse = self._val_rmse()
+        if val_rmse is not None:
+            self.start_rmse = val_rmse
+            self._store_if_best(0, val_rmse)
+            emit(StartRecord(self.plan.phase, val_rmse))
 
     def run_epoch(self, emit: OnRecord) -> EpochRecord:
         """Train to the end of the next epoch, validate, store the weights if they are the best, emit the record.
@@ -143,7 +153,7 @@ class Fitting:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore a state, except that of the monitor, which `start_monitor` restores."""
         self.epoch, self.step = state["epoch"], state["step"]
-        self.val_rmse, self.seconds = list(state["val_rmse"]), state["seconds"]
+        self.val_rmse, self.start_rmse, self.seconds = list(state["val_rmse"]), state["start_rmse"], state["seconds"]
         self.stopping = EarlyStopping(**state["stopping"])
         if (now := state["now"]) is not None:
             self.engine.model.load_state_dict(now["weights"])
@@ -178,6 +188,7 @@ class Fitting:
             "epoch": self.epoch,
             "step": self.step,
             "val_rmse": list(self.val_rmse),
+            "start_rmse": self.start_rmse,
             "seconds": self.seconds,
             "stopping": asdict(self.stopping),
             "monitor": monitor and {**monitor, "taken": pack_records(monitor["taken"])},
@@ -211,7 +222,7 @@ class Fitting:
             learning_rate=self.engine.learning_rate,
             batch_size=self.plan.batch_size,
             blocks=self.batches.blocks,
-            regularization=self.plan.regularization,
+            penalty=self.plan.penalty,
         )
 
     def _val_rmse(self) -> float | None:

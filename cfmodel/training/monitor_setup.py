@@ -25,10 +25,9 @@ def build_monitor(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: 
     assert plan.monitor is not None
     model, settings = engine.model, plan.settings
     ratings, weights = DeviceRatings.sharing(plan.train, plan.device), model.weights()
+    penalty = plan.penalty_weights()
     tables = {
-        table.name: MonitoredTable(
-            weights[table.name], table.side, table.width is None, plan.regularization if table.penalized else 0.0
-        )
+        table.name: MonitoredTable(weights[table.name], table.side, table.width is None, penalty[table.name])
         for table in model.TABLES
     }
     return Monitor(
@@ -42,7 +41,7 @@ def build_monitor(engine: Engine, plan: TrainingPlan, *, steps: int, on_record: 
             steps=steps,
             learning_rate=settings.learning_rate,
             max_grad_norm=settings.max_grad_norm,
-            regularization=plan.regularization,
+            regularization=plan.penalty.embedding,
             phases=2 if settings.refit else 1,
             all_rows=settings.adam == "all_rows",
         ),

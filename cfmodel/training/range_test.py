@@ -86,14 +86,14 @@ def range_test(plan: TrainingPlan) -> Iterator[RangeStep]:
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
     """
     settings, device, model = plan.settings, plan.device, plan.initial_model()
-    optimizer = build_torch_adam(model, settings)
+    optimizer, penalty = build_torch_adam(model, settings), plan.penalty_weights()
     ratings, sample = DeviceRatings.of(plan.train, device), _warm(plan.val, device)
     sample = sample if len(sample) else ratings[torch.arange(min(SCORING_BLOCK, len(ratings)), device=device)]
     rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, STEPS).tolist()
     smoothed, best = 0.0, math.inf
     for step, (learning_rate, batch) in enumerate(zip(rates, _batches(ratings, plan), strict=False), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate
-        update(model, optimizer, batch, regularization=plan.regularization, max_grad_norm=settings.max_grad_norm)
+        update(model, optimizer, batch, penalty=penalty, max_grad_norm=settings.max_grad_norm)
         loss = _mean_squared_error(model, sample)
         smoothed = _MEMORY * smoothed + (1 - _MEMORY) * loss
         mean = smoothed / (1 - _MEMORY**step)  # corrects the bias of the start at zero

@@ -18,6 +18,7 @@ from cfmodel.refs import SplitRef
 from cfmodel.training.epoch_records import OnRecord
 from cfmodel.training.fit import FitResult, fit
 from cfmodel.training.planning.plan import TrainingPlan
+from cfmodel.training.planning.prior import Penalty
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.interrupts import defer_signals, never_stop
@@ -49,7 +50,7 @@ class TrainingResult:
         best_val_rmse: That RMSE, in rating units; None if val has no rating.
         epochs: Epochs of the fit.
         batch_size: Ratings in a step.
-        regularization: Weight of the penalty in the phase that trained the recommender.
+        penalty: Strengths of the penalty in the phase that trained the recommender.
         adam: Adam's state at the end of that phase.
         stopped_early: Whether early stopping ended the fit.
         refit: Whether the recommender was trained again on train and val together.
@@ -62,7 +63,7 @@ class TrainingResult:
     best_val_rmse: float | None
     epochs: int
     batch_size: int
-    regularization: float
+    penalty: Penalty
     adam: SavedAdamState
     stopped_early: bool
     refit: bool
@@ -73,7 +74,7 @@ class TrainingResult:
         """Return the numbers to compare across runs, by metric key."""
         return {
             "train/batch_size": self.batch_size,
-            "train/regularization": self.regularization,
+            **{f"train/{side}_bias_pull": pull for side, pull in self.penalty.bias.items()},
             "train/epochs": self.epochs,
             "train/stopped_early": float(self.stopped_early),
             "train/ratings": self.num_ratings,
@@ -154,7 +155,7 @@ def train(
         best_val_rmse=fitted.best_val_rmse,
         epochs=fitted.epochs,
         batch_size=fitted.batch_size,
-        regularization=last.regularization,
+        penalty=last.penalty,
         adam=last.adam,
         stopped_early=fitted.stopped_early,
         refit=settings.refit,

@@ -24,6 +24,7 @@ def val_outcome(
     phase: str,
     val_rmse: Sequence[float],
     rating_std: float,
+    start_rmse: float,
 ) -> Outcome:
     """Return a model's RMSE on val with those of the global mean and of damped biases.
 
@@ -34,6 +35,7 @@ def val_outcome(
         phase: The phase, for the record.
         val_rmse: RMSE on val after each epoch, in rating units.
         rating_std: Rating units of one standard deviation.
+        start_rmse: RMSE on val of the initial weights, in rating units.
     """
     users, movies = model.num_rows["user"], model.num_rows["movie"]
     biases = fit_damped_biases(train, users, movies, damping_user=DAMPING_USER, damping_movie=DAMPING_MOVIE)
@@ -45,6 +47,7 @@ def val_outcome(
         global_mean_rmse=rating_std * _rmse(val.rating - biases.global_mean),
         damped_bias_rmse=rating_std * _rmse(val.rating - score),
         taste_score=taste_score(model, train, val),
+        start_rmse=start_rmse,
     )
 
 

@@ -42,12 +42,11 @@ def compute_lesson(
     *,
     learning_rate: float,
     last_learning_rate: float,
-    regularization: float,
     max_grad_norm: float,
 ) -> Lesson:
     """Compute a lesson.
 
-        loss = ((rating - prediction) / rating_std)^2 + regularization * sum of |row|^2 over the penalized tables
+        loss = ((rating - prediction) / rating_std)^2 + sum over the tables of penalty * |row|^2
 
     In float64, so that finite differences can be compared with autograd.
 
@@ -56,10 +55,9 @@ def compute_lesson(
         next_steps: Biases whose next step of Adam is shown.
         learning_rate: Learning rate of every update shown, in weight units a step.
         last_learning_rate: Learning rate of the training's last update.
-        regularization: Weight of the penalty.
         max_grad_norm: Norm above which gradients are scaled down.
     """
-    loss = _ExampleLoss(example, regularization)
+    loss = _ExampleLoss(example)
     gradients = loss.gradients()
     parts, slope = loss.prediction(), float(gradients[example.nudged])
     value, along = loss.value(example.nudged), loss.along(example.nudged)
@@ -73,7 +71,13 @@ def compute_lesson(
         prediction=parts,
         nudges=tuple(loss.nudge(change) for change in (_NUDGE, -_NUDGE)),
         slopes=tuple(loss.slopes(gradients)),
-        curve=_curve(along, value, parts.error / parts.scale.std, learning_rate=learning_rate),
+        curve=_curve(
+            along,
+            value,
+            parts.error / parts.scale.std,
+            pull=example.penalty[example.nudged],
+            learning_rate=learning_rate,
+        ),
         update=Update(value, learning_rate, slope, value - learning_rate * slope),
         clipping=clipping,
         adam=tuple(
@@ -117,13 +121,15 @@ def _clipping(
     return Clipping(norm, max_grad_norm, coefficient, clipped, value - learning_rate * clipped)
 
 
-def _curve(along: Callable[[float], float], here: float, error: float, *, learning_rate: float) -> Curve:
+def _curve(along: Callable[[float], float], here: float, error: float, *, pull: float, learning_rate: float) -> Curve:
     """Return the loss around its lowest point, on an interval that includes the model's position; all standardized."""
-    lowest, reach = here + error, 1.25 * max(abs(error), _NUDGE)
+    # (here + error - value)^2 + pull * value^2 is lowest here:
+    lowest = (here + error) / (1 + pull)
+    reach = 1.25 * max(abs(lowest - here), _NUDGE)
     values = tuple((lowest + reach * np.linspace(-1.0, 1.0, _CURVE_POINTS)).tolist())
     descents, value = [], here
     for step in range(1, max(_DESCENTS) + 1):
-        value -= learning_rate * -2 * (lowest - value)  # the derivative of the squared error
+        value -= learning_rate * -2 * (1 + pull) * (lowest - value)  # the derivative of that
         if step in _DESCENTS:
             descents.append(Descent(step, value, along(value)))
     return Curve(
@@ -138,16 +144,16 @@ def _curve(along: Callable[[float], float], here: float, error: float, *, learni
 class _ExampleLoss:
     """The loss of one rating as a function of its rows, in float64."""
 
-    def __init__(self, example: Example, regularization: float) -> None:
-        self.example, self.regularization = example, regularization
+    def __init__(self, example: Example) -> None:
+        self.example = example
         self.rating = float((example.rating - example.scale.mean) / example.scale.std)
         self.parameters = {
             name: row.detach().double().cpu().clone().requires_grad_() for name, row in example.rows.items()
         }
 
     def loss(self, parameters: dict[str, Tensor]) -> Tensor:
-        squares = reduce(torch.add, (parameters[name].square().sum() for name in self.example.penalized))
-        return (self.rating - self.example.score(parameters)).square() + self.regularization * squares
+        penalty = (weight * parameters[name].square().sum() for name, weight in self.example.penalty.items())
+        return reduce(torch.add, penalty, (self.rating - self.example.score(parameters)).square())
 
     def gradients(self) -> dict[str, Tensor]:
         found = torch.autograd.grad(self.loss(self.parameters), list(self.parameters.values()))

@@ -21,7 +21,7 @@ class Example:
         rows: The rows by table, each of shape (width,).
         names: Name of a row, by table.
         vectors: Tables whose rows are vectors.
-        penalized: Tables whose rows the loss's penalty includes.
+        penalty: The penalty's weight for each rating of the row, by table.
         score: Returns the score from the rows, in standard deviations, a scalar.
         terms: Returns the terms of the score, by name.
     """
@@ -34,7 +34,7 @@ class Example:
     rows: Mapping[str, Tensor]
     names: Mapping[str, str]
     vectors: tuple[str, ...]
-    penalized: tuple[str, ...]
+    penalty: Mapping[str, float]
     score: Callable[[Mapping[str, Tensor]], Tensor]
     terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 

@@ -172,8 +172,8 @@ def _curve(curve: Curve, name: str) -> list[str]:
         f"{name:^{len(lines[0])}}".rstrip(),
         f"● You are here: {name} = {curve.here.value:.6f}, loss = {curve.here.loss:.6f}",
         *steps,
-        f"▾ lowest: {name} = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is zero there, "
-        "and the rest of the loss is the penalty on the embeddings",
+        f"▾ lowest: {name} = {curve.lowest.value:.6f}, loss = {curve.lowest.loss:.6f}; the error is nearly "
+        "zero there, and the rest of the loss is the penalty, which pulls to zero",
     ]
 
 

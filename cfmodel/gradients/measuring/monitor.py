@@ -351,7 +351,7 @@ class Monitor:
         statistics, plan = self._statistics, self._plan
         return InitialRecord(
             phase=plan.phase,
-            prediction_std=self._spreads()[0],
+            prediction_std=self._spreads()[1],
             rating_std=statistics.rating_std,
             rating_min=statistics.rating_min,
             rating_max=statistics.rating_max,

@@ -14,13 +14,13 @@ class MonitoredTable:
         weights: The weights, with gradients in `.grad` unless the engine passes them to the probe, shape (rows, K).
         side: Which column of the ratings selects its rows.
         has_vectors: Whether its rows are vectors; only these have an effective rank and a mean leak.
-        penalty: Weight of the penalty on it; 0: it is not penalized.
+        penalty: Weight of the penalty for each rating of a row, shape (rows,).
     """
 
     weights: Tensor
     side: str
     has_vectors: bool
-    penalty: float = 0.0
+    penalty: Tensor
 
 
 class Sensitivity(NamedTuple):

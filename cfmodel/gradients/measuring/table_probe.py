@@ -21,14 +21,14 @@ class SampledTable:
         table: The weights, with gradients in `.grad` unless the engine passes them to the probe, shape (rows, K).
         side: Which column of the ratings selects its rows.
         deciles: Popularity part of each row, shape (rows,).
-        regularization: Weight of the penalty on it.
+        penalty: Weight of the penalty for each rating of a row, shape (rows,).
         copy: Memory for a copy of the weights; None if a step moves only the rows of its batch.
     """
 
     table: Tensor
     side: str
     deciles: Tensor
-    regularization: float
+    penalty: Tensor
     copy: Tensor | None
 
     @property
@@ -124,8 +124,8 @@ class TensorTableProbe:
         self._gradient = bucket_counts(gradient, kept=touched.kept)
         self._row_norms = bucket_counts(norms, kept=touched.kept)
         self._energy = torch.zeros(DECILES, device=weight.device).index_add_(0, deciles, norms.square().float())
-        # The penalty's part of a row's gradient is 2 * regularization / B per rating, times the weights.
-        penalty = touched.counts * (2 * self._table.regularization / batch_size)
+        # The penalty's part of a row's gradient is 2 * penalty / B per rating, times the weights.
+        penalty = touched.counts * self._table.penalty[touched.rows] * (2 / batch_size)
         data = torch.addcmul(gradient, weight, penalty.unsqueeze(1).to(weight.dtype), value=-1)
         self._norms = torch.stack([torch.linalg.vector_norm(part) for part in (self._weight_norms, data)])
         self._weight = weight if self._table.copy is None else self._table.copy.copy_(self._table.weights)

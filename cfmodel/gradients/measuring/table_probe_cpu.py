@@ -109,7 +109,8 @@ class CompiledTableProbe:
             self._table.rows,
             self._rows,
             touched.counts.numpy(),
-            np.float32(2 * self._table.regularization / batch_size),
+            self._table.penalty.numpy(),
+            np.float32(2 / batch_size),
             self._table.deciles.numpy(),
             old.numpy(),
             self._sums,
@@ -153,7 +154,7 @@ class CompiledTableProbe:
 def compile_table_probe() -> None:
     """Compile everything, or load it from the cache, before a step is timed: measure a table of one row."""
     table, row = torch.zeros(1, 2), TouchedRows(torch.zeros(1, dtype=torch.int64), torch.ones(1), None, 1)
-    probe = CompiledTableProbe(SampledTableCpu(table, "", torch.zeros(1, dtype=torch.int64), 0.0, None))
+    probe = CompiledTableProbe(SampledTableCpu(table, "", torch.zeros(1, dtype=torch.int64), torch.zeros(1), None))
     probe.measure_gradients(row, table, batch_size=1)
     for kind in (torch.int32, torch.int64):
         probe.squares(row.rows.to(kind))
@@ -168,15 +169,15 @@ def in_float32_range(square: Any) -> bool:
 
 @compiled(fastmath=FAST)
 def _measure_rows(
-    gradient: Any, weights: Any, rows: Any, lookups: Any, penalty: Any, deciles: Any, old: Any, sums: Any
+    gradient: Any, weights: Any, rows: Any, lookups: Any, penalty: Any, factor: Any, deciles: Any, old: Any, sums: Any
 ) -> None:
     """Sum up R rows and their gradients, and copy their weights to `old`, shape (R, K) or (0, K).
 
-    `penalty` times a row's lookups and weights is the penalty's part of its gradient.
+    A row's `penalty` times `factor`, its lookups and its weights is the penalty's part of its gradient.
     """
     dim, norms = gradient.dim, np.empty(len(rows), np.float32)
     for at in range(len(rows)):
-        row, part = rows[at], penalty * lookups[at]
+        row, part = rows[at], penalty[rows[at]] * factor * lookups[at]
         slope = gradient.values[at * gradient.stride : at * gradient.stride + dim]
         weight = weights.values[row * weights.stride : row * weights.stride + dim]
         # A row is short enough for a sum in float32, which is vectorised ...

@@ -12,6 +12,7 @@ becomes an id only where it is displayed, through the recommender's vocabularies
 loss, before clipping, unless stated otherwise.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +31,7 @@ class InitialRecord:
     """The model before its first update.
 
     Attributes:
-        prediction_std: Standard deviation of the initial scores, in those of the ratings, over at most
+        prediction_std: Standard deviation of the initial dot products, the random part of the predictions, over at most
             1,024 training ratings evenly spaced.
         rating_std: Standard deviation of the standardized training ratings: 1, or 0 where all are equal.
         rating_min: Lowest standardized training rating.
@@ -247,6 +248,7 @@ class Outcome:
     Attributes:
         val_rmse: RMSE on val after each epoch, predictions clamped, in rating units.
         val_rows: Ratings in val.
+        start_rmse: RMSE on val of the initial weights, clamped as well; infinite up to version 0.2.0.
         global_mean_rmse: RMSE on val of predicting the mean of the training ratings.
         damped_bias_rmse: RMSE on val of damped biases, clamped as well.
         taste_score: Correlation of the taste part with the residual of the rest of the prediction, in standard
@@ -260,11 +262,12 @@ class Outcome:
     global_mean_rmse: float
     damped_bias_rmse: float
     taste_score: float
+    start_rmse: float = math.inf
 
     @property
     def best(self) -> float:
         """Lowest RMSE on val."""
-        return min(self.val_rmse)
+        return min(self.start_rmse, *self.val_rmse)
 
 
 @dataclass(frozen=True, eq=False)

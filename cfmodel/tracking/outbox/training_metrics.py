@@ -16,7 +16,7 @@ from cfmodel.tracking.outbox.deliver import count_unsent, deliver, deliver_if_du
 from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.log_entries import journal_of
 from cfmodel.tracking.run import TrackedRun
-from cfmodel.training.epoch_records import EpochRecord
+from cfmodel.training.epoch_records import EpochRecord, StartRecord
 
 #: Seconds between two attempts of the thread to reach a store that was away.
 _THREAD_SECONDS = 2.0
@@ -49,6 +49,9 @@ class Recorder:
         elif isinstance(record, MonitorCost):
             last = self._sink.last_step(f"{_prefix(record.phase)}train/loss")
             self._write(record.phase, last, self._gradients.give() | cost_metrics(record))
+        elif isinstance(record, StartRecord):
+            found = {"val/rmse": record.val_rmse, "best_epoch": 0.0, "best_val_rmse": record.val_rmse}
+            self._write(record.phase, 0, found)
         elif isinstance(record, EpochRecord):
             self._write(record.phase, record.epoch, _metrics_of(record) | self._gradients.give())
             if time.monotonic() >= self._next_flush:

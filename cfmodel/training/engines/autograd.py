@@ -30,6 +30,7 @@ class AutogradEngine:
         self.model, self.learning_rate = model, plan.settings.learning_rate
         self._plan, self._batches = plan, batches
         self._ratings = DeviceRatings.of(plan.train, model.global_mean.device)[torch.from_numpy(batches.order())]
+        self._penalty = plan.penalty_weights()
         self.optimizer = build_torch_adam(model, plan.settings)
         self._earlier, self._log = NO_STEPS, self._new_log(0)
         self._monitor: Monitor | None = None
@@ -63,7 +64,7 @@ class AutogradEngine:
                 self.model,
                 self.optimizer,
                 batch,
-                regularization=self._plan.regularization,
+                penalty=self._penalty,
                 max_grad_norm=self._plan.settings.max_grad_norm,
                 probe=monitor.probe(self.learning_rate) if monitor is not None else None,
             )

@@ -20,8 +20,8 @@ _TERMS = {
     Term(movie=_BIASES["movie"]),
     Term(user=_EMBEDDINGS["user"], movie=_EMBEDDINGS["movie"]),
 }
-_KINDS = {name: (side, None, True) for side, name in _EMBEDDINGS.items()} | {
-    name: (side, 1, False) for side, name in _BIASES.items()
+_KINDS = {name: (side, None) for side, name in _EMBEDDINGS.items()} | {
+    name: (side, 1) for side, name in _BIASES.items()
 }
 #: Methods that a model must not override.
 _FORMULA = ("look_up", "combine", "side_rows", "forward")
@@ -29,7 +29,7 @@ _FORMULA = ("look_up", "combine", "side_rows", "forward")
 
 def cannot_train(model: type[CollaborativeFiltering]) -> str | None:
     """Return why the fused steps cannot train a class of model; None if they can."""
-    kinds = {table.name: (table.side, table.width, table.penalized) for table in model.TABLES}
+    kinds = {table.name: (table.side, table.width) for table in model.TABLES}
     if other := sorted({*kinds.items()} ^ {*_KINDS.items()}):
         names = ", ".join(dict.fromkeys(name for name, _ in other))
         return f"its step is compiled for {', '.join(FUSED_TABLES)}, and {model.__name__} differs in {names}"

@@ -18,7 +18,7 @@ class Loss:
     """The loss of one batch, on the device.
 
     Attributes:
-        total: The loss: `mean_squared_error + regularization * penalty`, a scalar.
+        total: The loss: `mean_squared_error` and the penalty, a scalar.
         mean_squared_error: Mean squared error of the scores, as a share of the ratings' variance, a scalar.
         error: Standardized rating less score, shape (B,).
     """
@@ -43,30 +43,35 @@ class GradNorms:
     coefficient: Tensor
 
 
-def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, regularization: float) -> Loss:
+def loss_of(model: CollaborativeFiltering, batch: DeviceRatings, *, penalty: Mapping[str, Tensor]) -> Loss:
     """Return the squared-error loss of a batch, with the penalty on the rows it looks up.
 
-        mean over the batch of (standardized rating - score)^2
-            + regularization * sum over the penalized tables of |row|^2, of both embeddings
+        mean over the batch of (standardized rating - score)^2 + sum over the tables of weight * |row|^2
 
-    The penalty on a row is thus proportional to its number of ratings, and a row without a rating in the
-    batch has a gradient of exactly zero. Biases are not penalized: this penalty would shrink them by the
-    same share however well they are known.
+    with the weights of `Penalty`, so that over all ratings a row is pulled by `weight * n`. A row without a rating
+    in the batch has a gradient of exactly zero.
 
     Args:
         model: The model.
         batch: B ratings with rows in range.
-        regularization: Weight of the penalty, a number without unit.
+        penalty: Weight for each rating of a row, by table, shape (rows,).
     """
     rows = model.look_up(batch.user_idx, batch.movie_idx)
     error = batch.rating - model.combine(rows)
     mean_squared_error = error.square().mean()
-    return Loss(mean_squared_error + regularization * _penalty(model, rows), mean_squared_error, error)
+    return Loss(mean_squared_error + _penalty(model, rows, batch, penalty), mean_squared_error, error)
 
 
-def _penalty(model: CollaborativeFiltering, rows: Mapping[str, Tensor]) -> Tensor:
-    """Return the mean over the batch of the squared L2 norms of the penalized rows."""
-    return reduce(torch.add, [rows[table.name].square().sum(dim=1) for table in model.TABLES if table.penalized]).mean()
+def _penalty(
+    model: CollaborativeFiltering, rows: Mapping[str, Tensor], batch: DeviceRatings, weights: Mapping[str, Tensor]
+) -> Tensor:
+    """Return the mean over the batch of the penalty on the rows of each rating."""
+    index = {"user": batch.user_idx, "movie": batch.movie_idx}
+    of_tables = (
+        weights[table.name][index[table.side]].to(rows[table.name].dtype) * rows[table.name].square().sum(dim=1)
+        for table in model.TABLES
+    )
+    return reduce(torch.add, of_tables).mean()
 
 
 @torch.no_grad()
@@ -97,7 +102,7 @@ def update(
     optimizer: torch.optim.Optimizer,
     batch: DeviceRatings,
     *,
-    regularization: float,
+    penalty: Mapping[str, Tensor],
     max_grad_norm: float,
     probe: Probe | None = None,
 ) -> tuple[Loss, GradNorms]:
@@ -106,7 +111,7 @@ def update(
     A `probe` measures the gradients before they are clipped, and the weights after the update.
     """
     optimizer.zero_grad()
-    loss = loss_of(model, batch, regularization=regularization)
+    loss = loss_of(model, batch, penalty=penalty)
     loss.total.backward()  # type: ignore[no-untyped-call]
     if probe is not None:
         probe.measure_gradients({"user": batch.user_idx, "movie": batch.movie_idx}, loss.error.detach())

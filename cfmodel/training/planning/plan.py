@@ -1,19 +1,22 @@
 """The plan of one phase of training: data, model and settings, with every default resolved."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from cfmodel.column_statistics import RatingScale
 from cfmodel.config import MonitorSettings, TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DataError
 from cfmodel.model import CollaborativeFiltering
+from cfmodel.tables import Side
 from cfmodel.training.batching.batches import Batches, Stream, batches_for, default_batch_size, generator
 from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.epoch_records import Phase
-from cfmodel.training.planning.regularization import default_regularization
+from cfmodel.training.planning.prior import Floats, Penalty, estimate_biases
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,8 @@ class TrainingPlan:
         phase: The phase, for the records.
         epochs: Most epochs to run.
         batch_size: Ratings in a step.
-        regularization: Weight of the penalty.
+        penalty: Strengths of the penalty.
+        start: Initial biases by side, standardized, shape (rows,).
         monitor: Settings of the monitor; None: no monitor.
     """
 
@@ -51,7 +55,8 @@ class TrainingPlan:
     phase: Phase
     epochs: int
     batch_size: int
-    regularization: float
+    penalty: Penalty
+    start: Mapping[Side, Floats]
     monitor: MonitorSettings | None
 
     @classmethod
@@ -85,11 +90,15 @@ class TrainingPlan:
         rating_range = float(train.rating.min()), float(train.rating.max())
         train, val = train.standardized(scale), val and val.standardized(scale)
         counts = RowCounts.of(train, num_users=num_users, num_movies=num_movies)
-        strength = default_regularization(train, counts) if settings.regularization is None else settings.regularization
+        estimate, start, level = estimate_biases(train, counts), {}, 0.0
+        if settings.bias_start == "closed_form":
+            start, level = estimate.biases, estimate.level
+            shift = RatingScale(level)
+            train, val = train.standardized(shift), val and val.standardized(shift)
         return cls(
             train=train,
             val=val,
-            scale=scale,
+            scale=RatingScale(scale.in_rating_units(level), scale.std),
             rating_range=rating_range,
             num_users=num_users,
             num_movies=num_movies,
@@ -98,9 +107,10 @@ class TrainingPlan:
             device=device,
             model=model,
             phase=phase,
-            epochs=min(epochs or settings.epochs, settings.epochs),
+            epochs=settings.epochs if epochs is None else min(epochs, settings.epochs),
             batch_size=batch_size or settings.batch_size or default_batch_size(len(train)),
-            regularization=strength,
+            penalty=Penalty(settings.regularization, estimate.pull),
+            start=start,
             monitor=monitor if monitor.enabled else None,
         )
 
@@ -119,7 +129,21 @@ class TrainingPlan:
             init_std=self.settings.init_std,
             generator=generator(self.settings.seed, Stream.INITIALISATION),
         )
+        for table, biases in self._started(model):
+            table.data[:, 0] = torch.from_numpy(biases)
         return model.to(self.device)
+
+    def penalty_weights(self) -> dict[str, Tensor]:
+        """Return the penalty's weight for each rating of a row, by table, on the device, shape (rows,)."""
+        weights = self.penalty.weights(self.model, self.counts)
+        return {name: torch.from_numpy(of_table).to(self.device) for name, of_table in weights.items()}
+
+    def _started(self, model: CollaborativeFiltering) -> Iterator[tuple[Tensor, Floats]]:
+        """Yield each side's first table of single numbers with its initial values."""
+        for side, biases in self.start.items():
+            name = next((table.name for table in model.TABLES if (table.side, table.width) == (side, 1)), None)
+            if name is not None:
+                yield model.weights()[name], biases
 
     def batches(self) -> Batches:
         """Return the batches of the training ratings."""

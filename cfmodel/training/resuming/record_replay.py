@@ -25,11 +25,11 @@ from cfmodel.gradients.recording.gradient_records import (
     StepSample,
 )
 from cfmodel.gradients.recording.plain_json import from_plain
-from cfmodel.training.epoch_records import EpochRecord, OnRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, OnRecord, StartRecord, StepProgress
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (EpochRecord, InitialRecord, StepBlock, StepSample, EpochGradients, MonitorCost, Outcome)
+    for kind in (StartRecord, EpochRecord, InitialRecord, StepBlock, StepSample, EpochGradients, MonitorCost, Outcome)
 }
 #: Name of the tensor that holds the records' fields as JSON; their arrays are in one tensor per type.
 _FIELDS = "fields"

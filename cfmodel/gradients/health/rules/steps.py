@@ -37,7 +37,8 @@ def learning_rate_too_low(run: GradientHistory, limits: Thresholds) -> Finding |
     """Compare how far Adam can move a weight in all steps with the spread of the ratings."""
     if run.initial is None or run.reach is None or run.num_steps < limits.reach_steps:
         return None
-    left = float(run.epoch_medians(run.mean_squared_error)[-1]) / run.initial.rating_std**2
+    first = float(np.median(run.mean_squared_error[: max(1, run.num_steps // 20)]))
+    left = float(run.epoch_medians(run.mean_squared_error)[-1]) / first if first > 0 else 0.0
     if not (run.reach < limits.reach and left >= limits.reach_progress):
         return None
     return Finding(

@@ -70,9 +70,9 @@ class CpuEngine:
         torch.set_num_threads(1)
         self._step = 0
         self._cells = cells_of(plan.train, batches, self._team)
-        sizes = _BufferSizes.of(self._cells, batches)
+        sizes, penalty = _BufferSizes.of(self._cells, batches), plan.penalty_weights()
         self._sides = {
-            name: padded_side(model, name, groups, batches.lanes, self._dtype)
+            name: padded_side(model, name, penalty, groups, batches.lanes, self._dtype)
             for name, groups in zip(SIDES, sizes.groups, strict=True)
         }
         dim = model.embedding_dim
@@ -84,7 +84,7 @@ class CpuEngine:
             }
             for moment in ("first", "second")
         ]
-        numbers = plan.regularization, 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
+        numbers = 1 - BETA_1, 1 - BETA_2, EPSILON, settings.max_grad_norm
         self._constants = Constants(np.array(numbers, self._dtype), dim, settings.adam == "all_rows")
         self._sums = np.zeros((batches.lanes, len(SIDES), kernels.SUMS))
         self._error = np.empty((batches.lanes, sizes.ratings), self._dtype)

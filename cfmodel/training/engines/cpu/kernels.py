@@ -38,6 +38,7 @@ class PaddedSide(NamedTuple):
 
     Attributes:
         weights: Shape (rows, W).
+        penalty: The penalty's weights for each rating, of the embedding and of the bias, shape (rows, 2).
         first: Adam's running mean of the gradient, shape (rows, W).
         second: Adam's running mean of the squared gradient, shape (rows, W).
         gradient: Gradients of the current batch's groups, summed over the batch, shape (groups, W); the last is zero.
@@ -46,6 +47,7 @@ class PaddedSide(NamedTuple):
     """
 
     weights: Any
+    penalty: Any
     first: Any
     second: Any
     gradient: Any
@@ -57,8 +59,7 @@ class Constants(NamedTuple):
     """The constants of an epoch.
 
     Attributes:
-        numbers: Penalty, Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, in the tables' precision,
-            shape (5,).
+        numbers: Adam's 1 - beta_1 and 1 - beta_2, epsilon, largest norm, in the tables' precision, shape (4,).
         dim: K.
         all_rows: Whether Adam moves all rows, or only those of the batch.
     """
@@ -135,12 +136,12 @@ def _gradients(
 ) -> None:
     """Compute the errors and the row gradients of one lane's part of a batch."""
     _user_gradients(
-        part[USER_FIRST], part[USER_LAST], part[FIRST], user.weights, movie.weights,
+        part[USER_FIRST], part[USER_LAST], part[FIRST], user.weights, user.penalty, movie.weights,
         by_user.rows, by_user.starts, by_user.others, by_user.values,
         error, user.gradient, user.first_gradient[lane], user.group, constants, sums[0],
     )  # fmt: skip
     _movie_gradients(
-        part[MOVIE_FIRST], part[MOVIE_LAST], movie.weights, user.weights,
+        part[MOVIE_FIRST], part[MOVIE_LAST], movie.weights, movie.penalty, user.weights,
         by_movie.rows, by_movie.starts, by_movie.others, by_movie.values,
         error, movie.gradient, movie.first_gradient[lane], movie.group, constants, sums[1],
     )  # fmt: skip
@@ -148,8 +149,8 @@ def _gradients(
 
 @compiled(fastmath=_FAST)
 def _user_gradients(
-    low: int, high: int, first: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, rating: Any, error: Any,
-    gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
+    low: int, high: int, first: int, own: Any, penalty: Any, other: Any, rows: Any, starts: Any, others: Any,
+    rating: Any, error: Any, gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
     """Predict, store the errors and sum the gradients of the groups [low, high) of users.
 
@@ -181,7 +182,7 @@ def _user_gradients(
         squares += square
         count = starts[at + 1] - starts[at]
         pull, own_square, own_bias = _write(
-            gradient[first_gradient + at - low], weights, sums, count, dim, dim, constants.numbers
+            gradient[first_gradient + at - low], weights, sums, count, dim, dim, penalty[row]
         )
         pulls += pull
         embeddings += own_square
@@ -194,7 +195,7 @@ def _user_gradients(
 
 @compiled(fastmath=_FAST)
 def _movie_gradients(
-    low: int, high: int, own: Any, other: Any, rows: Any, starts: Any, others: Any, slot: Any, error: Any,
+    low: int, high: int, own: Any, penalty: Any, other: Any, rows: Any, starts: Any, others: Any, slot: Any, error: Any,
     gradient: Any, first_gradient: int, group: Any, constants: Any, parts: Any,
 ) -> None:  # fmt: skip
     """Sum the gradients of the groups [low, high) of movies, from the errors that the users' pass stored."""
@@ -213,7 +214,7 @@ def _movie_gradients(
                 sums[k] += miss * factors[k]
         count = starts[at + 1] - starts[at]
         pull, own_square, own_bias = _write(
-            gradient[first_gradient + at - low], own[row], sums, count, dim, dim + 1, constants.numbers
+            gradient[first_gradient + at - low], own[row], sums, count, dim, dim + 1, penalty[row]
         )
         pulls += pull
         embeddings += own_square
@@ -232,16 +233,16 @@ def _fetch_row(table: Any, row: int) -> None:
 
 
 @compiled(fastmath=_FAST, forceinline=True)
-def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: int, numbers: Any) -> Any:
+def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: int, penalty: Any) -> Any:
     """Write the gradient of a row with `count` ratings, not yet divided by the batch size.
 
-        embedding  count * penalty * w_k - sum of error * factor_k        bias  - sum of error
+        count * penalty * w_k - sum of error * factor_k
 
     Returns:
-        `count` times the embedding's squared norm, and the squared norms of the embedding's and the bias's gradient.
+        The penalty, and the squared norms of the embedding's and the bias's gradient.
     """
-    zero = numbers[0] - numbers[0]
-    pull = numbers[0] * numbers.dtype.type(count)
+    zero = penalty[0] - penalty[0]
+    pull, bias_pull = penalty[0] * penalty.dtype.type(count), penalty[1] * penalty.dtype.type(count)
     size, square = zero, zero
     for k in range(dim):
         slope = pull * weights[k] - sums[k]
@@ -250,8 +251,9 @@ def _write(gradient: Any, weights: Any, sums: Any, count: int, dim: int, bias: i
         size += weights[k] * weights[k]
     for k in range(dim, len(gradient)):
         gradient[k] = zero
-    gradient[bias] = -sums[bias]
-    return size * count, square, sums[bias] * sums[bias]
+    slope = bias_pull * weights[bias] - sums[bias]
+    gradient[bias] = slope
+    return pull * size + bias_pull * weights[bias] * weights[bias], square, slope * slope
 
 
 @compiled()
@@ -280,10 +282,10 @@ def _add_up(at: Any, sums: Any, numbers: Any, log: Any) -> None:
     total = np.sqrt(total)
     log[SIZE] = size
     log[SQUARED_ERROR] = squares / size
-    log[LOSS] = log[SQUARED_ERROR] + numbers[0] * pulls / size
+    log[LOSS] = log[SQUARED_ERROR] + pulls / size
     log[LARGEST] = largest
     log[TOTAL] = total
-    log[COEFFICIENT] = _clip_coefficient(total, numbers[4])
+    log[COEFFICIENT] = _clip_coefficient(total, numbers[3])
 
 
 @compiled(fastmath=_FAST)
@@ -315,7 +317,7 @@ def _adam(weights: Any, first: Any, second: Any, gradient: Any, scale: Any, rate
 
     Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1.
     """
-    step, root, new_first, new_second, epsilon = rates[0], rates[1], numbers[1], numbers[2], numbers[3]
+    step, root, new_first, new_second, epsilon = rates[0], rates[1], numbers[0], numbers[1], numbers[2]
     for k in range(len(weights)):
         slope = gradient[k] * scale
         first[k] += (slope - first[k]) * new_first

@@ -1,5 +1,6 @@
 """Padded tables for the compiled steps, in the layout of `row_layout`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,12 @@ from cfmodel.training.engines.row_layout import bias_column, row_width, table_pa
 _LANES = 8
 
 
-def padded_side(model: CollaborativeFiltering, side: Side, groups: int, lanes: int, dtype: Any) -> PaddedSide:
+def padded_side(
+    model: CollaborativeFiltering, side: Side, penalty: Mapping[str, Tensor], groups: int, lanes: int, dtype: Any
+) -> PaddedSide:
     """Move one side's tables into padded rows, with memory for this many groups' gradients per lane.
+
+    `penalty` has the weights of each table's rows.
 
     The model's tables become views of the rows.
     """
@@ -27,8 +32,17 @@ def padded_side(model: CollaborativeFiltering, side: Side, groups: int, lanes: i
     for name, view in views_of(weights, side, dim).items():
         tables[name].data = view.copy_(tables[name].detach())
     weights[:, 2 * dim + 1 - bias_column(side, dim)] = 1
+    of_rows = [penalty[name].numpy() for name in views_of(weights, side, dim)]
     gradient = _zeros(groups * lanes + 1, width, dtype)
-    return PaddedSide(weights, first, second, gradient, np.arange(lanes) * groups, np.full(rows, -1, np.int32))
+    return PaddedSide(
+        weights,
+        np.stack(of_rows, axis=1).astype(dtype),
+        first,
+        second,
+        gradient,
+        np.arange(lanes) * groups,
+        np.full(rows, -1, np.int32),
+    )
 
 
 def views_of(rows: Any, side: Side, dim: int) -> dict[str, Tensor]:

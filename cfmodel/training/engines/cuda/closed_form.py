@@ -1,5 +1,6 @@
 """One update step with the gradient in closed form, which reads nothing back from the device."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -32,17 +33,16 @@ class StepGradient(NamedTuple):
 class ClosedFormStep:
     """Computes one step after another of an epoch, on any device.
 
-        d loss / d user_row = 2 / B * sum over the user's ratings of (-error * movie_row + regularization * user_row)
+        d loss / d user_row = 2 / B * sum over the user's ratings of (-error * movie_row + penalty * user_row)
 
-    and likewise for movies. Rows are those of `PackedTables`, the penalty is on their embeddings alone, and the
-    loss is that of `loss_of`.
+    and likewise for movies. Rows are those of `PackedTables`, and the loss is that of `loss_of`.
 
     Args:
         tables: The weights.
         epoch: The batches.
         adam: The optimizer.
         gradient: Memory for the rows' gradient.
-        regularization: Weight of the penalty.
+        penalty: Its weight for each rating of a row, by table, shape (rows,).
         max_grad_norm: Largest joint norm that is not scaled down.
     """
 
@@ -53,11 +53,15 @@ class ClosedFormStep:
         adam: PackedAdam,
         *,
         gradient: Tensor,
-        regularization: float,
+        penalty: Mapping[str, Tensor],
         max_grad_norm: float,
     ) -> None:
         self._tables, self._epoch, self._adam, self._gradient = tables, epoch, adam, gradient
-        self._regularization, self._max_grad_norm = regularization, max_grad_norm
+        self._max_grad_norm = max_grad_norm
+        # One column for the embeddings and one for the biases, users first.
+        self._penalty = torch.stack(
+            [torch.cat([penalty[name] for name in names]) for names in tables.kinds()], dim=1
+        ).to(gradient)
         self._counts = gradient.new_zeros(len(gradient))
         self._column = torch.arange(0, device=gradient.device)
 
@@ -82,7 +86,7 @@ class ClosedFormStep:
         error = torch.where(batch.kept, batch.rating - (rows[0] * rows[1]).sum(dim=1), 0.0)
         scale = 2 / batch.size.to(error.dtype)
         self._add_up(batch, rows, error * -scale)
-        self._add_penalty(scale * self._regularization)
+        self._add_penalty(scale)
         norms, total, coefficient = self._norms()
         numbers, places = self._log(batch, error, scale / 2, total, coefficient)
         return StepGradient(batch, error, coefficient, torch.cat([numbers, norms]), places)
@@ -107,8 +111,14 @@ class ClosedFormStep:
 
     def _add_penalty(self, strength: Tensor) -> None:
         """Add the penalty's part of the gradient, from the ratings of each row."""
+        pull = self._penalty * (self._counts * strength).unsqueeze(1)
         embeddings, gradient = (self._tables.embeddings(packed) for packed in (self._tables.weight, self._gradient))
-        gradient.addcmul_(embeddings, (self._counts * strength).unsqueeze(1))
+        gradient.addcmul_(embeddings, pull[:, :1])
+        for bias, slope, part in zip(
+            self._tables.biases(self._tables.weight), self._tables.biases(self._gradient),
+            self._tables.sides(pull[:, 1]), strict=True,
+        ):  # fmt: skip
+            slope.addcmul_(bias, part)
 
     def _norms(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the norm of each table's gradient, the joint norm and the coefficient; see `clip_gradients`."""
@@ -122,11 +132,13 @@ class ClosedFormStep:
         """Return the numbers of the step's log except the tables' norms; `share` is one over the batch size."""
         squared_error = error.square().sum() * share
         lengths = torch.linalg.vector_norm(self._tables.embeddings(self._tables.weight), dim=1)
-        penalty = (self._counts * lengths.square()).sum() * share
+        biases = torch.cat(self._tables.biases(self._tables.weight))
+        squares = torch.stack([lengths.square(), biases.square()], dim=1)
+        penalty = (self._counts * (self._penalty * squares).sum(dim=1)).sum() * share
         largest, column = error.abs().max(dim=0, keepdim=True)
         touched = self._counts > 0
         users, movies = touched[: self._tables.num_users].sum(), touched[self._tables.num_users :].sum()
         numbers = [
-            squared_error + self._regularization * penalty, squared_error, total.view(1), coefficient.view(1), largest,
+            squared_error + penalty, squared_error, total.view(1), coefficient.view(1), largest,
         ]  # fmt: skip
         return torch.cat(numbers), torch.cat([batch.first + column, users.view(1), movies.view(1)])

@@ -56,7 +56,7 @@ class CudaEngine:
             self._epoch,
             self._adam,
             gradient=self._gradient,
-            regularization=plan.regularization,
+            penalty=plan.penalty_weights(),
             max_grad_norm=settings.max_grad_norm,
         )
         self._graph = StepGraph(self._step.run, device)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.tables import SIDES, Side
-from cfmodel.training.engines.row_layout import row_width, table_parts
+from cfmodel.training.engines.row_layout import FUSED_TABLES, row_width, table_parts
 
 #: Rows are padded to a multiple of this many numbers: 16 bytes in float32, one read of a GPU thread.
 _LANES = 4
@@ -46,6 +46,19 @@ class PackedTables:
     def embeddings(self, packed: Tensor) -> Tensor:
         """Return a view of the embeddings of users and movies, shape (U + M, K)."""
         return packed[:, : self.dim]
+
+    def biases(self, packed: Tensor) -> tuple[Tensor, Tensor]:
+        """Return views of the columns of biases, shapes (U,) and (M,)."""
+        return packed[: self.num_users, self.dim], packed[self.num_users :, self.dim + 1]
+
+    def sides(self, column: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the users' and the movies' part of a column, shapes (U,) and (M,)."""
+        return column[: self.num_users], column[self.num_users :]
+
+    @staticmethod
+    def kinds() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the embedding tables and of the bias tables, users first."""
+        return FUSED_TABLES[::2], FUSED_TABLES[1::2]
 
     def constants(self, packed: Tensor) -> tuple[Tensor, Tensor]:
         """Return views of the columns of ones, shapes (U,) and (M,)."""
