@@ -241,15 +241,24 @@ def clean(remove: bool, settings: "PipelineSettings") -> None:
 
 @main.command("find-lr")
 @click.argument("source", default="synthetic")
+@click.option(
+    "--trainings",
+    type=click.IntRange(0, 20),
+    default=7,
+    show_default=True,
+    help="Most trainings to compare rates with; 0: the range test alone.",
+)
 @_with_settings
-def find_lr(source: str, settings: "PipelineSettings") -> None:
-    """Find a learning rate for SOURCE with a range test.
+def find_lr(source: str, trainings: int, settings: "PipelineSettings") -> None:
+    """Find a learning rate for SOURCE with a range test and a few trainings.
 
-    The test raises the rate from too low to too high, and records the loss. SOURCE is as for `cfmodel run`.
+    The test raises the rate from too low to too high, and records the loss. Trainings at the rate it
+    suggests, at its double and at its half then say which is best on the validation ratings. SOURCE is as
+    for `cfmodel run`.
     """
     from cfmodel.commands.find_lr import find_learning_rate
 
-    find_learning_rate(source, settings, console=_console())
+    find_learning_rate(source, settings, trainings=trainings, console=_console())
 
 
 def _console() -> "Console":

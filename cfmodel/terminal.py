@@ -19,6 +19,7 @@ from cfmodel.promotion.decision import Decision
 from cfmodel.recommending.score import UsersScored
 from cfmodel.refs import DatasetRef, RunRef, SplitRef
 from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
+from cfmodel.system.decimals import rmse_text
 from cfmodel.training.epoch_records import EpochRecord, StartRecord, StepProgress
 
 #: Called at the end of a step with its result, its seconds and whether an earlier result was reused.
@@ -37,7 +38,7 @@ def describe(thing: Any) -> str | None:
             dropped = f", {thing.dropped_rows:,} left out" if thing.dropped_rows else ""
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
         case StartRecord():
-            return f"start  biases in closed form, val RMSE {thing.val_rmse:.4f}"
+            return f"start  biases in closed form, val RMSE {rmse_text(thing.val_rmse)}"
         case EpochRecord():
             return _epoch_line(thing)
         case Decision():
@@ -77,7 +78,7 @@ def _norm_width(table: str) -> int:
 
 
 def _epoch_line(record: EpochRecord) -> str:
-    val = "     -" if record.val_rmse is None else f"{record.val_rmse:6.4f}"
+    val = "     -" if record.val_rmse is None else f"{rmse_text(record.val_rmse):>6}"
     norms = " ".join(f"{norm:{_norm_width(table)}.4f}" for table, norm in record.grad_norms.items())
     pace = _in_thousands(record.ratings_per_second)
     epoch = f"{record.epoch}/{record.epochs}"
@@ -93,7 +94,7 @@ def _table(first: str, *others: str) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else rmse_text(value)
 
 
 def _in_thousands(count: float) -> str:

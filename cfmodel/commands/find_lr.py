@@ -1,6 +1,8 @@
-"""`cfmodel find-lr`: run a learning-rate range test, and draw it."""
+"""`cfmodel find-lr`: run a learning-rate range test, draw it, and train at a few rates."""
 
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,13 +20,13 @@ from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
 from cfmodel.training.planning.devices import limit_threads, resolve_device
 from cfmodel.training.planning.plan import TrainingPlan
-from cfmodel.training.range_test import STEPS, RangeTest, range_test, zones_of
+from cfmodel.training.range_test import STEPS, RangeTest, RateTrial, range_test, try_rates, zones_of
 
 _WIDTH = 60
 
 
-def find_learning_rate(source: str, settings: PipelineSettings, *, console: Console) -> RangeTest:
-    """Run a range test on the training part of a source, draw it, and return it.
+def find_learning_rate(source: str, settings: PipelineSettings, *, trainings: int, console: Console) -> float:
+    """Run a range test on the training part of a source, draw it, train at a few rates, and return the best one.
 
     The source is ingested and split as in `cfmodel run`; earlier results are reused. The picture is written to
     `find-lr/` in the data folder.
@@ -37,17 +39,24 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, console: Cons
     if parts.data is not None:
         for line in filter(None, (parts.data.read_as, *(f"warning: {warning}" for warning in parts.data.warnings))):
             print_line(console, line)
-    found = _test(parts, settings, console=console)
+    plan = _plan(parts, settings)
+    found = _test(plan, console=console)
     picture = settings.runtime.data_dir / "find-lr" / f"{parts.digest[:12]}-seed{settings.train.seed}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(plots.png(plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")))
-    _print_result(found, source, settings.train.learning_rate, picture, console=console)
-    return found
+    _print_test(found, picture, console=console)
+    trials = _try(plan, found.suggestion, trainings, console=console)
+    best = min(trials, key=lambda trial: trial.val_rmse).learning_rate if trials else found.suggestion
+    console.print(f"Suggestion: learning_rate = {best:.2g}", highlight=False, style="bold")
+    now = settings.train.learning_rate
+    print_line(console, f"The setting train.learning_rate, {now:g}, is {found.zone_of(now)}.")
+    print_line(console, f"Use it with: cfmodel run {source} --set train.learning_rate={best:.2g}")
+    return best
 
 
-def _print_result(found: RangeTest, source: str, learning_rate: float, picture: Path, *, console: Console) -> None:
-    """Print the curve, its three zones and the suggested rate."""
-    console.print(Text(f"Learning-rate range test of {source}: {len(found.steps):,} steps", "bold"), soft_wrap=True)
+def _print_test(found: RangeTest, picture: Path, *, console: Console) -> None:
+    """Print the curve and its three zones."""
+    console.print(Text(f"Learning-rate range test: {len(found.steps):,} steps", "bold"), soft_wrap=True)
     console.print()
     for line in chart(found):
         console.print(Text(line), soft_wrap=True)
@@ -60,11 +69,28 @@ def _print_result(found: RangeTest, source: str, learning_rate: float, picture: 
     for name, rates, meaning, style in zones:
         console.print(Text(f"{name:<11}", style=style).append(f"{rates:<18}{meaning}", style="default"))
     console.print()
-    console.print(f"Suggestion: learning_rate = {found.suggestion:.2g}", highlight=False, style="bold")
-    now = f"The setting train.learning_rate, {learning_rate:g}, is {found.zone_of(learning_rate)}."
-    print_line(console, f"A tenth of the rate with the lowest loss. {now}")
-    print_line(console, f"Use it with: cfmodel run {source} --set train.learning_rate={found.suggestion:.2g}")
     print_line(console, f"Picture: {picture}")
+    print_line(
+        console, f"For the steps planned, a tenth of the rate with the lowest loss suggests {found.suggestion:.2g}."
+    )
+    console.print()
+
+
+def _try(plan: TrainingPlan, first: float, most: int, *, console: Console) -> list[RateTrial]:
+    """Train at a few rates and print each result."""
+    if not most or plan.val is None or not len(plan.val):
+        return []
+    began, trials = time.perf_counter(), []
+    console.print(Text("Trainings at nearby rates", "bold"))
+    for trial in try_rates(replace(plan, monitor=None), first, most=most):
+        digits = plan.scale.decimals
+        line = f"  {trial.learning_rate:<10.2g}val RMSE {trial.val_rmse:.{digits}f}, best epoch {trial.best_epoch}"
+        console.print(Text(line), highlight=False)
+        trials.append(trial)
+    seconds = time.perf_counter() - began
+    console.print(Text(f"  {len(trials)} trainings took {seconds:.1f} s"), highlight=False)
+    console.print()
+    return trials
 
 
 def chart(found: RangeTest) -> list[str]:
@@ -86,7 +112,7 @@ def chart(found: RangeTest) -> list[str]:
         f"{f' {name} ' if len(name) + 2 <= end - start else '':{fill}^{end - start}}"
         for name, fill, start, end in zip(names, "░█▒", columns[:-1], columns[1:], strict=True)
     )
-    title = "mean squared error on the watched ratings"
+    title = "mean squared error on val; 1 is that of the mean rating"
     return [title, *lines, ticks, f"{'':{margin}}{strip}", f"{'':{margin}}{'learning_rate':^{_WIDTH}}".rstrip()]
 
 
@@ -97,14 +123,17 @@ def _split(source: str, settings: PipelineSettings) -> SplitRef:
     return split(ratings, settings.split, folder=folder, test=held_out)
 
 
-def _test(parts: SplitRef, settings: PipelineSettings, *, console: Console) -> RangeTest:
+def _plan(parts: SplitRef, settings: PipelineSettings) -> TrainingPlan:
     limit_threads(settings.runtime.threads)
     users, movies = load_vocabularies(parts)
     train, val = (load_part(parts, part, users=users, movies=movies) for part in ("train", "val"))
     device = resolve_device(settings.runtime.device)
-    plan = TrainingPlan.of(
+    return TrainingPlan.of(
         train, val, num_users=len(users), num_movies=len(movies), settings=settings.train, device=device
     )
+
+
+def _test(plan: TrainingPlan, *, console: Console) -> RangeTest:
     steps = range_test(plan)
     bar = track(steps, "range test", total=STEPS, console=console, transient=True, disable=not console.is_terminal)
-    return zones_of(tuple(bar))
+    return zones_of(tuple(bar), plan)

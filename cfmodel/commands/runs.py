@@ -10,6 +10,7 @@ from cfmodel import tracking
 from cfmodel.commands.printing import new_table
 from cfmodel.config import TrackingSettings
 from cfmodel.system.addresses import redact
+from cfmodel.system.decimals import rmse_text
 from cfmodel.tracking import ListedRun
 
 _STYLES = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "error": "red", "warning": "yellow"}
@@ -82,4 +83,4 @@ def _has_other_ratings(run: ListedRun, runs: Sequence[ListedRun]) -> bool:
 
 
 def _metric(run: ListedRun, key: str, star: str) -> str:
-    return f"{run.metrics[key]:.4f}{star}" if key in run.metrics else ""
+    return f"{rmse_text(run.metrics[key])}{star}" if key in run.metrics else ""

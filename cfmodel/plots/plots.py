@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfmodel.evaluation.slices import ErrorByPopularity, PredictedAgainstTrue
+from cfmodel.system.decimals import rmse_text
 from cfmodel.training.range_test import RangeTest
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _mark_best(axes: "Axes", curve: Curve) -> None:
     epoch, value = min(curve, key=lambda point: point[1])
     _dots(axes, [epoch], [value])
     axes.annotate(
-        f"best val RMSE {value:.4f}\nat epoch {epoch:,}",
+        f"best val RMSE {rmse_text(value)}\nat epoch {epoch:,}",
         (epoch, value),
         xytext=(0, 14),
         textcoords="offset points",

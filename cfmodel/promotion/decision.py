@@ -6,6 +6,7 @@ from typing import Literal
 
 from cfmodel.config import PromotionSettings
 from cfmodel.promotion.bootstrap import Difference
+from cfmodel.system.decimals import rmse_text
 
 Verdict = Literal["promoted", "refused"]
 
@@ -121,9 +122,10 @@ def decide(
 
 def _in_words(found: Difference, other: str) -> str:
     """Return a difference as text: `RMSE 0.9086 against the champion's 0.9120, difference -0.0034 [...]`."""
+    digits = decimals_of(found.rmse)
     return (
-        f"RMSE {found.rmse:.4f} against {other} {found.other_rmse:.4f}, difference {found.difference:+.4f} "
-        f"[{found.low:+.4f}, {found.high:+.4f}] ({found.confidence:.0%})"
+        f"RMSE {rmse_text(found.rmse)} against {other} {rmse_text(found.other_rmse)}, "
+        f"difference {found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] ({found.confidence:.0%})"
     )
 
 

@@ -3,6 +3,7 @@
 from cfmodel.promotion.bootstrap import Difference
 from cfmodel.promotion.decision import Decision
 from cfmodel.summaries.run_description import escape_markdown
+from cfmodel.system.decimals import decimals_of, rmse_text
 
 
 def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
@@ -12,8 +13,8 @@ def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
     others = [(name, found) for name, found in (*named, ("damped biases", measured.against_damped_bias)) if found]
     if not others:
         return []
-    mine = (f"challenger (version {decision.version})", f"{others[0][1].rmse:.4f}", "")
-    return [mine, *((name, f"{found.other_rmse:.4f}", _interval(found)) for name, found in others)]
+    mine = (f"challenger (version {decision.version})", rmse_text(others[0][1].rmse), "")
+    return [mine, *((name, rmse_text(found.other_rmse), _interval(found)) for name, found in others)]
 
 
 def decision_basis(decision: Decision) -> str:
@@ -43,4 +44,7 @@ def _reasons(decision: Decision) -> list[str]:
 
 
 def _interval(found: Difference) -> str:
-    return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}] ({found.confidence:.0%})"
+    digits = decimals_of(found.rmse)
+    return (
+        f"{found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] ({found.confidence:.0%})"
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
+from cfmodel.system.decimals import rmse_text
 
 #: First word of the paragraph on promotion, which changes after the run.
 _PROMOTION = "Promotion: "
@@ -82,7 +83,7 @@ def _table(result: RunResult) -> Iterator[str]:
 
 
 def _row(name: str, rmse: float | None, mae: float | None, relation: str) -> str:
-    numbers = ("" if value is None else f"{value:.4f}" for value in (rmse, mae))
+    numbers = ("" if value is None else rmse_text(value) for value in (rmse, mae))
     return f"| {escape_markdown(name)} | {' | '.join(numbers)} | {relation} |"
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cfmodel.system.decimals import decimals_of, rmse_text
+
 #: Rows of the table of errors: name, and the metrics of its RMSE and MAE.
 _ROWS = (
     ("model", "test/rmse", "test/mae"),
@@ -15,7 +17,7 @@ _ROWS = (
 def accuracy_rows(metrics: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return one row per measured predictor: name, test RMSE and test MAE in rating units."""
     return [
-        {"predictor": name, "test RMSE": round(metrics[rmse], 4), "test MAE": _rounded(metrics.get(mae))}
+        {"predictor": name, "test RMSE": _rounded(metrics[rmse]), "test MAE": _rounded(metrics.get(mae))}
         for name, rmse, mae in _ROWS
         if rmse in metrics
     ]
@@ -30,12 +32,20 @@ def step_seconds(metrics: Mapping[str, float]) -> dict[str, float]:
 def training_summary(metrics: Mapping[str, float]) -> str:
     """Return ratings, batch size, epochs and the best epoch on val, to follow the word "trained"."""
     best, rmse = metrics.get("best_epoch"), metrics.get("best_val_rmse")
-    chosen = "" if best is None or rmse is None else f", of which {best:.0f} was best (val RMSE {rmse:.4f})"
+    epochs, chosen = metrics["train/epochs"], ""
+    if best is not None and rmse is not None:
+        chosen = f", of which {best:.0f} was best (val RMSE {rmse_text(rmse)})"
+        if best == 0:
+            chosen = f", of which none was better than biases alone (val RMSE {rmse_text(rmse)})"
+        elif best == epochs:
+            chosen = (
+                f", of which the last was best (val RMSE {rmse_text(rmse)}): with more train.epochs it may fall further"
+            )
     return (
         f"on {metrics['train/ratings']:,.0f} ratings in batches of {metrics['train/batch_size']:,.0f} "
-        f"for {metrics['train/epochs']:.0f} epochs{chosen}"
+        f"for {epochs:.0f} epochs{chosen}"
     )
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else round(value, decimals_of(value))

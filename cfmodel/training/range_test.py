@@ -1,19 +1,20 @@
-"""The learning-rate range test: training with a rising learning rate."""
+"""The choice of a learning rate: a range test, and whole trainings at a few rates."""
 
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from cfmodel.data.splitting.parts import RatingArrays
-from cfmodel.errors import DataError
+from cfmodel.errors import DataError, DivergedError
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.autograd import build_torch_adam
 from cfmodel.training.engines.step import update
+from cfmodel.training.fit import fit
 from cfmodel.training.fitting import SCORING_BLOCK
 from cfmodel.training.planning.plan import TrainingPlan
 
@@ -25,8 +26,12 @@ _MEMORY = 0.5
 DIVERGED = 4.0
 #: Share of the whole fall of the loss below which a rate is too low; see docs/gradients.md.
 _TOO_LITTLE = 0.03
-#: The suggestion is the rate of the lowest loss divided by this, as in fastai; see docs/gradients.md.
-_SAFETY = 10.0
+#: The suggestion is the rate of the lowest loss divided by this, as in fastai, for a training of so many epochs of so
+#: many steps. Fewer of either need a higher rate; the powers were fitted to sweeps, see docs/gradients.md.
+_SAFETY, _EPOCHS, _STEPS_PER_EPOCH = 10.0, 15, 256
+_POWER_OF_EPOCHS, _POWER_OF_STEPS = 0.9, 0.42
+#: Factor between the rates of two trainings.
+_TRIAL_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class RangeTest:
     Attributes:
         steps: The updates in order.
         too_low: Below this rate the loss hardly falls.
-        suggestion: The rate to train with.
+        suggestion: The rate to train with, for the number of steps planned.
         steepest: The rate at which the loss fell fastest: good for plain gradient descent, too high for Adam.
         too_high: From this rate on the loss rises.
     """
@@ -72,12 +77,13 @@ class RangeTest:
 
 
 def range_test(plan: TrainingPlan) -> Iterator[RangeStep]:
-    """Train a new model with a learning rate that rises by the same factor at each step.
+    """Train a new model, its biases from zero, with a learning rate that rises by the same factor at each step.
 
         learning_rate(step) = 1e-5 * (10 / 1e-5) ** ((step - 1) / 240)
 
-    The loss is on the same ratings at every step: a batch's own loss varies more from batch to batch than from
-    rate to rate. The test ends when the loss is four times its best.
+    Biases in closed form would leave next to nothing to learn in so few steps. The loss is on the same ratings at
+    every step: a batch's own loss varies more from batch to batch than from rate to rate. The test ends when the loss
+    is four times its best.
 
     Args:
         plan: The plan; its rate, schedule and epochs are not used. The loss is on the first 16,384 warm ratings of
@@ -85,6 +91,7 @@ def range_test(plan: TrainingPlan) -> Iterator[RangeStep]:
 
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
     """
+    plan = replace(plan, start={})
     settings, device, model = plan.settings, plan.device, plan.initial_model()
     optimizer, penalty = build_torch_adam(model, settings), plan.penalty_weights()
     ratings, sample = DeviceRatings.of(plan.train, device), _warm(plan.val, device)
@@ -105,15 +112,20 @@ def range_test(plan: TrainingPlan) -> Iterator[RangeStep]:
             return
 
 
-def zones_of(steps: tuple[RangeStep, ...]) -> RangeTest:
+def zones_of(steps: tuple[RangeStep, ...], plan: TrainingPlan) -> RangeTest:
     """Return the three zones of a range test and the suggested rate.
 
         too high:    from the rate of the lowest loss on
         too low:     before the loss has fallen by 3 % of the way to its lowest
         suggestion:  a tenth of the rate of the lowest loss
+                         * (15 / epochs)^0.9 * (256 / steps of an epoch)^0.42
 
     With Adam the best rate for a whole training is well below that of the steepest descent; docs/gradients.md
     compares the rules.
+
+    Args:
+        steps: The steps of the test.
+        plan: The plan of the training to choose a rate for.
 
     Raises:
         DataError: The loss falls at no rate, for example because all ratings are equal.
@@ -128,10 +140,59 @@ def zones_of(steps: tuple[RangeStep, ...]) -> RangeTest:
     return RangeTest(
         steps=steps,
         too_low=float(rates[np.argmax(fall >= _TOO_LITTLE)]),
-        suggestion=float(rates[lowest] / _SAFETY),
+        suggestion=min(float(rates[lowest] / _SAFETY) * _for_steps(plan), HIGHEST_RATE),
         steepest=float(rates[slope.argmin()]),
         too_high=float(rates[lowest]),
     )
+
+
+@dataclass(frozen=True)
+class RateTrial:
+    """A whole training at one rate.
+
+    Attributes:
+        learning_rate: Step size at the start, in weight units a step.
+        val_rmse: RMSE on val after the best epoch, in rating units.
+        best_epoch: That epoch.
+    """
+
+    learning_rate: float
+    val_rmse: float
+    best_epoch: int
+
+
+def try_rates(plan: TrainingPlan, first: float, *, most: int) -> Iterator[RateTrial]:
+    """Train at a rate, at its double and its half, and on in the better direction until neither side is better.
+
+    Args:
+        plan: The plan, with val; its rate is not used.
+        first: The rate to begin with.
+        most: Most trainings.
+    """
+    found: dict[int, float] = {}  # RMSE by power of the factor
+    while len(found) < most:
+        best = min(found, key=found.__getitem__, default=0)
+        power = next((at for at in (best, best + 1, best - 1) if at not in found), None)
+        if power is None:
+            return
+        rate = first * _TRIAL_FACTOR**power
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            found[power] = math.inf
+            continue
+        try:
+            result = fit(replace(plan, settings=plan.settings.model_copy(update={"learning_rate": rate})))
+        except DivergedError:
+            found[power] = math.inf
+            continue
+        found[power] = result.best_val_rmse or math.inf
+        yield RateTrial(rate, found[power], result.best_epoch)
+
+
+def _for_steps(plan: TrainingPlan) -> float:
+    """Return the factor of the rate for a training of other length than the usual one."""
+    steps = max(1, len(plan.train) / plan.batch_size)
+    factor: float = (_EPOCHS / plan.epochs) ** _POWER_OF_EPOCHS * (_STEPS_PER_EPOCH / steps) ** _POWER_OF_STEPS
+    return factor
 
 
 def _warm(val: RatingArrays | None, device: torch.device) -> DeviceRatings:

@@ -56,6 +56,8 @@ class Thresholds:
         ratings_per_row: Ratings per row of all embedding tables below which the data cannot support embeddings, so
             that their absence is no fault.
         no_signal: Best val RMSE over that of the global mean, from which on nothing was learned.
+        far_behind_biases: The same over that of damped biases, from which on it is a warning: biases in closed form,
+            where training starts, are within 1 % of damped ones.
         taste_score: Correlation on val of tastes with the residuals of the biases, in standard errors, below which
             embeddings add nothing. Noise is never above 5; sound runs were at 13 and more.
         taste_reach: Reach, as above, from which on training had enough time to find tastes.
@@ -92,6 +94,7 @@ class Thresholds:
     rank: float = 1.01
     ratings_per_row: float = 5.0
     no_signal: float = 0.99
+    far_behind_biases: float = 1.05
     taste_score: float = 5.0
     taste_reach: float = 1.0
     val_rows: int = 200

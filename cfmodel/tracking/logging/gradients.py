@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfmodel.errors import CFModelError
+from cfmodel.system.decimals import rmse_text
 from cfmodel.tracking.logging.image_files import IMAGES_TAG, image_files
 from cfmodel.tracking.outbox.log_entries import log_files
 from cfmodel.tracking.run import RunSummary, TrackedRun
@@ -121,7 +122,7 @@ def _facts(run: RunSummary) -> dict[str, str]:
         "test RMSE": "test/rmse",
         "RMSE of damped biases": "test/damped_bias_rmse",
     }
-    return found | {name: f"{run.metrics[key]:.4f}" for name, key in measured.items() if key in run.metrics}
+    return found | {name: rmse_text(run.metrics[key]) for name, key in measured.items() if key in run.metrics}
 
 
 def _lesson(run: TrackedRun, split: "SplitRef", model: Path | None) -> str:

@@ -5,6 +5,7 @@ from cfmodel.gradients.health.thresholds import Thresholds
 from cfmodel.gradients.health.verdicts import Finding
 from cfmodel.gradients.recording.gradient_history import GradientHistory
 from cfmodel.gradients.recording.gradient_records import Outcome
+from cfmodel.system.decimals import rmse_text
 
 
 def no_signal_in_ratings(run: GradientHistory, limits: Thresholds) -> Finding | None:
@@ -27,7 +28,8 @@ def no_signal(run: GradientHistory, limits: Thresholds) -> Finding | None:
         "error",
         value=ratio,
         threshold=limits.no_signal,
-        message=f"val RMSE {outcome.best:.4f} is no better than the global mean's {outcome.global_mean_rmse:.4f}",
+        message=f"val RMSE {rmse_text(outcome.best)} is no better than the global mean's "
+        f"{rmse_text(outcome.global_mean_rmse)}",
         first_step=_last_step(run),
     )
 
@@ -43,7 +45,7 @@ def embeddings_add_nothing(run: GradientHistory, limits: Thresholds) -> Finding 
         value=outcome.taste_score,
         threshold=limits.taste_score,
         message=f"on val, tastes explain nothing that biases leave over ({outcome.taste_score:.1f} standard errors "
-        f"from zero); val RMSE {outcome.best:.4f}, biases alone {outcome.damped_bias_rmse:.4f}",
+        f"from zero); val RMSE {rmse_text(outcome.best)}, biases alone {rmse_text(outcome.damped_bias_rmse)}",
         first_step=_last_step(run),
     )
 
@@ -51,13 +53,15 @@ def embeddings_add_nothing(run: GradientHistory, limits: Thresholds) -> Finding 
 def behind_biases(run: GradientHistory, limits: Thresholds) -> Finding | None:
     """Find a model that is no better than biases alone, although its embeddings do explain something."""
     outcome = _measured(run, limits)
-    if outcome is None or outcome.best < outcome.damped_bias_rmse:
+    if outcome is None or outcome.best < outcome.damped_bias_rmse or not outcome.damped_bias_rmse > 0:
         return None
+    ratio = outcome.best / outcome.damped_bias_rmse
     return Finding(
-        "info",
-        value=outcome.best / outcome.damped_bias_rmse if outcome.damped_bias_rmse > 0 else float("inf"),
+        "warning" if ratio > limits.far_behind_biases else "info",
+        value=ratio,
         threshold=1.0,
-        message=f"val RMSE {outcome.best:.4f} is no better than that of biases alone, {outcome.damped_bias_rmse:.4f}",
+        message=f"val RMSE {rmse_text(outcome.best)} is no better than that of biases alone, "
+        f"{rmse_text(outcome.damped_bias_rmse)}",
         first_step=_last_step(run),
     )
 
