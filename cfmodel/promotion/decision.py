@@ -6,7 +6,7 @@ from typing import Literal
 
 from cfmodel.config import PromotionSettings
 from cfmodel.promotion.bootstrap import Difference
-from cfmodel.system.decimals import rmse_text
+from cfmodel.system.decimals import decimals_of, rmse_text
 
 Verdict = Literal["promoted", "refused"]
 
@@ -125,7 +125,8 @@ def _in_words(found: Difference, other: str) -> str:
     digits = decimals_of(found.rmse)
     return (
         f"RMSE {rmse_text(found.rmse)} against {other} {rmse_text(found.other_rmse)}, "
-        f"difference {found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] ({found.confidence:.0%})"
+        f"difference {found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] "
+        f"({found.confidence:.0%})"
     )
 
 
