@@ -23,3 +23,14 @@ def test_the_earliest_of_equals_is_the_best() -> None:
 
 def test_a_val_rmse_that_is_not_a_number_is_no_improvement() -> None:
     assert not EarlyStopping(patience=1).improves(1, math.nan)
+
+
+def test_a_start_that_is_best_stays_best_but_does_not_cost_patience() -> None:
+    stopping = EarlyStopping(patience=2)
+    stopping.improves(0, 1.0)
+    due = []
+    for epoch, rmse in enumerate([1.05, 1.03, 1.02, 1.04, 1.04], start=1):
+        assert not stopping.improves(epoch, rmse)
+        due.append(stopping.is_due)
+    assert due == [False, False, False, False, True]
+    assert (stopping.best_epoch, stopping.best_val_rmse) == (0, 1.0)

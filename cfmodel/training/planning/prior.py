@@ -96,7 +96,7 @@ def estimate_biases(train: RatingArrays, counts: RowCounts) -> BiasEstimate:
     rated: dict[Side, Any] = counts._asdict()  # type: ignore[assignment]
     biases: dict[Side, Floats] = {side: np.zeros(len(rated[side])) for side in SIDES}
     spread: dict[Side, float] = dict.fromkeys(SIDES, 0.2)
-    noise, level = 0.6, 0.0
+    noise, level = 0.6, float(train.rating.mean(dtype=np.float64))
     for _ in range(_SWEEPS):
         before, unknown = np.array([noise, *spread.values()]), 0.0
         # Movies first: they have the most ratings, and a user who rates acclaimed movies is not a generous one.
@@ -104,8 +104,11 @@ def estimate_biases(train: RatingArrays, counts: RowCounts) -> BiasEstimate:
             sums = np.zeros(len(rated[side]))
             _add_residuals(rows[side], rows[other], train.rating, level, biases[other], sums)
             variance = 1 / (1 / spread[side] + rated[side] / noise)
-            biases[side] = variance / noise * sums
             known = rated[side] > 0
+            # At the best level the biases of a side have mean 0 over its rows.
+            biases[side] = variance / noise * sums
+            shift = float(biases[side][known].mean())
+            biases[side], level = np.where(known, biases[side] - shift, 0.0), level + shift
             spread[side] = max(float((biases[side] ** 2 + variance)[known].mean()), noise / _STRONGEST)
             unknown += float(variance @ rated[side])
         squares, total = _errors(rows["user"], rows["movie"], train.rating, level, biases["user"], biases["movie"])
