@@ -32,7 +32,7 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "Jester": (
         "jester/jester-data-1.zip",
-        {"layout": "wide", "header": False, "not_rated": 99, "columns": {"ignored": ["1"]}},
+        {"layout": "wide", "header": False, "not_rated": 99, "columns": {"user_id": "", "ignored": ["1"]}},
     ),
     "Last.fm": ("lastfm/ratings.txt.gz", {}),
 }
