@@ -41,7 +41,7 @@ CASES: tuple[tuple[str, float, dict[str, Any]], ...] = (
     ("100 thousand, sparse", 1, {}),
     ("400 thousand", 1, {}),
     ("ml-latest-small / 100", 1, {}),
-    ("ML-1M / 1000", 1, {}),
+    ("ML-1M / 100", 1, {}),
     ("Jester / 200", 1, {}),
     ("ml-latest-small", 1, {"batches": 8}),
     ("ML-1M", 1, {"batches": 0.25}),
