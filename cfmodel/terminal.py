@@ -38,7 +38,8 @@ def describe(thing: Any) -> str | None:
             dropped = f", {thing.dropped_rows:,} left out" if thing.dropped_rows else ""
             return f"{thing.train_rows:,} train, {thing.val_rows:,} val, {thing.test_rows:,} test{dropped}"
         case StartRecord():
-            return f"start  biases in closed form, val RMSE {rmse_text(thing.val_rmse)}"
+            where = {"closed_form": "in closed form", "zero": "at zero"}[thing.bias_start]
+            return f"start  biases {where}, val RMSE {rmse_text(thing.val_rmse)}"
         case EpochRecord():
             return _epoch_line(thing)
         case Decision():

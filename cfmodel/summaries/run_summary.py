@@ -36,7 +36,7 @@ def training_summary(metrics: Mapping[str, float]) -> str:
     if best is not None and rmse is not None:
         chosen = f", of which {best:.0f} was best (val RMSE {rmse_text(rmse)})"
         if best == 0:
-            chosen = f", of which none was better than biases alone (val RMSE {rmse_text(rmse)})"
+            chosen = f", of which none was better than the start (val RMSE {rmse_text(rmse)})"
         elif best == epochs:
             chosen = (
                 f", of which the last was best (val RMSE {rmse_text(rmse)}): with more train.epochs it may fall further"

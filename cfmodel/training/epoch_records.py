@@ -54,11 +54,13 @@ class StartRecord:
 
     Attributes:
         phase: The phase.
-        val_rmse: RMSE on val of the initial biases, predictions clamped, in rating units.
+        val_rmse: RMSE on val of the initial weights, predictions clamped, in rating units.
+        bias_start: Where biases start, as in the settings.
     """
 
     phase: Phase
     val_rmse: float
+    bias_start: Literal["closed_form", "zero"]
 
 
 @dataclass(frozen=True)

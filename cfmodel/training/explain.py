@@ -23,6 +23,7 @@ from cfmodel.training.batching.batches import Batches, DeviceRatings
 from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.step import loss_of
 from cfmodel.training.fitting import SCORING_BLOCK
+from cfmodel.training.planning.prior import estimate_biases
 from cfmodel.training.resuming.adam_state import SavedAdamState
 
 _CPU = torch.device("cpu")
@@ -38,6 +39,7 @@ class _Trained:
     settings: TrainSettings
     adam: SavedAdamState
     penalty: Mapping[str, Tensor]
+    counts: RowCounts
 
 
 def explain(
@@ -79,7 +81,7 @@ def explain(
     training = trained_on.standardized(model.scale)
     counts = RowCounts.of(training, num_users=len(recommender.users), num_movies=len(recommender.movies))
     penalty = {name: torch.from_numpy(rows) for name, rows in adam.penalty.weights(type(model), counts).items()}
-    trained = _Trained(recommender, model, training, settings, adam, penalty)
+    trained = _Trained(recommender, model, training, settings, adam, penalty, counts)
     if user_id is None or movie_id is None:
         part, place = "train", _median_error(model, parts["train"])
     else:
@@ -94,6 +96,7 @@ def explain(
             rating=float(parts[part].rating[place]),
             part=part,
             penalty=penalty,
+            start=_start_of(trained, {"user": user, "movie": movie}),
         ),
         _next_steps(trained, user, movie),
         learning_rate=settings.learning_rate,
@@ -140,6 +143,7 @@ def example_of(
     rating: float,
     part: str,
     penalty: Mapping[str, Tensor],
+    start: Mapping[str, float] | None = None,
 ) -> Example:
     """Return one rating with the rows that predict it.
 
@@ -151,6 +155,7 @@ def example_of(
         rating: The true rating, in rating units.
         part: Part of the split.
         penalty: The penalty's weight for each rating of a row, by table, shape (rows,).
+        start: Biases of the two that started in closed form, by table, in standard deviations.
     """
     weights = model.weights()
     return Example(
@@ -163,9 +168,18 @@ def example_of(
         names={table.name: table.row for table in model.TABLES},
         vectors=tuple(table.name for table in model.TABLES if table.width is None),
         penalty={table.name: float(penalty[table.name][rows[table.side]]) for table in model.TABLES},
+        start=start or {},
         score=lambda rows: model.combine(_as_batch(rows))[0],
         terms=lambda rows: {name: value[0] for name, value in model.terms(_as_batch(rows)).items()},
     )
+
+
+def _start_of(trained: _Trained, rows: Mapping[Side, int]) -> dict[str, float]:
+    """Return where the biases of two rows started, by table; empty if they started at zero."""
+    if trained.settings.bias_start == "zero" or trained.adam.penalty.is_constant:
+        return {}
+    biases = estimate_biases(trained.ratings, trained.counts).biases
+    return {_bias_of(trained.model, side).name: float(biases[side][row]) for side, row in rows.items()}
 
 
 def _as_batch(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -78,7 +78,7 @@ class Fitting:
         if val_rmse is not None:
             self.start_rmse = val_rmse
             self._store_if_best(0, val_rmse)
-            emit(StartRecord(self.plan.phase, val_rmse))
+            emit(StartRecord(self.plan.phase, val_rmse, self.plan.settings.bias_start))
 
     def run_epoch(self, emit: OnRecord) -> EpochRecord:
         """Train to the end of the next epoch, validate, store the weights if they are the best, emit the record.

@@ -133,7 +133,8 @@ def zones_of(steps: tuple[RangeStep, ...], plan: TrainingPlan) -> RangeTest:
     rates = np.array([step.learning_rate for step in steps])
     losses = np.array([step.smoothed_loss for step in steps])
     lowest = int(losses.argmin()) if len(losses) else 0
-    if lowest < 2:
+    # Equal ratings leave the random start to unlearn, which is no reason for a rate.
+    if lowest < 2 or plan.rating_range[0] == plan.rating_range[1]:
         raise DataError("the loss falls at no learning rate, so there is no suggestion; check that ratings differ")
     fall = (losses[0] - losses[: lowest + 1]) / (losses[0] - losses[lowest])
     slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))

@@ -69,6 +69,7 @@ def compute_lesson(
         vectors={example.names[name]: tuple(example.rows[name].tolist()) for name in example.vectors},
         nudged=example.names[example.nudged],
         prediction=parts,
+        start={example.names[name]: value for name, value in example.start.items()},
         nudges=tuple(loss.nudge(change) for change in (_NUDGE, -_NUDGE)),
         slopes=tuple(loss.slopes(gradients)),
         curve=_curve(

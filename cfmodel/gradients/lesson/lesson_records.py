@@ -22,6 +22,8 @@ class Example:
         names: Name of a row, by table.
         vectors: Tables whose rows are vectors.
         penalty: The penalty's weight for each rating of the row, by table.
+        start: Rows of single numbers that started in closed form, by table: their values before the first step, in
+            standard deviations.
         score: Returns the score from the rows, in standard deviations, a scalar.
         terms: Returns the terms of the score, by name.
     """
@@ -35,6 +37,7 @@ class Example:
     names: Mapping[str, str]
     vectors: tuple[str, ...]
     penalty: Mapping[str, float]
+    start: Mapping[str, float]
     score: Callable[[Mapping[str, Tensor]], Tensor]
     terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
@@ -225,6 +228,7 @@ class Lesson:
         vectors: The rows that are vectors, by name.
         nudged: Name of the parameter that is changed, such as `user_bias`.
         prediction: The terms of the prediction and the error.
+        start: Values before the first step of the numbers that started in closed form, by name.
         nudges: The parameter up and down by a tenth.
         slopes: Of every row that is a single number, and of the steepest number of a vector.
         curve: The loss along the parameter.
@@ -240,6 +244,7 @@ class Lesson:
     vectors: dict[str, tuple[float, ...]]
     nudged: str
     prediction: Prediction
+    start: dict[str, float]
     nudges: tuple[Nudge, ...]
     slopes: tuple[Slope, ...]
     curve: Curve

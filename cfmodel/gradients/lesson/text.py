@@ -120,7 +120,16 @@ def _prediction(lesson: Lesson) -> list[str]:
         "the ratings' standard deviation, a term is in rating units.",
         "",
         *(f"{label} {number:>{max(map(len, numbers))}}" for (label, _), number in zip(sums, numbers, strict=True)),
+        *_start(lesson),
     ]
+
+
+def _start(lesson: Lesson) -> list[str]:
+    values = " and ".join(f"{name} {value:+.4f}" for name, value in lesson.start.items())
+    if not values:
+        return []
+    first = values.replace(" ", " was ", 1)
+    return ["", f"Before the first step {first}: the best biases without embeddings, in closed form."]
 
 
 def _nudge(lesson: Lesson, nudge: Nudge) -> list[str]:

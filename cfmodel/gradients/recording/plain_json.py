@@ -37,7 +37,7 @@ def from_plain(kind: Any, value: Any) -> Any:
     """
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        given = (field.name for field in fields(kind) if field.name in value or not _is_optional(field))
+        given = (field.name for field in fields(kind) if field.name in value or not _has_default(field))
         return kind(**{name: from_plain(hints[name], value[name]) for name in given})  # type: ignore[operator]
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict:
@@ -49,6 +49,10 @@ def from_plain(kind: Any, value: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return None if value is None else from_plain(inner[0], value)
     return kind(value) if kind in (int, float) else value
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return _is_optional(field) or field.default is not MISSING
 
 
 def _is_optional(field: Field[Any]) -> bool:

@@ -83,7 +83,9 @@ class BiasEstimate:
 
 
 def estimate_biases(train: RatingArrays, counts: RowCounts) -> BiasEstimate:
-    """Estimate biases and their strengths from standardized training ratings; ratings that are not finite are left out.
+    """Estimate biases and their strengths from standardized training ratings.
+
+    Ratings that are not finite are left out; if none is finite, biases and level are 0.
 
     Args:
         train: The N training ratings, standardized, at least one.
@@ -96,8 +98,8 @@ def estimate_biases(train: RatingArrays, counts: RowCounts) -> BiasEstimate:
     rated: dict[Side, Any] = counts._asdict()  # type: ignore[assignment]
     biases: dict[Side, Floats] = {side: np.zeros(len(rated[side])) for side in SIDES}
     spread: dict[Side, float] = dict.fromkeys(SIDES, 0.2)
-    noise, level = 0.6, float(train.rating.mean(dtype=np.float64))
-    for _ in range(_SWEEPS):
+    noise, level = 0.6, float(train.rating.mean(dtype=np.float64)) if len(train) else 0.0
+    for _ in range(_SWEEPS if len(train) else 0):
         before, unknown = np.array([noise, *spread.values()]), 0.0
         # Movies first: they have the most ratings, and a user who rates acclaimed movies is not a generous one.
         for side, other in _ORDER:
