@@ -14,10 +14,10 @@ from trainings import Training, observe, of_arrays
 
 from cfmodel.baselines import fit_damped_biases
 from cfmodel.column_statistics import RatingScale
+from cfmodel.config import TrainSettings
 from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import default_batch_size
-from cfmodel.training.planning.regularization import default_regularization
 
 #: The grades that are clear.
 CLEAR = (2, 3)
@@ -139,9 +139,9 @@ def summed_loss(training: Training, factor: float) -> Training:
 
 
 def uncentred(training: Training, share: float) -> Training:
-    """Leave this share of the mean rating for the tables to learn."""
+    """Leave this share of the mean rating for the tables to learn; biases in closed form would take it up."""
     own = RatingScale.of(training.train.rating)
-    return replace(training, scale=RatingScale((1 - share) * own.mean, own.std))
+    return replace(training.with_settings(bias_start="zero"), scale=RatingScale((1 - share) * own.mean, own.std))
 
 
 def zero_dimensions(training: Training, share: float) -> Training:
@@ -176,7 +176,7 @@ def loss_spike(training: Training, factor: float) -> Training:
 
 def strong_penalty(training: Training, factor: float) -> Training:
     """Multiply the default regularization by this factor."""
-    return training.with_settings(regularization=factor * default_regularization(training.train))
+    return training.with_settings(regularization=factor * TrainSettings().regularization)
 
 
 FAULTS = (

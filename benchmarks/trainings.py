@@ -142,7 +142,7 @@ def observe(training: Training) -> GradientHistory:
 @contextmanager
 def _faulty(training: Training) -> Iterator[None]:
     """Install the wrappers around functions that training calls."""
-    adam, initial, loss_of = torch.optim.Adam, CollaborativeFiltering.__init__, step.loss_of
+    adam, initial_model, loss_of = torch.optim.Adam, TrainingPlan.initial_model, step.loss_of
     calls = iter(range(10**9))
 
     class Adam(adam):  # type: ignore[misc, valid-type]
@@ -169,10 +169,11 @@ def _faulty(training: Training) -> Iterator[None]:
             names = ("user_embeddings", "user_biases", "movie_embeddings", "movie_biases")
             return self.tables[names.index(training.frozen[0])]
 
-    def prepared(self: Any, *args: Any, **how: Any) -> None:
-        initial(self, *args, **how)
+    def prepared(plan: TrainingPlan) -> CollaborativeFiltering:
+        model = initial_model(plan)
         if training.prepare is not None:
-            training.prepare(self)
+            training.prepare(model)
+        return model
 
     def changed(model: Any, batch: Any, **how: Any) -> Any:
         if next(calls) == training.steps // 2 and training.spike != 1:
@@ -182,7 +183,7 @@ def _faulty(training: Training) -> Iterator[None]:
 
     with (
         patch("torch.optim.Adam", Adam),
-        patch.object(CollaborativeFiltering, "__init__", prepared),
+        patch.object(TrainingPlan, "initial_model", prepared),
         patch.object(step, "loss_of", changed),
     ):
         yield

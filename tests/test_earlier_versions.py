@@ -19,6 +19,7 @@ from cfmodel.tracking.outbox.deliver import deliver
 from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.store import mlflow
 from cfmodel.training.explain import explain
+from cfmodel.training.planning.prior import Penalty
 from cfmodel.training.resuming.adam_state import SavedAdamState
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
@@ -58,11 +59,13 @@ def test_a_lesson_of_its_model_and_adam_state_is_right(earlier: Path) -> None:
     recommender = Recommender.load(earlier / "mlflow_model" / "data" / "model")
     memory = SavedAdamState.load(earlier / "adam.safetensors")
     assert (memory.step, recommender.model.scale.std) == (33, 1.0)
+    assert memory.penalty == Penalty(memory.regularization, {}, is_constant=True)
     split = SplitRef.model_validate_json((earlier / "split.json").read_text())
     lesson = explain(recommender, split.model_copy(update={"path": earlier / "split"}), SETTINGS, adam=memory)
     answer = float(recommender.predict([lesson.user_id], [lesson.movie_id])[0])
     assert lesson.prediction.prediction == pytest.approx(answer, abs=1e-6)
     assert lesson.prediction.error == pytest.approx(lesson.prediction.rating - answer, abs=1e-6)
+    assert lesson.start == {}
     for slope in lesson.slopes:
         assert slope.gradient == pytest.approx(slope.finite_difference, rel=1e-6)
 

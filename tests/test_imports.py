@@ -44,8 +44,8 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cfmodel.gradients": ["report", "health lesson measuring", "statistics", "recording"],
     "cfmodel.training": [
-        "train explain",
-        "fit range_test",
+        "train explain range_test",
+        "fit",
         "divergence",
         "fitting",
         "monitor_setup val_outcome resuming",

@@ -6,6 +6,7 @@ import pytest
 
 from cfmodel.refs import Accounts, DatasetRef
 from cfmodel.terminal import describe
+from cfmodel.training.epoch_records import StartRecord
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,8 @@ def test_the_line_of_a_data_set_has_its_scale_and_the_rows_left_out(accounts: Ac
         seconds=0.1,
     )
     assert describe(data) == expected
+
+
+def test_the_line_of_the_start_says_where_biases_are_and_how_good_they_are() -> None:
+    assert describe(StartRecord("fit", 0.93218, "closed_form")) == "start  biases in closed form, val RMSE 0.9322"
+    assert describe(StartRecord("fit", 17.5, "zero")) == "start  biases at zero, val RMSE 17.5000"

@@ -20,8 +20,10 @@ from cfmodel.errors import DataError, DigestError, TrackingError, VocabularyErro
 from cfmodel.gradients.lesson.lesson import adam_step
 from cfmodel.refs import SplitRef
 from cfmodel.training.batching.batches import Batches, DeviceRatings
+from cfmodel.training.batching.row_counts import RowCounts
 from cfmodel.training.engines.step import update
 from cfmodel.training.explain import explain
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.adam_state import SavedAdamState, adam_state_path
 from cfmodel.training.train import TrainingResult, train
 
@@ -145,8 +147,34 @@ def after_a_step(home: Home, batch: DeviceRatings, table: str, row: int) -> floa
             "exp_avg": memory.first_moments[short].clone(),
             "exp_avg_sq": memory.second_moments[short].clone(),
         }
-    update(model, optimizer, batch, regularization=memory.regularization, max_grad_norm=1.0)
+    learned = home.learned()
+    counts = RowCounts.of(learned, num_users=model.num_rows["user"], num_movies=model.num_rows["movie"])
+    weights = memory.penalty.weights(type(model), counts)
+    penalty = {name: torch.from_numpy(rows) for name, rows in weights.items()}
+    update(model, optimizer, batch, penalty=penalty, max_grad_norm=1.0)
     return float(model.get_parameter(f"{table}.weight").detach()[row, 0])
+
+
+def test_the_lesson_says_where_the_biases_started(home: Home, command: Callable[..., Result]) -> None:
+    lesson = explain(home.trained.recommender, home.parts, home.settings.train, adam=home.trained.adam)
+    users, movies = home.trained.recommender.users, home.trained.recommender.movies
+    plan = TrainingPlan.of(
+        home.learned(), None, num_users=len(users), num_movies=len(movies), settings=home.settings.train
+    )
+    tables, rows = plan.initial_model().weights(), (users.row_of(lesson.user_id), movies.row_of(lesson.movie_id))
+    first = {
+        name: float(tables[table].detach()[row, 0])
+        for name, table, row in zip(lesson.start, ("user_biases", "movie_biases"), rows, strict=True)
+    }
+    assert lesson.start == pytest.approx(first, abs=1e-4)
+    line = f"Before the first step user_bias was {lesson.start['user_bias']:+.4f} and movie_bias "
+    assert line in command().output
+
+
+def test_the_lesson_of_biases_from_zero_has_no_start(home: Home) -> None:
+    settings = home.settings.train.model_copy(update={"bias_start": "zero", "epochs": 1})
+    trained = train(home.parts, settings, device=CPU)
+    assert explain(trained.recommender, home.parts, settings, adam=trained.adam).start == {}
 
 
 def test_adams_memory_is_that_of_the_training_and_survives_the_disk(home: Home) -> None:
@@ -154,7 +182,7 @@ def test_adams_memory_is_that_of_the_training_and_survives_the_disk(home: Home) 
     memory = home.trained.adam
     steps = round(len(home.learned()) / memory.batch_size)
     assert (saved.epoch, saved.step) == (home.trained.best_epoch, home.trained.best_epoch * steps)
-    assert (saved.learning_rate, saved.regularization) == (memory.learning_rate, home.trained.regularization)
+    assert (saved.learning_rate, saved.penalty) == (memory.learning_rate, home.trained.penalty)
     for name, table in memory.second_moments.items():
         assert torch.equal(saved.second_moments[name], table)
         assert torch.equal(saved.first_moments[name], memory.first_moments[name])

@@ -10,7 +10,7 @@ import torch
 from cfmodel import terminal
 from cfmodel.config import IngestSettings, MonitorSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest.ingest import ingest
-from cfmodel.data.splitting.parts import RatingArrays
+from cfmodel.data.splitting.parts import RatingArrays, concatenate, load_part
 from cfmodel.data.splitting.split import split
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.gradients.health.judge import judge_health
@@ -27,10 +27,13 @@ from cfmodel.recommending.suggest import suggest
 from cfmodel.recommending.top_k import catalogue_scores
 from cfmodel.refs import SplitRef
 from cfmodel.tables import TABLES, TERMS, Table, Term
+from cfmodel.training.batching.batches import DeviceRatings
 from cfmodel.training.engines.choose import choose
+from cfmodel.training.engines.step import loss_of
 from cfmodel.training.epoch_records import EpochRecord
 from cfmodel.training.explain import explain
 from cfmodel.training.monitor_setup import sensitivity_of
+from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
@@ -72,9 +75,14 @@ class Trained:
         return self.recommender.model
 
 
-def train_on(parts: SplitRef, records: list[object], checkpoints: CheckpointPolicy | None = None) -> TrainingResult:
+def train_on(
+    parts: SplitRef,
+    records: list[object],
+    checkpoints: CheckpointPolicy | None = None,
+    settings: TrainSettings = SETTINGS,
+) -> TrainingResult:
     return train(
-        parts, SETTINGS, device=CPU, on_record=records.append, monitor=MonitorSettings(sample_every=8),
+        parts, settings, device=CPU, on_record=records.append, monitor=MonitorSettings(sample_every=8),
         checkpoints=checkpoints, model=WithOffsets,
     )  # fmt: skip
 
@@ -100,6 +108,34 @@ def test_predictions_are_the_formula_with_its_fifth_table(trained: Trained) -> N
     weights = trained.model.weights()
     expected = weights["movie_biases"][3, 0] + weights[TABLE][3, 0]
     torch.testing.assert_close(cold, expected.detach().view(1))
+
+
+def test_each_row_is_pulled_by_its_number_of_ratings_and_the_start_is_in_the_first_bias(trained: Trained) -> None:
+    users, movies = trained.recommender.users, trained.recommender.movies
+    parts = (load_part(trained.parts, part, users=users, movies=movies) for part in ("train", "val"))
+    plan = TrainingPlan.of(
+        concatenate(*parts), None, num_users=len(users), num_movies=len(movies), settings=SETTINGS, model=WithOffsets
+    )
+    assert trained.result.penalty == plan.penalty
+    weights, rated = plan.penalty_weights(), plan.counts.movie > 0
+    assert list(weights) == list(WithOffsets.table_names())
+    pulls = weights[TABLE].numpy() * plan.counts.movie
+    np.testing.assert_allclose(pulls[rated], plan.penalty.bias["movie"], rtol=1e-6)
+    np.testing.assert_array_equal(weights[TABLE], weights["movie_biases"])
+    start = plan.initial_model().weights()
+    assert start["movie_biases"].any()
+    assert not start[TABLE].any()
+    # The gradient of the whole loss has the pull of the fifth table's rows.
+    model = plan.initial_model()
+    with torch.no_grad():
+        model.weights()[TABLE].fill_(0.5)
+    batch = DeviceRatings.of(plan.train, CPU)
+    slopes = []
+    for penalty in (weights, {**weights, TABLE: torch.zeros(len(movies))}):
+        model.zero_grad()
+        loss_of(model, batch, penalty=penalty).total.backward()  # type: ignore[no-untyped-call]
+        slopes.append(model.get_parameter(f"{TABLE}.weight").grad[:, 0].numpy().copy())  # type: ignore[index, union-attr]
+    np.testing.assert_allclose(slopes[0] - slopes[1], pulls * 2 * 0.5 / len(plan.train), atol=1e-6)
 
 
 def test_lists_are_ordered_by_predictions_and_say_them(trained: Trained) -> None:
@@ -183,13 +219,15 @@ def test_the_monitor_watches_the_fifth_table_like_the_others(trained: Trained) -
     assert list(initial.rows) == list(WithOffsets.table_names())
     assert initial.rows[TABLE] == initial.rows["movie_biases"]
     assert sensitivity_of(WithOffsets).constant == 3
-    for block in (record for record in trained.records if isinstance(record, StepBlock)):
-        # Both movie biases have the derivative 1 everywhere, so the same gradient.
+    # From zero, both movie biases have the same gradient and the same pull at every step.
+    records: list[object] = []
+    train_on(trained.parts, records, settings=SETTINGS.model_copy(update={"bias_start": "zero"}))
+    for block in (record for record in records if isinstance(record, StepBlock)):
         np.testing.assert_allclose(block.grad_norms[TABLE], block.grad_norms["movie_biases"], rtol=1e-6)
         np.testing.assert_array_equal(block.rows_touched[TABLE], block.rows_touched["movie_biases"])
         squares = sum(norm**2 for norm in block.grad_norms.values())
         np.testing.assert_allclose(block.total_norm**2, squares, rtol=1e-5)
-    for sample in (record for record in trained.records if isinstance(record, StepSample)):
+    for sample in (record for record in records if isinstance(record, StepSample)):
         one, other = sample.tables[TABLE], sample.tables["movie_biases"]
         np.testing.assert_array_equal(one.gradient_counts, other.gradient_counts)
         assert one.adam_step == pytest.approx(other.adam_step, rel=1e-5)

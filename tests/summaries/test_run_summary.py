@@ -1,5 +1,7 @@
 """The short result of a run."""
 
+import pytest
+
 from cfmodel.summaries.run_summary import accuracy_rows, step_seconds, training_summary
 
 
@@ -21,3 +23,15 @@ def test_the_best_epoch_is_left_out_where_none_was_chosen() -> None:
     assert training_summary(metrics) == "on 1,000 ratings in batches of 32 for 3 epochs"
     best = {"best_epoch": 2, "best_val_rmse": 0.95}
     assert training_summary(metrics | best).endswith("for 3 epochs, of which 2 was best (val RMSE 0.9500)")
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        (0, "of which none was better than the start (val RMSE 12.5000)"),
+        (3, "of which the last was best (val RMSE 12.5000): with more train.epochs it may fall further"),
+    ],
+)
+def test_a_best_epoch_at_an_end_is_told(best: int, words: str) -> None:
+    metrics = {"train/ratings": 1000, "train/batch_size": 32, "train/epochs": 3, "best_epoch": best}
+    assert training_summary(metrics | {"best_val_rmse": 12.5}).endswith(f"for 3 epochs, {words}")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from penalties import penalty_of
 
 from cfmodel.column_statistics import RatingScale
 from cfmodel.gradients.lesson.lesson import compute_lesson
@@ -16,19 +17,30 @@ def by_hand(
     user_embedding: tuple[float, ...] = (0.0, 0.0),
     movie_embedding: tuple[float, ...] = (0.0, 0.0),
     scale: RatingScale = RatingScale(),
+    *,
+    embeddings: float = 0.1,
+    biases: float = 0.0,
 ) -> Example:
-    """The textbook's own example: biases of 0.5 and 0.3, and a standardized rating of 1."""
+    """The textbook's own example: biases of 0.5 and 0.3, a standardized rating of 1, and these penalties."""
     model = CollaborativeFiltering(1, 1, 2, scale=scale, init_std=0.0).double()
     rows = {"user_embeddings": user_embedding, "user_biases": (0.5,), "movie_biases": (0.3,)}
     with torch.no_grad():
         for name, row in {**rows, "movie_embeddings": movie_embedding}.items():
             model.weights()[name][0] = torch.tensor(row, dtype=torch.float64)
     rating = scale.in_rating_units(1.0)
-    return example_of(model, {"user": 0, "movie": 0}, user_id="123", movie_id="456", rating=rating, part="train")
+    return example_of(
+        model,
+        {"user": 0, "movie": 0},
+        user_id="123",
+        movie_id="456",
+        rating=rating,
+        part="train",
+        penalty=penalty_of(model, embeddings=embeddings, biases=biases),
+    )
 
 
 BY_HAND = by_hand()
-SETTINGS = {"learning_rate": 0.01, "last_learning_rate": 0.001, "regularization": 0.1, "max_grad_norm": 1.0}
+SETTINGS = {"learning_rate": 0.01, "last_learning_rate": 0.001, "max_grad_norm": 1.0}
 
 
 def next_step(who: str = "the user", **changes: object) -> NextStep:

@@ -38,8 +38,8 @@ def chosen(**changes: Any) -> TrainSettings:
 def plan_of(
     ratings: RatingArrays, settings: TrainSettings, *, users: int = USERS, movies: int = MOVIES, **options: Any
 ) -> TrainingPlan:
-    """Return the plan of a training with a penalty of 0.05 and the settings otherwise as they are."""
-    changed = settings.model_copy(update={"regularization": 0.05, "blocks": options.pop("blocks", 1)})
+    """Return the plan of a training with a penalty of 0.5 and the settings otherwise as they are."""
+    changed = settings.model_copy(update={"regularization": 0.5, "blocks": options.pop("blocks", 1)})
     plan = TrainingPlan.of(ratings, None, num_users=users, num_movies=movies, settings=changed, **options)
     return replace(plan, settings=changed)
 

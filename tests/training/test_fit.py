@@ -11,11 +11,12 @@ import torch
 
 from cfmodel.column_statistics import RatingScale
 from cfmodel.config import MonitorSettings, TrainSettings
+from cfmodel.data.splitting.parts import RatingArrays
 from cfmodel.errors import DivergedError
-from cfmodel.gradients.recording.gradient_records import EpochGradients
+from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome
 from cfmodel.model import CollaborativeFiltering
 from cfmodel.training.batching.batches import DeviceRatings
-from cfmodel.training.epoch_records import EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StartRecord, StepProgress
 from cfmodel.training.fit import FitResult, fit
 from cfmodel.training.fitting import clamped_rmse
 from cfmodel.training.planning.plan import TrainingPlan
@@ -133,7 +134,78 @@ def test_the_weights_of_the_best_epoch_are_kept(fitted: Callable[..., FitResult]
     scale = result.model.scale
     low, high = scale.standardized(np.array([result.rating_min, result.rating_max])).tolist()
     val = DeviceRatings.of(planted.val.standardized(scale), torch.device("cpu"))
-    assert scale.std * clamped_rmse(result.model, val, low=low, high=high) == result.best_val_rmse
+    again = scale.std * clamped_rmse(result.model, val, low=low, high=high)
+    assert again == pytest.approx(result.best_val_rmse, rel=1e-6)  # ratings were standardized in two steps
+
+
+def biases_and_noise(count: int, seed: int = 0) -> RatingArrays:
+    """Ratings of 80 users and 50 movies that hold no tastes, in rating units."""
+    biases, rng = np.random.default_rng(9), np.random.default_rng(seed)
+    user, movie = (rng.integers(0, rows, count).astype(np.int32) for rows in (80, 50))
+    rating = 3.5 + 0.4 * (biases.normal(size=80)[user] + biases.normal(size=50)[movie]) + rng.normal(size=count)
+    return RatingArrays(user, movie, rating.astype(np.float32))
+
+
+def fitted_to_noise(records: list[object], **settings: Any) -> tuple[TrainingPlan, FitResult]:
+    # Steps so large that embeddings learn the noise.
+    chosen = TrainSettings(**{"learning_rate": 0.03, "regularization": 0.1, "epochs": 6, "patience": 2, **settings})
+    plan = TrainingPlan.of(
+        biases_and_noise(3000), biases_and_noise(800, seed=1), num_users=80, num_movies=50, settings=chosen
+    )
+    return plan, fit(plan, on_record=records.append)
+
+
+def test_the_start_is_validated_before_the_first_epoch(fitted: Callable[..., FitResult], planted: Any) -> None:
+    records: list[object] = []
+    result = fitted(epochs=3, on_record=records.append)
+    start, *epochs, outcome = (record for record in records if isinstance(record, (StartRecord, EpochRecord, Outcome)))
+    assert isinstance(start, StartRecord)
+    assert [type(epoch) for epoch in epochs] == [EpochRecord] * 3
+    assert isinstance(outcome, Outcome)
+    plan = TrainingPlan.of(planted.train, None, num_users=200, num_movies=100, settings=TrainSettings())
+    model = plan.initial_model()
+    predicted = model(torch.from_numpy(planted.val.user_idx), torch.from_numpy(planted.val.movie_idx)).detach().numpy()
+    errors = planted.val.rating - predicted.clip(*plan.rating_range)
+    assert start.phase == "fit"
+    assert start.val_rmse == pytest.approx(math.sqrt(np.mean(errors**2)), rel=1e-5)
+    assert outcome.start_rmse == start.val_rmse
+    assert result.best_epoch == 3
+
+
+def test_where_tastes_are_noise_the_start_is_best_and_its_weights_are_the_result() -> None:
+    records: list[object] = []
+    plan, result = fitted_to_noise(records)
+    (start,) = (record for record in records if isinstance(record, StartRecord))
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    assert (result.best_epoch, result.best_val_rmse) == (0, start.val_rmse)
+    assert all(record.val_rmse is not None and record.val_rmse > start.val_rmse for record in epochs)
+    assert not any(record.best for record in epochs)
+    assert result.adam.step == result.adam.epoch == 0
+    for name, table in plan.initial_model().state_dict().items():
+        assert torch.equal(result.model.state_dict()[name], table), name
+
+
+def test_patience_counts_from_the_first_epoch_on_and_not_from_the_start() -> None:
+    records: list[object] = []
+    _, result = fitted_to_noise(records)
+    val_rmse = [record.val_rmse for record in records if isinstance(record, EpochRecord)]
+    assert result.stopped_early
+    assert result.epochs == 1 + int(np.argmin(val_rmse)) + 2  # type: ignore[arg-type]
+
+
+def test_without_val_there_is_no_record_of_the_start(fitted: Callable[..., FitResult]) -> None:
+    records: list[object] = []
+    fitted(val=False, epochs=1, on_record=records.append)
+    assert not any(isinstance(record, StartRecord) for record in records)
+
+
+def test_biases_from_zero_start_at_the_error_of_the_mean(fitted: Callable[..., FitResult], planted: Any) -> None:
+    records: list[object] = []
+    result = fitted(epochs=1, init_std=0.0, bias_start="zero", on_record=records.append)
+    (start,) = (record for record in records if isinstance(record, StartRecord))
+    mean = planted.train.rating.astype(np.float64).mean()
+    assert result.model.scale.mean == pytest.approx(mean, rel=1e-7)
+    assert start.val_rmse == pytest.approx(float(np.sqrt(np.mean((planted.val.rating - mean) ** 2))), rel=1e-6)
 
 
 def test_without_val_every_epoch_runs_and_the_last_weights_are_the_result(fitted: Callable[..., FitResult]) -> None:

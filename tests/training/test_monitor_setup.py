@@ -21,5 +21,5 @@ def test_the_initial_record_has_the_facts_of_the_plan() -> None:
     (record,) = records
     assert isinstance(record, InitialRecord)
     assert (record.num_ratings, record.batch_size, record.planned_steps) == (200, 20, 80)
-    assert (record.learning_rate, record.max_grad_norm, record.regularization) == (0.02, 0.7, 0.05)
+    assert (record.learning_rate, record.max_grad_norm, record.regularization) == (0.02, 0.7, 0.5)
     assert list(record.rows.values()) == [40, 40, 25, 25]

@@ -11,8 +11,12 @@ from cfmodel.config import IngestSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import concatenate, load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
+from cfmodel.gradients.health.judge import judge_health
+from cfmodel.gradients.recording.gradient_history import GradientHistory
+from cfmodel.gradients.report.run_report import gradient_report
 from cfmodel.refs import SplitRef
-from cfmodel.training.epoch_records import EpochRecord
+from cfmodel.training.epoch_records import EpochRecord, StartRecord
+from cfmodel.training.explain import explain
 from cfmodel.training.fit import fit
 from cfmodel.training.planning.plan import TrainingPlan
 from cfmodel.training.train import train
@@ -64,6 +68,30 @@ def test_a_refit_trains_on_train_and_val_for_the_best_number_of_epochs(small_spl
         assert torch.equal(mine, theirs)
 
 
+def test_where_no_epoch_beats_the_start_the_refit_is_biases_of_train_and_val(tmp_path: Path) -> None:
+    """Noise in place of tastes: 0 epochs of refit, and what comes after training works with them."""
+    data = ingest("synthetic:users=150,movies=60,ratings=4000,signal=0", IngestSettings(), folder=tmp_path)
+    parts, records = split(data, SplitSettings(), folder=tmp_path), []
+    settings = SETTINGS.model_copy(update={"learning_rate": 0.03, "regularization": 0.1, "refit": True})
+    result = train(parts, settings, device=CPU, on_record=records.append)
+    assert (result.best_epoch, result.adam.step, result.adam.epoch) == (0, 0, 0)
+    assert result.best_val_rmse == next(record.val_rmse for record in records if isinstance(record, StartRecord))
+    assert not [record for record in records if isinstance(record, EpochRecord) and record.phase == "refit"]
+    users, movies = load_vocabularies(parts, parts=("train", "val"))
+    ratings = concatenate(*(load_part(parts, part, users=users, movies=movies) for part in ("train", "val")))
+    plan = TrainingPlan.of(ratings, None, num_users=len(users), num_movies=len(movies), settings=settings)
+    for name, table in plan.initial_model().state_dict().items():
+        assert torch.equal(result.recommender.model.state_dict()[name], table), name
+
+    history = GradientHistory.of(records)
+    health = judge_health(history)
+    assert health.overall in ("healthy", "warning"), health
+    assert gradient_report(records, health, title="no tastes", facts={})
+    lesson = explain(result.recommender, parts, settings, adam=result.adam)
+    terms = lesson.prediction.terms
+    assert lesson.start == pytest.approx({name: terms[name] for name in ("user_bias", "movie_bias")}, abs=1e-3)
+
+
 def test_a_refit_knows_the_users_and_movies_of_val(split_with_newcomers: SplitRef) -> None:
     apart, together = (
         train(split_with_newcomers, SETTINGS.model_copy(update={"refit": refit}), device=CPU).recommender
@@ -80,7 +108,9 @@ def test_the_same_split_and_seed_give_the_same_recommender(small_split: SplitRef
     assert np.array_equal(first.predict(users, movies), second.predict(users, movies))
 
 
-def test_the_summary_has_the_batch_size_and_the_penalty(small_split: SplitRef) -> None:
-    summary = train(small_split, SETTINGS, device=CPU).summary()
+def test_the_summary_has_the_batch_size_and_the_pull_of_biases(small_split: SplitRef) -> None:
+    result = train(small_split, SETTINGS, device=CPU)
+    summary = result.summary()
     assert summary["train/batch_size"] == 32
-    assert 0 < summary["train/regularization"] < 1
+    for side in ("user", "movie"):
+        assert summary[f"train/{side}_bias_pull"] == result.penalty.bias[side] > 0

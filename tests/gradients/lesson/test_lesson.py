@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from made_lessons import BY_HAND, by_hand, lesson_of, next_step, text_of
+from penalties import penalty_of
 
 from cfmodel.column_statistics import RatingScale
 from cfmodel.gradients.lesson.html import lesson_html
@@ -25,7 +26,8 @@ def trained() -> tuple[CollaborativeFiltering, Example]:
         model.user_biases.weight.normal_(generator=torch.Generator().manual_seed(2))
         model.movie_biases.weight.normal_(generator=torch.Generator().manual_seed(3))
     rows = {"user": 1, "movie": 2}
-    return model, example_of(model, rows, user_id="u", movie_id="m", rating=4.5, part="train")
+    penalty = penalty_of(model, embeddings=0.1, biases=0.3)
+    return model, example_of(model, rows, user_id="u", movie_id="m", rating=4.5, part="train", penalty=penalty)
 
 
 def test_the_textbooks_example_has_the_numbers_of_the_textbook() -> None:
@@ -50,7 +52,8 @@ def test_slopes_are_those_of_autograd_in_the_model(trained: tuple[CollaborativeF
     model, example = trained
     rows = model.look_up(torch.tensor([1]), torch.tensor([2]))
     squares = rows["user_embeddings"].square().sum() + rows["movie_embeddings"].square().sum()
-    (((4.5 - 3.5) / 2.0 - model.combine(rows)).square().sum() + 0.1 * squares).backward()
+    biases = rows["user_biases"].square().sum() + rows["movie_biases"].square().sum()
+    (((4.5 - 3.5) / 2.0 - model.combine(rows)).square().sum() + 0.1 * squares + 0.3 * biases).backward()
     user_bias, movie_bias, steepest = lesson_of(example).slopes
     grads = {name: table.grad for name, table in model.named_parameters()}
     assert user_bias.gradient == pytest.approx(float(grads["user_biases.weight"][1, 0]), rel=1e-4)
@@ -74,14 +77,26 @@ def test_the_curve_is_lowest_at_an_error_of_zero_and_descent_goes_there() -> Non
     assert curve.descents[0].value == pytest.approx(lesson_of().update.new_value)
 
 
-def test_descent_along_the_curve_is_torchs_own_sgd() -> None:
+def test_a_penalty_on_the_bias_moves_the_lowest_point_towards_zero() -> None:
+    lesson = lesson_of(by_hand(biases=0.25))
+    curve = lesson.curve
+    # (1 - 0.3 - b)^2 + 0.25 * b^2 is lowest at 0.7 / 1.25; the movie's bias adds 0.25 * 0.3^2
+    assert curve.lowest.value == pytest.approx(0.56)
+    assert curve.lowest.loss == pytest.approx(0.14**2 + 0.25 * (0.56**2 + 0.3**2))
+    assert min(curve.losses) == pytest.approx(curve.lowest.loss)
+    assert curve.descents[0].value == pytest.approx(lesson.update.new_value)
+    assert "the penalty, which pulls to zero" in text_of(lesson)
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.25])
+def test_descent_along_the_curve_is_torchs_own_sgd(pull: float) -> None:
     bias = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.SGD([bias], lr=0.01)
     for _ in range(100):
         optimizer.zero_grad()
-        (1.0 - bias - 0.3).square().sum().backward()
+        ((1.0 - bias - 0.3).square() + pull * bias.square()).sum().backward()
         optimizer.step()
-    assert lesson_of().curve.descents[-1].value == pytest.approx(float(bias.detach()), rel=1e-12)
+    assert lesson_of(by_hand(biases=pull)).curve.descents[-1].value == pytest.approx(float(bias.detach()), rel=1e-12)
 
 
 @pytest.mark.parametrize("max_grad_norm", [1.0, 0.1])
@@ -124,8 +139,8 @@ def test_clipping_is_that_of_torch_and_the_text_says_if_it_changes_nothing(
 
 
 def test_the_norm_of_one_ratings_gradient_has_its_closed_form() -> None:
-    example = by_hand((0.6, 0.2), (0.1, -0.4))
-    lesson = lesson_of(example, regularization=0.0)
+    example = by_hand((0.6, 0.2), (0.1, -0.4), embeddings=0.0)
+    lesson = lesson_of(example)
     squares = sum(example.rows[name].square().sum() for name in example.vectors)
     expected = 2 * abs(lesson.prediction.error) * float(squares + 2) ** 0.5
     assert lesson.clipping.norm == pytest.approx(expected, rel=1e-6)

@@ -1,5 +1,7 @@
 """A lesson as plain text."""
 
+from dataclasses import replace
+
 from made_lessons import by_hand, lesson_of, text_of
 
 from cfmodel.column_statistics import RatingScale
@@ -26,6 +28,16 @@ def test_the_text_says_how_standard_deviations_become_rating_units() -> None:
         "new_error = 70.000 - 68.000 = +2.000 # Error decreased!",
     ):  # fmt: skip
         assert line.split() in shown, line
+
+
+def test_the_text_says_where_biases_in_closed_form_started() -> None:
+    example = replace(by_hand(), start={"user_biases": 0.1034, "movie_biases": -0.221})
+    *_, line = dict(lesson_sections(lesson_of(example)))["The prediction is a sum"]
+    assert line == (
+        "Before the first step user_bias was +0.1034 and movie_bias -0.2210: "
+        "the best biases without embeddings, in closed form."
+    )
+    assert "Before the first step" not in text_of(lesson_of())
 
 
 def test_the_chart_shows_the_curve_and_the_position_of_the_model() -> None:

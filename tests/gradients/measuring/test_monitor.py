@@ -81,7 +81,7 @@ def copies_of(tables: dict[str, Tensor]) -> dict[str, np.ndarray]:
 def plain() -> list[PlainStep]:
     """The same training without a monitor, by autograd and torch's Adam."""
     plan = TrainingPlan.of(ratings(), None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS)
-    train, model = plan.train, plan.initial_model()
+    train, model, penalty = plan.train, plan.initial_model(), plan.penalty_weights()
     tables, steps = model.weights(), []
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     for epoch in (1, 2):
@@ -92,7 +92,7 @@ def plain() -> list[PlainStep]:
             rate = learning_rate_at((epoch - 1 + number * BATCH / RATINGS) / SETTINGS.epochs, SETTINGS)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
-            loss_of(model, batch, regularization=0.2).total.backward()  # type: ignore[no-untyped-call]
+            loss_of(model, batch, penalty=penalty).total.backward()  # type: ignore[no-untyped-call]
             gradients = {name: table.grad for name, table in tables.items() if table.grad is not None}
             error = (batch.rating - model.score(batch.user_idx, batch.movie_idx)).numpy()
             gradients_before, before = copies_of(gradients), copies_of(tables)

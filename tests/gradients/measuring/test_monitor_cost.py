@@ -101,12 +101,12 @@ def test_a_step_that_is_not_sampled_reads_nothing_back() -> None:
     monitor.begin_epoch(
         1, len(batches), {"user": on_device.user_idx, "movie": on_device.movie_idx}, [len(batch) for batch in batches]
     )
-    readings, sampled = Readings(), 0
+    readings, sampled, penalty = Readings(), 0, fitting.plan.penalty_weights()
     for batch in batches:
         probe = monitor.probe(0.003)
         sampled += probe is not None
         with readings:
-            loss, _ = update(model, fitting.engine.optimizer, batch, regularization=0.1, max_grad_norm=1.0)
+            loss, _ = update(model, fitting.engine.optimizer, batch, penalty=penalty, max_grad_norm=1.0)
             monitor.add_errors(loss.error.detach())
     assert readings.seen == []
     assert sampled == 4  # steps 1, 4 and 16, and the last of the epoch
@@ -138,7 +138,7 @@ def test_every_epoch_is_measured_if_the_budget_allows() -> None:
 
 def test_the_first_record_has_the_spreads_of_predictions_and_ratings() -> None:
     train = ratings()
-    record = monitored(train)[0]
+    record = monitored(train, SETTINGS.model_copy(update={"bias_start": "zero"}))[0]
     assert isinstance(record, InitialRecord)
     assert record.rating_std == pytest.approx(1.0, rel=1e-5)
     lowest, highest = (train.rating.min(), train.rating.max()) - np.mean(train.rating)
@@ -150,15 +150,24 @@ def test_the_first_record_has_the_spreads_of_predictions_and_ratings() -> None:
     assert all(shares.sum() == pytest.approx(1) for shares in record.ratings_by_decile.values())
 
 
+def test_biases_in_closed_form_are_no_part_of_the_spread_of_initial_predictions() -> None:
+    train = ratings()
+    found = [
+        monitored(train, SETTINGS.model_copy(update={"bias_start": start, "init_std": 0.3}))[0].prediction_std
+        for start in ("closed_form", "zero")
+    ]
+    assert found[0] == found[1] > 0.05
+
+
 def test_the_steps_of_a_divergence_are_recorded_before_the_error() -> None:
     train = ratings()
-    # Its square is beyond float32, unless ratings are standardized.
+    # Its square is beyond float32, unless ratings are standardized or biases start in closed form.
     train.rating[100] = 3e20
-    records: list[Any] = []
+    settings, records = SETTINGS.model_copy(update={"bias_start": "zero"}), []
     with pytest.raises(DivergedError):
         fit(
             TrainingPlan.of(
-                train, None, num_users=USERS, num_movies=MOVIES, settings=SETTINGS, device=CPU, scale=RatingScale()
+                train, None, num_users=USERS, num_movies=MOVIES, settings=settings, device=CPU, scale=RatingScale()
             ),
             on_record=records.append,
         )

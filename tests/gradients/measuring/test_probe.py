@@ -24,7 +24,8 @@ def test_a_sampled_step_reads_nothing_back_from_a_device() -> None:
         weights = torch.empty(shape, device=meta)
         weights.grad = torch.empty(shape, device=meta)
         deciles = torch.zeros(len(weights), dtype=torch.int64, device=meta)
-        tables[table.name] = SampledTable(weights, table.side, deciles, 0.1, torch.empty_like(weights))
+        penalty = torch.empty(len(weights), device=meta)
+        tables[table.name] = SampledTable(weights, table.side, deciles, penalty, torch.empty_like(weights))
     index = torch.zeros(32, dtype=torch.int32, device=meta)
     probe = Probe(
         Position("fit", 1, 1, 0.003), tables, sensitivity_of(CollaborativeFiltering), Stopwatch(clock_of(meta))

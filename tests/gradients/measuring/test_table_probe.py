@@ -20,10 +20,11 @@ def measured_by(
     table, gradient, step = (torch.randn(ROWS, dim, generator=rng).mul(size).to(dtype) for _ in range(3))
     gradient = gradient[: len(TOUCHED)].clone()
     deciles, copy = torch.arange(ROWS) % 10, torch.empty_like(table) if whole else None
+    penalty = torch.linspace(0.05, 0.2, ROWS)
     probe = (
-        CompiledTableProbe(SampledTableCpu(table, "user", deciles, 0.1, copy))
+        CompiledTableProbe(SampledTableCpu(table, "user", deciles, penalty, copy))
         if compiled
-        else TensorTableProbe(SampledTable(table, "user", deciles, 0.1, copy))
+        else TensorTableProbe(SampledTable(table, "user", deciles, penalty, copy))
     )
     lookups = torch.tensor([1.0, 2.0, 1.0, 4.0])
     probe.measure_gradients(TouchedRows(TOUCHED, lookups, None, torch.tensor(4)), gradient, batch_size=8)
@@ -58,16 +59,16 @@ def test_counts_are_those_of_tensor_operations_exactly(whole: bool) -> None:
 def test_both_probes_measure_a_step_worked_by_hand(compiled: bool, whole: bool) -> None:
     table, copy = torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]]), torch.empty(3, 2) if whole else None
     kind = SampledTableCpu if compiled else SampledTable
-    probe = kind(table, "user", torch.tensor([9, 0, 5]), 0.5, copy).probe()
+    probe = kind(table, "user", torch.tensor([9, 0, 5]), torch.tensor([0.5, 9.0, 1.0]), copy).probe()
     touched = TouchedRows(torch.tensor([0, 2]), torch.tensor([2.0, 1.0]), None, 2)
-    # The penalty's part is 2 * 0.5 / 4 * lookups * weights: (1.5, 2) and (0, 0.5).
-    probe.measure_gradients(touched, torch.tensor([[1.5, 2.0], [3.0, 0.5]]), batch_size=4)
+    # The penalty's part is 2 / 4 * penalty * lookups * weights: (1.5, 2) and (0, 1).
+    probe.measure_gradients(touched, torch.tensor([[1.5, 2.0], [3.0, 1.0]]), batch_size=4)
     assert probe.squares(torch.tensor([2, 0, 2])).tolist() == [4.0, 25.0, 4.0]
     table += torch.tensor([[0.0, -1.0], [2.0, 0.0], [2.0, 2.0]])
     probe.measure_update()
     found = probe.read()
     assert (found.number, found.zeros, found.infinities) == (2, 0, 0)
-    assert found.energy.tolist() == pytest.approx([0, 0, 0, 0, 0, 9.25, 0, 0, 0, 6.25])
+    assert found.energy.tolist() == pytest.approx([0, 0, 0, 0, 0, 10.0, 0, 0, 0, 6.25])
     assert (found.weight_norm, found.data_norm) == pytest.approx((29**0.5, 3.0))
     assert (found.moved, found.ghost, found.absolute) == pytest.approx((3.0, 2.0 if whole else 0.0, 5.0))
     sample = found.sample(rows=3, dim=2, learning_rate=0.5)

@@ -25,6 +25,9 @@ def test_a_missing_field_is_refused_and_an_optional_one_has_its_default() -> Non
     del plain["val_rows"]
     with pytest.raises(KeyError, match="val_rows"):
         from_plain(Outcome, plain)
+    plain = to_plain(OUTCOME)
+    del plain["start_rmse"]
+    assert from_plain(Outcome, plain).start_rmse == math.inf
     plain = to_plain(history(epochs=1)[0])
     assert "sides" not in plain
     assert from_plain(InitialRecord, plain).sides == {}

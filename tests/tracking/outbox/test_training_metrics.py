@@ -22,7 +22,7 @@ from cfmodel.tracking import Run
 from cfmodel.tracking.outbox.deliver import DeliveryProgress, deliver
 from cfmodel.tracking.outbox.entries import Point
 from cfmodel.tracking.outbox.training_metrics import Recorder
-from cfmodel.training.epoch_records import StepProgress
+from cfmodel.training.epoch_records import StartRecord, StepProgress
 
 Begin = Callable[[], Run]
 Describe = Callable[[Run], None]
@@ -92,6 +92,17 @@ def test_each_best_epoch_so_far_is_recorded_and_the_refit_changes_none() -> None
     assert sink.history("best_val_rmse") == [(1, 0.9), (2, 0.8)]
     assert sink.history("val/rmse") == [(1, 0.9), (2, 0.8), (3, 0.85)]
     assert sink.history("refit/train/rmse") == [(1, 0.8)]
+
+
+def test_the_start_is_epoch_0_and_the_best_one_so_far() -> None:
+    sink = Points()
+    with Recorder(sink, flush_seconds=0) as record:
+        record(StartRecord("fit", 0.95, "closed_form"))
+        record(epoch(1, val_rmse=0.97))
+        record(epoch(2, val_rmse=0.9, best=True))
+    assert sink.history("val/rmse") == [(0, 0.95), (1, 0.97), (2, 0.9)]
+    assert sink.history("best_epoch") == [(0, 0.0), (2, 2.0)]
+    assert sink.history("best_val_rmse") == [(0, 0.95), (2, 0.9)]
 
 
 def test_a_resumed_recorder_records_the_cost_at_the_last_epoch() -> None:

@@ -157,6 +157,24 @@ def test_an_engine_resumes_between_any_two_steps_as_if_it_had_never_stopped(
     whole.close()
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_penalty_on_every_table_is_that_of_the_rows_number_of_ratings(kind: str) -> None:
+    ratings = drawn(300, users=20, movies=10)
+    plan = plan_of(ratings, chosen(), users=20, movies=10, batch_size=300)
+    model, total = plan.initial_model().double(), 0.0
+    for table in model.TABLES:
+        counts = np.bincount(ratings.user_idx if table.side == "user" else ratings.movie_idx)
+        assert len(set(counts)) > 3
+        squares = model.weights()[table.name].detach().square().sum(dim=1).numpy()[: len(counts)]
+        # Each bias is pulled by the same number of ratings, each embedding by 0.5 times the root of its own.
+        pulls = 0.5 * np.sqrt(counts) if table.width is None else plan.penalty.bias[table.side] * (counts > 0)
+        part = float(pulls @ squares) / len(ratings)
+        assert part > 1e-3, table.name
+        total += part
+    log = run_epochs(engine_on(plan, ENGINES[kind]), epochs=1)
+    assert log.loss[0] - log.mean_squared_error[0] == pytest.approx(total, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", FUSED)
 def test_a_closed_engine_leaves_the_model_tables_of_its_own(kind: str) -> None:
     engine, _ = trained(FUSED[kind], drawn(100, users=20, movies=10), users=20, movies=10, batch_size=20)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from penalties import penalty_of
 from torch import Tensor
 
 from cfmodel.column_statistics import RatingScale
@@ -29,9 +30,11 @@ def model_of(*tables: Sequence[Sequence[float]]) -> CollaborativeFiltering:
     return model
 
 
-def gradients_of(model: CollaborativeFiltering, batch: DeviceRatings, regularization: float = 0.0) -> dict[str, Tensor]:
+def gradients_of(
+    model: CollaborativeFiltering, batch: DeviceRatings, penalty: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     tables = {name: model.get_submodule(name).weight for name in CollaborativeFiltering.table_names()}
-    loss = loss_of(model, batch, regularization=regularization)
+    loss = loss_of(model, batch, penalty=penalty or penalty_of(model))
     return dict(zip(tables, torch.autograd.grad(loss.total, list(tables.values())), strict=True))
 
 
@@ -46,7 +49,7 @@ def textbook() -> CollaborativeFiltering:
 
 
 def test_the_biases_of_the_textbook_predict_0_8_with_an_error_of_0_2(textbook: CollaborativeFiltering) -> None:
-    loss = loss_of(textbook, batch_of([0], [0], [1.0]), regularization=0.0)
+    loss = loss_of(textbook, batch_of([0], [0], [1.0]), penalty=penalty_of(textbook))
     assert loss.mean_squared_error.item() == pytest.approx(0.2**2)
 
 
@@ -56,7 +59,7 @@ def test_nudging_the_user_bias_changes_the_error_as_the_textbook_says(
 ) -> None:
     with torch.no_grad():
         textbook.user_biases.weight.add_(nudge)
-    loss = loss_of(textbook, batch_of([0], [0], [1.0]), regularization=0.0)
+    loss = loss_of(textbook, batch_of([0], [0], [1.0]), penalty=penalty_of(textbook))
     assert loss.mean_squared_error.item() == pytest.approx(error**2, abs=1e-6)
 
 
@@ -67,7 +70,7 @@ def test_the_gradient_of_the_user_bias_is_minus_twice_the_error(textbook: Collab
 
 def test_a_first_step_of_adam_moves_each_bias_by_the_learning_rate(textbook: CollaborativeFiltering) -> None:
     optimizer = torch.optim.Adam(textbook.parameters(), lr=0.01, fused=True)
-    update(textbook, optimizer, batch_of([0], [0], [1.0]), regularization=0.0, max_grad_norm=1.0)
+    update(textbook, optimizer, batch_of([0], [0], [1.0]), penalty=penalty_of(textbook), max_grad_norm=1.0)
     assert close(textbook.user_biases.weight.detach(), [[0.51]])
     assert close(textbook.movie_biases.weight.detach(), [[0.31]])
 
@@ -76,28 +79,51 @@ def test_one_step_worked_by_hand() -> None:
     model = model_of([[0.5, -0.2]], [[0.5]], [[0.3, 0.1]], [[0.3]])
     batch = batch_of([0], [0], [1.0])  # standardized
     # 0.5 + 0.3 + (0.5 * 0.3 - 0.2 * 0.1) = 0.93, error 0.07; squared norms 0.29 and 0.10
-    loss = loss_of(model, batch, regularization=0.1)
+    penalty = penalty_of(model, embeddings=0.1, biases=0.2)
+    loss = loss_of(model, batch, penalty=penalty)
     assert loss.mean_squared_error.item() == pytest.approx(0.07**2, abs=1e-6)
-    assert loss.total.item() == pytest.approx(0.07**2 + 0.1 * 0.39, abs=1e-6)
-    gradients = gradients_of(model, batch, regularization=0.1)
-    # -2 * error * other + 2 * 0.1 * own; biases -2 * error
+    assert loss.total.item() == pytest.approx(0.07**2 + 0.1 * 0.39 + 0.2 * (0.25 + 0.09), abs=1e-6)
+    gradients = gradients_of(model, batch, penalty)
+    # -2 * error * other + 2 * 0.1 * own; biases -2 * error + 2 * 0.2 * own
     assert close(gradients["user_embeddings"], [[-0.14 * 0.3 + 0.2 * 0.5, -0.14 * 0.1 - 0.2 * 0.2]])
     assert close(gradients["movie_embeddings"], [[-0.14 * 0.5 + 0.2 * 0.3, 0.14 * 0.2 + 0.2 * 0.1]])
-    assert close(gradients["user_biases"], [[-0.14]])
-    assert close(gradients["movie_biases"], [[-0.14]])
+    assert close(gradients["user_biases"], [[-0.14 + 0.4 * 0.5]])
+    assert close(gradients["movie_biases"], [[-0.14 + 0.4 * 0.3]])
+
+
+def test_each_row_is_pulled_by_its_own_weight() -> None:
+    model = model_of([[0.5], [0.1]], [[0.5], [0.2]], [[0.3]], [[0.3]])
+    batch, none = batch_of([0, 1, 1], [0, 0, 0], [1.0, 2.0, 0.0]), penalty_of(model)
+    weights = {"user_embeddings": [0.1, 0.4], "user_biases": [0.3, 0.6], "movie_embeddings": [0.7], "movie_biases": [1]}
+    penalty = {name: torch.tensor(rows, dtype=torch.float32) for name, rows in weights.items()}
+    counts = {"user": [1, 2], "movie": [3]}
+    free, pulled = gradients_of(model, batch, none), gradients_of(model, batch, penalty)
+    extra = 0.0
+    for table in CollaborativeFiltering.TABLES:
+        rows = model.weights()[table.name].detach()
+        # 2 / B * ratings * weight * row
+        for row, (count, weight) in enumerate(zip(counts[table.side], weights[table.name], strict=True)):
+            added = pulled[table.name][row] - free[table.name][row]
+            assert close(added, (2 / 3 * count * weight * rows[row]).tolist()), table.name
+            extra += count * weight * float(rows[row].square().sum()) / 3
+    losses = [loss_of(model, batch, penalty=given).total.item() for given in (none, penalty)]
+    assert losses[1] - losses[0] == pytest.approx(extra, abs=1e-6)
 
 
 def test_the_loss_of_two_ratings_is_the_mean_of_their_losses() -> None:
     model = model_of([[0.5], [0.1]], [[0.5], [0.0]], [[0.3]], [[0.3]])
     first, second = batch_of([0], [0], [1.0]), batch_of([1], [0], [2.0])
-    both = loss_of(model, batch_of([0, 1], [0, 0], [1.0, 2.0]), regularization=0.1)
-    apart = [loss_of(model, batch, regularization=0.1).total.item() for batch in (first, second)]
+    penalty = penalty_of(model, embeddings=0.1, biases=0.3)
+    both = loss_of(model, batch_of([0, 1], [0, 0], [1.0, 2.0]), penalty=penalty)
+    apart = [loss_of(model, batch, penalty=penalty).total.item() for batch in (first, second)]
     assert both.total.item() == pytest.approx(sum(apart) / 2)
 
 
 def test_a_row_without_a_rating_has_a_gradient_of_exactly_zero() -> None:
     model = CollaborativeFiltering(5, 4, 3, generator=torch.Generator().manual_seed(0))
-    gradients = gradients_of(model, batch_of([0, 2], [1, 1], [3.0, 4.0]), regularization=0.5)
+    model.user_biases.weight.data.fill_(0.5)
+    penalty = penalty_of(model, embeddings=0.5, biases=0.5)
+    gradients = gradients_of(model, batch_of([0, 2], [1, 1], [3.0, 4.0]), penalty)
     touched = {"user": [0, 2], "movie": [1]}
     for name, gradient in gradients.items():
         rows = touched[name.partition("_")[0]]
@@ -108,13 +134,15 @@ def test_autograd_agrees_with_finite_differences() -> None:
     generator = torch.Generator().manual_seed(1)
     model = CollaborativeFiltering(4, 3, 5, scale=RatingScale(3.0), init_std=0.5, generator=generator).double()
     batch = DeviceRatings(torch.tensor([0, 1, 1, 3]), torch.tensor([2, 0, 0, 1]), torch.tensor([3.0, 1, 4, 5]).double())
-    gradients, nudge = gradients_of(model, batch, regularization=0.3), 1e-6
+    model.movie_biases.weight.data.normal_(generator=generator)
+    penalty = penalty_of(model, embeddings=0.3, biases=0.7)
+    gradients, nudge = gradients_of(model, batch, penalty), 1e-6
 
     def slope(weights: Tensor, position: int) -> float:
         flat, losses = weights.view(-1), []
         for sign in (1, -1):
             flat[position] += sign * nudge
-            losses.append(loss_of(model, batch, regularization=0.3).total.item())
+            losses.append(loss_of(model, batch, penalty=penalty).total.item())
             flat[position] -= sign * nudge
         return (losses[0] - losses[1]) / (2 * nudge)
 
@@ -161,7 +189,7 @@ def test_steps_are_those_of_plain_torch() -> None:
     reference = torch.optim.Adam(plain.parameters(), lr=0.01, foreach=False)
     batch = batch_of([0, 1, 5, 5], [4, 3, 3, 0], [1.0, 5.0, 4.0, 2.0])
     for _ in range(5):
-        update(ours, optimizer, batch, regularization=0.0, max_grad_norm=0.5)
+        update(ours, optimizer, batch, penalty=penalty_of(ours), max_grad_norm=0.5)
         reference.zero_grad()
         torch.nn.functional.mse_loss(plain(batch.user_idx, batch.movie_idx), batch.rating).backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
@@ -176,6 +204,6 @@ def test_nothing_in_a_step_waits_for_the_device() -> None:
     optimizer = torch.optim.Adam(model.parameters(), foreach=True)
     columns = (torch.empty(8, dtype=torch.int32, device="meta") for _ in range(2))
     batch = DeviceRatings(*columns, torch.empty(8, device="meta"))
-    loss, norms = update(model, optimizer, batch, regularization=0.1, max_grad_norm=1.0)
+    loss, norms = update(model, optimizer, batch, penalty=penalty_of(model, embeddings=0.1), max_grad_norm=1.0)
     assert loss.total.is_meta
     assert norms.tables.shape == (len(CollaborativeFiltering.table_names()),)

@@ -77,6 +77,13 @@ def test_a_rating_that_is_not_a_number_is_left_out() -> None:
     assert estimated(ratings).biases["user"].tolist() == estimated(ratings[whole]).biases["user"].tolist()
 
 
+def test_without_a_finite_rating_there_are_no_biases() -> None:
+    rows = np.zeros(3, np.int32)
+    found = estimated(RatingArrays(rows, rows, np.full(3, np.nan, np.float32)), 1, 1)
+    assert (found.level, found.biases["user"].tolist(), found.biases["movie"].tolist()) == (0.0, [0.0], [0.0])
+    assert all(0 < pull < np.inf for pull in found.pull.values())
+
+
 def test_a_shift_of_the_ratings_moves_the_level_alone() -> None:
     ratings, _ = drawn(3_000)
     first, moved = estimated(ratings), estimated(ratings.standardized(RatingScale(-1.0)))

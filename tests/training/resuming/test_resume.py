@@ -24,7 +24,7 @@ from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.split import split
 from cfmodel.errors import CheckpointError
 from cfmodel.refs import SplitRef
-from cfmodel.training.epoch_records import EpochRecord, StepProgress
+from cfmodel.training.epoch_records import EpochRecord, StartRecord, StepProgress
 from cfmodel.training.resuming.checkpoint_policy import CheckpointPolicy
 from cfmodel.training.resuming.checkpoints import CheckpointFolder
 from cfmodel.training.train import TrainingResult, train
@@ -130,6 +130,25 @@ def test_a_training_stopped_anywhere_and_resumed_ends_with_the_same_bits_and_rec
     again: list[Any] = []
     assert digest_of(trained(ref, folder, again.append, every=every, train_settings=train_settings)) == digest
     assert without_the_clock(again) == recorded
+
+
+def test_a_training_whose_start_is_best_resumes_to_the_same_bits_and_records(ref: SplitRef, tmp_path: Path) -> None:
+    # Without initial embeddings there are no tastes, and only biases move: the start stays best.
+    settings = SETTINGS.model_copy(update={"init_std": 0.0, "learning_rate": 0.1})
+    records: list[Any] = []
+    whole = trained(ref, None, records.append, train_settings=settings)
+    assert whole.best_epoch == 0
+
+    def listen(record: Any) -> None:
+        if isinstance(record, EpochRecord) and record.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(ref, tmp_path, listen, train_settings=settings)
+    again: list[Any] = []
+    assert digest_of(trained(ref, tmp_path, again.append, train_settings=settings)) == digest_of(whole)
+    assert without_the_clock(again) == without_the_clock(records)
+    assert [record.phase for record in again if isinstance(record, StartRecord)] == ["fit"]
 
 
 def test_a_finished_phase_is_not_trained_again(ref: SplitRef, tmp_path: Path) -> None:

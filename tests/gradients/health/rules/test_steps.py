@@ -35,6 +35,19 @@ def test_steps_too_small_to_get_anywhere_mean_the_learning_rate_is_too_low() -> 
     assert (first.rule, first.severity, first.words) == ("learning_rate_too_low", "warning", ("vanishing",))
 
 
+def test_small_steps_that_lower_the_error_of_the_first_ones_are_not_too_small() -> None:
+    """The error of a start in closed form is below the ratings' variance: only a fall from there counts."""
+    records = [
+        replace(one, learning_rate=1e-6)
+        if isinstance(one, StepSample)
+        else replace(one, mean_squared_error=np.full(64, 0.6 if one.epoch == 1 else 0.5))
+        if isinstance(one, StepBlock)
+        else one
+        for one in history(refit=False)
+    ]
+    assert "learning_rate_too_low" not in {one.rule for one in judge_health(GradientHistory.of(records)).verdicts}
+
+
 @pytest.mark.parametrize(("scale", "severity"), [(1.0, "info"), (1000.0, "warning")])
 def test_clipping_is_a_warning_only_if_the_loss_is_not_a_mean(scale: float, severity: str) -> None:
     def clip(block: StepBlock) -> StepBlock:

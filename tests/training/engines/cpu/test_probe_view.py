@@ -14,7 +14,7 @@ def test_rows_errors_and_gradients_are_those_of_autograd_before_clipping() -> No
     engine, model = engine_on(plan, CpuEngine), plan.initial_model().double()
     engine.run_epoch(1, on_progress=lambda fraction: None)
     view = engine._probe_view(0)
-    loss = loss_of(model, DeviceRatings.of(plan.train, torch.device("cpu")), regularization=0.05)
+    loss = loss_of(model, DeviceRatings.of(plan.train, torch.device("cpu")), penalty=plan.penalty_weights())
     gradients = dict(zip(model.weights(), torch.autograd.grad(loss.total, list(model.weights().values())), strict=True))
     assert sorted(zip(*(view.rows[side].tolist() for side in ("user", "movie")), strict=True)) == sorted(
         zip(ratings.user_idx.tolist(), ratings.movie_idx.tolist(), strict=True)

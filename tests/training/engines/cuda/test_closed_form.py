@@ -17,7 +17,8 @@ from cfmodel.training.engines.cuda.packed_tables import PackedTables
 def step_on(device: str, adam: str) -> ClosedFormStep:
     """Return a step with a capacity of 32 ratings, before the first step of an epoch."""
     settings = chosen(epochs=4, adam=adam)
-    model = plan_of(drawn(320), settings, device=torch.device(device)).initial_model()
+    plan = plan_of(drawn(320), settings, device=torch.device(device))
+    model = plan.initial_model()
     tables = PackedTables(model)
     gradient = torch.zeros_like(tables.weight)
     ratings = DeviceRatings.of(drawn(320), torch.device(device))
@@ -25,7 +26,7 @@ def step_on(device: str, adam: str) -> ClosedFormStep:
     epoch.begin(torch.arange(320, dtype=torch.int32), [32] * 10, [0.01] * 10)
     step = ClosedFormStep(
         tables, epoch, build_packed_adam(tables.weight, gradient, settings),
-        gradient=gradient, regularization=0.05, max_grad_norm=1.0,
+        gradient=gradient, penalty=plan.penalty_weights(), max_grad_norm=1.0,
     )  # fmt: skip
     step.capacity = 32
     return step
