@@ -24,7 +24,7 @@ from cfmodel.config import TrainSettings
 from cfmodel.training.batching.batches import default_batch_size
 from cfmodel.training.fit import fit
 from cfmodel.training.planning.plan import TrainingPlan
-from cfmodel.training.range_test import range_test, try_rates, zones_of
+from cfmodel.training.range_test import best_trial, range_test, try_rates, zones_of
 
 GRID = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.0045, 0.007, 0.01, 0.015, 0.022, 0.033, 0.05, 0.08)
 #: Set, factor of its ratings, and settings that differ; `batches` multiplies the batch size.
@@ -74,7 +74,7 @@ def report(name: str, parts: Parts, changed: dict[str, Any]) -> None:
     suggestion = zones_of(tuple(range_test(plan)), plan).suggestion
     trials = list(try_rates(plan, suggestion, most=TRAININGS))
     seconds = time.perf_counter() - began
-    chosen = min(trials, key=lambda trial: trial.val_rmse).learning_rate
+    chosen = best_trial(trials).learning_rate
     above = [100 * (rmse(parts, changed, rate) / sweep[best] - 1) for rate in (0.003, suggestion, chosen)]
     print(
         f"| {name} | {best:g} ({sweep[best]:.4g}) | {above[0]:+.2f} % | {suggestion:.2g}: {above[1]:+.2f} % "

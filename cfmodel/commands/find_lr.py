@@ -20,7 +20,7 @@ from cfmodel.plots import plots
 from cfmodel.refs import SplitRef
 from cfmodel.training.planning.devices import limit_threads, resolve_device
 from cfmodel.training.planning.plan import TrainingPlan
-from cfmodel.training.range_test import STEPS, RangeTest, RateTrial, range_test, try_rates, zones_of
+from cfmodel.training.range_test import STEPS, RangeTest, RateTrial, best_trial, range_test, try_rates, zones_of
 
 _WIDTH = 60
 
@@ -46,7 +46,7 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, trainings: in
     picture.write_bytes(plots.png(plots.learning_rate_range(found, title=f"Learning-rate range test: {source}")))
     _print_test(found, picture, console=console)
     trials = _try(plan, found.suggestion, trainings, console=console)
-    best = min(trials, key=lambda trial: trial.val_rmse).learning_rate if trials else found.suggestion
+    best = best_trial(trials).learning_rate if trials else found.suggestion
     console.print(f"Suggestion: learning_rate = {best:.2g}", highlight=False, style="bold")
     now = settings.train.learning_rate
     print_line(console, f"The setting train.learning_rate, {now:g}, is {found.zone_of(now)}.")

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,8 +30,8 @@ _TOO_LITTLE = 0.03
 #: many steps. Fewer of either need a higher rate; the powers were fitted to sweeps, see docs/gradients.md.
 _SAFETY, _EPOCHS, _STEPS_PER_EPOCH = 10.0, 15, 256
 _POWER_OF_EPOCHS, _POWER_OF_STEPS = 0.9, 0.42
-#: Factor between the rates of two trainings.
-_TRIAL_FACTOR = 2.0
+#: Factor between the rates of two trainings, and the share by which the RMSE of two seeds differs.
+_TRIAL_FACTOR, _NOISE = 2.0, 0.003
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,13 @@ def try_rates(plan: TrainingPlan, first: float, *, most: int) -> Iterator[RateTr
             continue
         found[power] = result.best_val_rmse or math.inf
         yield RateTrial(rate, found[power], result.best_epoch)
+
+
+def best_trial(trials: Sequence[RateTrial]) -> RateTrial:
+    """Return the trial nearest to the first one among those that are within noise, 0.3 %, of the lowest RMSE."""
+    lowest = min(trial.val_rmse for trial in trials)
+    good = [trial for trial in trials if trial.val_rmse <= (1 + _NOISE) * lowest]
+    return min(good, key=lambda trial: abs(math.log(trial.learning_rate / trials[0].learning_rate)))
 
 
 def _for_steps(plan: TrainingPlan) -> float:
