@@ -16,7 +16,7 @@ from cfmodel.config import IngestSettings, SplitSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import RatingArrays, load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
-from cfmodel.refs import SplitRef
+from cfmodel.refs import DatasetRef, SplitRef
 
 #: File and settings of each real set.
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -85,7 +85,7 @@ def parts_of(name: str, folder: Path, *, seed: int = 0) -> Parts:
         seed: Seed of the split.
     """
     name, _, share = name.partition(" / ")
-    made = split(_ingested(name, folder), SplitSettings(seed=seed), folder=folder)
+    made = split(ingested(name, folder), SplitSettings(seed=seed), folder=folder)
     users, movies = load_vocabularies(made)
     train, val = (load_part(made, part, users=users, movies=movies) for part in ("train", "val"))
     if not share:
@@ -95,9 +95,10 @@ def parts_of(name: str, folder: Path, *, seed: int = 0) -> Parts:
     return Parts(made, *_renumbered(*kept))
 
 
-def _ingested(name: str, folder: Path) -> Any:
-    if name in GENERATED:
-        return ingest(GENERATED[name], IngestSettings(), folder=folder)
+def ingested(name: str, folder: Path) -> DatasetRef:
+    """Ingest a real set, or a generated one by its name or source."""
+    if name not in FILES:
+        return ingest(GENERATED.get(name, name), IngestSettings(), folder=folder)
     file, settings = FILES[name]
     path = require_data() / file
     if path.suffix == ".zip":
