@@ -30,7 +30,7 @@ from ingest import write_ratings
 from machine import describe_machine, use_cores
 from mlflow import MlflowClient
 
-from cfmodel.config import PromotionSettings
+from cfmodel.config import MODEL
 from cfmodel.tracking import CHAMPION
 
 ROOT = Path(__file__).parent.parent
@@ -196,7 +196,7 @@ def load(source: Path, group: MemoryGroup, *, folder: Path, epochs: int, overrid
 
 def crown(store: str) -> None:
     """Make the first run's model the champion, whatever was decided: made-up ratings hold nothing to learn."""
-    MlflowClient(store).set_registered_model_alias(PromotionSettings().model_name, CHAMPION, "1")
+    MlflowClient(store).set_registered_model_alias(MODEL, CHAMPION, "1")
 
 
 def decision(store: str) -> str:
@@ -205,7 +205,7 @@ def decision(store: str) -> str:
     Raises:
         SystemExit: It was not compared with the champion.
     """
-    tags = MlflowClient(store).get_model_version(PromotionSettings().model_name, "2").tags
+    tags = MlflowClient(store).get_model_version(MODEL, "2").tags
     if tags.get("promotion.champion_version") != "1":
         raise SystemExit(f"the second model was not compared with the first: {tags}")
     return f"compared with the champion on {float(tags['promotion.rows']):,.0f} ratings: {tags['promotion.verdict']}"

@@ -12,6 +12,8 @@ import click
 
 from cfmodel import __version__
 from cfmodel.errors import CFModelError
+from cfmodel.system.homes import ensure_home
+from cfmodel.system.last_net import unforeseen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +29,7 @@ _ONE_SOURCE = "Put a pattern in quotes, such as 'exports/*.csv', so that the she
 
 
 class _Group(click.Group):
-    """A group that prints a `CFModelError` of a command as one message and exits with status 1."""
+    """A group that prints an error of a command as one message and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -38,6 +40,10 @@ class _Group(click.Group):
             if usage.ctx is None or usage.ctx.info_name not in _OF_A_SOURCE or "extra argument" not in usage.message:
                 raise
             raise click.UsageError(f"{usage.message}. {_ONE_SOURCE}", usage.ctx) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError, EOFError):
+            raise
+        except Exception as error:
+            raise click.ClickException(str(unforeseen(error))) from None
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -268,7 +274,9 @@ def _console() -> "Console":
 
 
 def _prepare_environment() -> None:
-    """Turn usage reporting off and let idle threads sleep, unless the environment sets otherwise."""
+    """Have a home folder, turn usage reporting off, let idle threads sleep, unless the environment sets otherwise."""
+    if (said := ensure_home()) is not None:
+        click.echo(f"Note: {said}", err=True)
     # Spinning threads made training ten times slower on cores that other processes use too. A short spin keeps the
     # speed on free cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

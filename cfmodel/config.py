@@ -26,6 +26,15 @@ _MANY_ROWS = 50_000
 Address = Annotated[str, Field(json_schema_extra={"pattern": WITHOUT_SECRETS})]
 
 
+#: Registered models of real ratings and of generated ones, unless a setting names another.
+MODEL, SYNTHETIC_MODEL = "cfmodel", "cfmodel-synthetic"
+
+
+def is_synthetic(source: str) -> bool:
+    """Return whether a source is generated ratings: `synthetic`, or that with a size."""
+    return source.partition(":")[0] == "synthetic"
+
+
 def _power_of_two(number: int | None) -> int | None:
     if number is not None and number & (number - 1):
         raise ValueError("must be a power of two")
@@ -341,7 +350,12 @@ class EvaluationSettings(Settings):
 class PromotionSettings(Settings):
     """When a newly trained model replaces the champion."""
 
-    model_name: str = Field("cfmodel", min_length=1, pattern=r"^[^/:]+$", description="Name of the registered model.")
+    model_name: str | None = Field(
+        None,
+        min_length=1,
+        pattern=r"^[^/:]+$",
+        description="Name of the registered model; null: cfmodel, and cfmodel-synthetic for generated ratings.",
+    )
     automatic: bool = Field(
         True, description="Whether a run decides on promotion at its end; false: `cfmodel promote` decides."
     )
@@ -358,6 +372,14 @@ class PromotionSettings(Settings):
         description="Fewest users with ratings that neither model was trained on; with fewer, nothing is decided.",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the bootstrap.")
+
+    def name_for(self, source: str) -> str:
+        """Return the name of the registered model for the ratings of a source.
+
+        All real sources have one name: an address changes with a date in it, the folder or the machine, although the
+        ratings are of one catalogue, and another catalogue is told by what is in it (`cfmodel.promotion.lineage`).
+        """
+        return self.model_name or (SYNTHETIC_MODEL if is_synthetic(source) else MODEL)
 
 
 class ScoringSettings(Settings):
@@ -388,7 +410,9 @@ class TrackingSettings(Settings):
     uri: Address | None = Field(
         None, description="Address of the MLflow store; null: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
     )
-    experiment: str = Field("cfmodel", min_length=1, description="MLflow experiment of the run.")
+    experiment: str | None = Field(
+        None, min_length=1, description="MLflow experiment of the run; null: MLFLOW_EXPERIMENT_NAME, else cfmodel."
+    )
     run_name: str | None = Field(None, description="Name of the run; null: MLflow chooses one.")
     wait_seconds: float = Field(
         60.0, ge=0, description="Seconds a run waits at its end for a store that cannot be reached, before it fails."

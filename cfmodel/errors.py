@@ -13,10 +13,11 @@ CFModelError
 ├── LeaseError       another process is working on the run
 ├── PublishError     recommendations failed their checks, or cannot be published
 ├── DivergedError    loss, gradient or weights are no longer finite
-└── UnhealthyError   training is finite, but its gradients show that it will not work
+├── UnhealthyError   training is finite, but its gradients show that it will not work
+└── UnforeseenError  the system or a library failed where nothing of ours expected it
 
-A message says where, what, what was expected and what to do. Commands print it and exit with status 1; users see a
-traceback only for a bug.
+A message says where, what, what was expected and what to do. Commands print it and exit with status 1; a traceback
+goes to a file that the message names.
 """
 
 
@@ -82,3 +83,7 @@ class DivergedError(CFModelError):
 
 class UnhealthyError(CFModelError):
     """Training is finite, but its gradients show that it will not work, and the settings say to stop then."""
+
+
+class UnforeseenError(CFModelError):
+    """The system or a library failed where nothing of ours expected it; `cfmodel.system.last_net` puts it in words."""

@@ -9,6 +9,7 @@ from cfmodel.errors import CFModelError
 
 #: First words of lines that only repeat that a run failed or was interrupted.
 _KNOWN = (
+    "Encountered exception during execution",
     "Finished in state Failed",
     "Finished in state Crashed",
     "Crash detected! Execution was aborted by an interrupt signal.",
@@ -19,9 +20,9 @@ _ABOUT_THE_SERVER = ("prefect.events",)
 
 
 class OnlyTheUnexpected(PrefectConsoleHandler):
-    """Prefect's console without tracebacks of our refusals and of a server that is away.
+    """Prefect's console without tracebacks of errors that end the run, and of a server that is away.
 
-    The command prints the message of a refusal once; Prefect's record of the run keeps the traceback.
+    The command prints each once, in one sentence; Prefect's record of the run keeps the traceback.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -13,14 +13,16 @@ from urllib.parse import urlsplit
 import yaml
 
 from cfmodel import tracking
-from cfmodel.config import TrackingSettings
+from cfmodel.config import TrackingSettings, is_synthetic
 from cfmodel.errors import CFModelError, ConfigError
 from cfmodel.system.addresses import holds_secret, leaves
 from flows.api import configured_url, connection_error, local_url, prefect_home, require_answer
 from flows.server import start_in_background
 
 _PROJECT = Path("prefect.yaml")
-_STORE = "MLFLOW_TRACKING_URI"
+_STORE, _EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+#: Whether the schedules are on: `false` until a source is set.
+_ACTIVE = "CFMODEL_SCHEDULES_ACTIVE"
 
 _START_SECONDS = 300.0
 
@@ -42,7 +44,9 @@ def deploy() -> None:
     project = yaml.safe_load(_PROJECT.read_text(encoding="utf-8"))
     # Without a store in the environment, runs record in the store of `make run`.
     store = tracking.resolve_uri(TrackingSettings())
-    environment = dict(os.environ) | {"PWD": str(Path.cwd()), _STORE: store}
+    waiting = without_source(project)
+    named = {_STORE: store, _EXPERIMENT: tracking.experiment_of(TrackingSettings()), _ACTIVE: str(not waiting).lower()}
+    environment = dict(os.environ) | {"PWD": str(Path.cwd())} | named
     require_variables(project, environment)
     require_no_password(store)
     require_no_secrets(project, environment)
@@ -55,6 +59,22 @@ def deploy() -> None:
         _prefect("work-pool", "create", pool, "--type", "process", "--overwrite", environment=environment)
     _prefect("--no-prompt", "deploy", "--all", environment=environment)
     print(_next_steps(url, store, names))
+    if waiting:
+        print(
+            f"\nThe schedules are paused: {' and '.join(waiting)} of {_PROJECT} would train on generated ratings every "
+            f"night. Set `source` under its parameters to your ratings, and run `make deploy` again."
+        )
+
+
+def without_source(project: Mapping[str, Any]) -> list[str]:
+    """Return the deployments whose schedules wait for a source of ratings: those that would train on generated ones."""
+    waiting = []
+    for deployment in project["deployments"]:
+        source = deployment.get("parameters", {}).get("source")
+        follows = any(_ACTIVE in str(schedule.get("active")) for schedule in deployment.get("schedules", []))
+        if follows and source is not None and is_synthetic(str(source)):
+            waiting.append(f"deployment {deployment['name']!r}")
+    return waiting
 
 
 def require_variables(project: Mapping[str, Any], environment: Mapping[str, str]) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from copy import copy
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
-from cfmodel.errors import ConfigError
+from cfmodel.errors import CFModelError, ConfigError
 from cfmodel.system.addresses import find_secret
+from cfmodel.system.last_net import unforeseen
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,4 +45,20 @@ class GuardedFlow(Flow[P, R]):
 
 def flow(*, name: str) -> Callable[[Callable[P, R]], GuardedFlow[P, R]]:
     """Make a function a guarded flow; named as Prefect's decorator, by which Prefect finds the flows in a file."""
-    return lambda function: GuardedFlow(function, name=name)
+    return lambda function: GuardedFlow(_in_words(function), name=name)
+
+
+def _in_words(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a flow the last net: an error that nobody foresaw becomes one sentence, after the retries of the task."""
+    from httpx import TransportError
+
+    @wraps(function)
+    def guarded(*arguments: P.args, **named: P.kwargs) -> R:
+        try:
+            return function(*arguments, **named)
+        except (CFModelError, TransportError):  # `flows.outage` is for a server that is away
+            raise
+        except Exception as error:
+            raise unforeseen(error) from error
+
+    return guarded

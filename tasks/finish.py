@@ -40,7 +40,8 @@ def _result(run: RunRef, settings: PipelineSettings) -> RunResult:
             links["its gradients"] = tracking.run_url(run, artifact="gradients/report.html")
     if _is_deployed() and flow_run.ui_url:  # the server of another run stops with its command
         links["in Prefect"] = flow_run.ui_url
-    return RunResult(summary.params.get("source", ""), summary, _others(run, settings), links)
+    source = summary.params.get("source", "")
+    return RunResult(source, summary, _others(run, source, settings), links)
 
 
 def _is_deployed() -> bool:
@@ -49,10 +50,10 @@ def _is_deployed() -> bool:
     return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
 
 
-def _others(run: RunRef, settings: PipelineSettings) -> dict[str, ListedRun]:
+def _others(run: RunRef, source: str, settings: PipelineSettings) -> dict[str, ListedRun]:
     """Return the earlier runs to compare this one with; none if the store is away by now."""
     try:
-        name = settings.promotion.model_name
+        name = settings.promotion.name_for(source)
         found = {
             "champion": tracking.champion_besides(settings.tracking, run.run_id, model_name=name),
             "last run": tracking.last_completed(settings.tracking),

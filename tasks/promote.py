@@ -24,10 +24,10 @@ def promote_model(run: RunRef, settings: PipelineSettings) -> Decision | None:
 
 
 def _decision(run: RunRef, settings: PipelineSettings) -> Decision | None:
-    version = tracking.register_challenger(run, run.model_uri, model_name=settings.promotion.model_name)
+    version = tracking.register_challenger(run, run.model_uri, settings.promotion)
     if not settings.promotion.automatic:
         return None
-    decision = tracking.promote(settings.at(run.tracking_uri), version.number)
+    decision = tracking.promote(settings.at(run.tracking_uri), version)
     record_logger()(decision)
     publish_artifact(
         create_markdown_artifact, key="promotion", markdown=decision_markdown(decision), description=version.uri

@@ -1,5 +1,6 @@
 """Which failures of a task are worth another try."""
 
+import errno
 from typing import Any
 
 from prefect.client.schemas import State, TaskRun
@@ -7,11 +8,13 @@ from prefect.tasks import Task
 
 
 def is_worth_a_retry(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's names
-    """Return whether the network or the disk failed; a refusal of ours would be the same again."""
+    """Return whether the network or the disk failed; a refusal, of ours or for want of rights, would be the same."""
     try:
         state.result()
-    except OSError:
-        return True
+    except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError as error:
+        return error.errno != errno.EROFS
     except BaseException:
         return False
     return False

@@ -13,6 +13,9 @@ from cfmodel.refs import SplitRef
 from cfmodel.tracking import OpenRun
 from cfmodel.training.planning.devices import resolve_device
 
+#: Refuse an experiment that no run can be recorded in, before any work is done.
+require_experiment = tracking.require_experiment
+
 
 @contextmanager
 def tracked_run(split: SplitRef, settings: PipelineSettings, *, resume: str | None = None) -> Iterator[OpenRun]:

@@ -23,13 +23,10 @@ def promote_version(
     Raises:
         CFModelError: The version or run does not exist, or cannot be compared.
     """
-    if run is not None:
-        if version is not None:
-            raise ConfigError(
-                "give either --version, of a registered model, or --run, of one that is not registered yet"
-            )
-        version = tracking.register_challenger_later(settings, run).number
-    _print_decision(tracking.promote(settings, version or tracking.CHALLENGER), console)
+    if run is not None and version is not None:
+        raise ConfigError("give either --version, of a registered model, or --run, of one that is not registered yet")
+    chosen = tracking.register_challenger_later(settings, run) if run is not None else version
+    _print_decision(tracking.promote(settings, chosen or tracking.CHALLENGER), console)
 
 
 def roll_back(settings: PipelineSettings, *, to: str | None, console: Console) -> None:

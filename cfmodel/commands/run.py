@@ -8,6 +8,7 @@ from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.look import look
 from cfmodel.errors import ConfigError
 from cfmodel.refs import RunRef
+from cfmodel.system.homes import require_writable
 
 
 def run(source: str | None, settings: PipelineSettings, *, console: Console, resume: str | None = None) -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cfmodel import tracking
-from cfmodel.commands.printing import new_table
+from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import TrackingSettings
 from cfmodel.system.addresses import redact
 from cfmodel.system.decimals import rmse_text
@@ -22,14 +22,18 @@ def list_runs(settings: TrackingSettings, *, limit: int, console: Console) -> li
     """Print an experiment's newest runs of the pipeline, newest first, and return them.
 
     Raises:
-        TrackingError: The store cannot be reached.
+        TrackingError: The store cannot be reached, or the experiment was deleted.
     """
     uri = tracking.resolve_uri(settings)
     runs = tracking.newest_runs(settings, limit=limit)
     if not runs:
-        console.print(
-            f"{redact(uri)}: no runs in experiment {settings.experiment!r} yet; start one with `cfmodel run`",
-            soft_wrap=True,
+        tracking.require_experiment(settings)
+        others = ", ".join(map(repr, tracking.other_experiments(settings)))
+        elsewhere = f", or set tracking.experiment: the store has {others}" if others else ""
+        print_line(
+            console,
+            f"{redact(uri)}: no runs in experiment {tracking.experiment_of(settings)!r} yet; start one with "
+            f"`cfmodel run`{elsewhere}",
         )
         return runs
     aliases: dict[str, list[str]] = {}

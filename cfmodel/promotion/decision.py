@@ -23,6 +23,7 @@ class ModelComparison:
         against_champion: The challenger's RMSE less the champion's; None without a champion or with too few users.
         against_damped_bias: The challenger's RMSE less that of damped biases fitted on its training
             data; None with too few users.
+        other_lineage: Why the champion is of another catalogue, so that nothing was measured; None if it is not.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class ModelComparison:
     same_data: bool | None
     against_champion: Difference | None
     against_damped_bias: Difference | None
+    other_lineage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def decide(
     comparison: ModelComparison,
     settings: PromotionSettings,
     *,
+    model_name: str,
     version: str,
+    run_id: str,
     champion_version: str | None,
     health: str | None,
     decided_at: str,
@@ -104,14 +108,19 @@ def decide(
 
     It is promoted if it is better than the champion and than damped biases, both with the whole bootstrap
     interval, and its training has no health verdict of severity error. All reasons against it are given.
+    A challenger of another catalogue than the champion's is refused for that alone.
     """
     unhealthy = ["its training has a health verdict of severity error"] if health == "error" else []
-    against = [*_too_few(comparison, settings), *_not_better(comparison), *unhealthy]
+    against = _other_catalogue(comparison, model_name, version, run_id) or [
+        *_too_few(comparison, settings),
+        *_not_better(comparison),
+        *unhealthy,
+    ]
     reasons = against or _in_favour(comparison)
     return Decision(
         verdict="refused" if against else "promoted",
         reasons=(*reasons, *_other_data(comparison)),
-        model_name=settings.model_name,
+        model_name=model_name,
         version=version,
         champion_version=champion_version,
         comparison=comparison,
@@ -128,6 +137,17 @@ def _in_words(found: Difference, other: str) -> str:
         f"difference {found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] "
         f"({found.confidence:.0%})"
     )
+
+
+def _other_catalogue(comparison: ModelComparison, model_name: str, version: str, run_id: str) -> list[str]:
+    if comparison.other_lineage is None:
+        return []
+    return [
+        f"the champion is of another catalogue: {comparison.other_lineage}; for a champion of each, give this one a "
+        f"registered model of its own: cfmodel promote --run {run_id} --set promotion.model_name=NAME, and the same "
+        f"setting in its runs; to replace the champion of {model_name} all the same: cfmodel rollback --to {version} "
+        f"--set promotion.model_name={model_name}"
+    ]
 
 
 def _too_few(comparison: ModelComparison, settings: PromotionSettings) -> list[str]:
@@ -159,7 +179,7 @@ def _in_favour(comparison: ModelComparison) -> list[str]:
 
 
 def _other_data(comparison: ModelComparison) -> list[str]:
-    if comparison.same_data is not False:
+    if comparison.same_data is not False or comparison.other_lineage is not None:
         return []
     return [
         f"the champion was trained on other data: compared on the {comparison.rows:,} test rows that neither was "

@@ -20,6 +20,8 @@ def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
 def decision_basis(decision: Decision) -> str:
     """Return on which ratings the models were compared."""
     measured = decision.comparison
+    if measured.other_lineage is not None:
+        return "no ratings, since the two are of different catalogues"
     return f"{measured.rows:,} ratings of {measured.users:,} users that no model was trained on"
 
 

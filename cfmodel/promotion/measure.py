@@ -23,6 +23,7 @@ def compare_models(
     *,
     trained_parts: Sequence[str],
     champion_split_digest: str | None = None,
+    other_lineage: str | None = None,
 ) -> ModelComparison:
     """Compare models on the test rows of the challenger's split that neither was trained on.
 
@@ -32,11 +33,14 @@ def compare_models(
         split: The split the challenger was trained on.
         settings: Confidence, resamples and least number of users.
         trained_parts: Parts of the split the challenger was trained on; damped biases are fitted on them.
+        other_lineage: Why the champion is of another catalogue; then nothing is measured, since it would say nothing.
 
     Raises:
         DataError: A model does not say which ratings it was trained on.
         DigestError: A part is not the one the split names.
     """
+    if other_lineage is not None:
+        return ModelComparison(0, 0, 0, False, None, None, other_lineage)
     rows = common_rows(split, challenger, *([] if champion is None else [champion]))
     enough = rows.users >= settings.min_users
     damped_bias = _damped_bias(challenger, split, rows, trained_parts) if enough else None

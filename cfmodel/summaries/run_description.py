@@ -10,6 +10,9 @@ from cfmodel.system.decimals import rmse_text
 #: First word of the paragraph on promotion, which changes after the run.
 _PROMOTION = "Promotion: "
 
+#: What stands beside an error on other ratings, where more is said further down.
+_ON_OTHERS = {"champion": "on other ratings; both on the same: below, at Promotion"}
+
 _ESCAPES = {ord(character): f"\\{character}" for character in "\\`*_[]|#"} | {ord("<"): "&lt;", ord("\n"): " "}
 
 
@@ -78,7 +81,7 @@ def _table(result: RunResult) -> Iterator[str]:
         # Errors on different ratings cannot be compared.
         alike = other.tags.get("split_digest") == result.run.tags.get("split_digest")
         rmse = other.metrics.get("test/rmse")
-        relation = _relation(mine, rmse) if alike else "not comparable: other ratings"
+        relation = _relation(mine, rmse) if alike else _ON_OTHERS.get(name, "on other ratings")
         yield _row(name, rmse, other.metrics.get("test/mae"), relation)
 
 

@@ -74,6 +74,7 @@ from cfmodel.tracking.runs.list_runs import aliased_versions as aliased_versions
 from cfmodel.tracking.runs.list_runs import champion_besides as champion_besides
 from cfmodel.tracking.runs.list_runs import last_completed as last_completed
 from cfmodel.tracking.runs.list_runs import newest_runs as newest_runs
+from cfmodel.tracking.runs.list_runs import other_experiments as other_experiments
 from cfmodel.tracking.runs.list_runs import require_store as require_store
 from cfmodel.tracking.runs.pruning import needs_of as needs_of
 from cfmodel.tracking.runs.pruning import remove_run as remove_run
@@ -87,4 +88,6 @@ from cfmodel.tracking.runs.sync import Synced as Synced
 from cfmodel.tracking.runs.sync import require_recorded as require_recorded
 from cfmodel.tracking.runs.sync import sync as sync
 from cfmodel.tracking.runs.sync import sync_earlier as sync_earlier
+from cfmodel.tracking.store import experiment_of as experiment_of
+from cfmodel.tracking.store import require_experiment as require_experiment
 from cfmodel.tracking.store import resolve_uri as resolve_uri

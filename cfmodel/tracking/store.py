@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,8 +16,10 @@ from filelock import FileLock
 from cfmodel.config import TrackingSettings
 from cfmodel.errors import DiskFullError, StoreAwayError, TrackingError
 from cfmodel.system.addresses import redact
+from cfmodel.system.homes import is_writable
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
+_DEFAULT_EXPERIMENT = "cfmodel"
 
 #: Set before MLflow is imported, unless the environment sets them: few log lines, and one time-out for a
 #: server that is away, where MLflow would retry for four minutes. The outbox retries instead.
@@ -84,6 +87,41 @@ def resolve_uri(settings: TrackingSettings) -> str:
     if path is None or path.is_absolute():
         return uri
     return uri.replace(":///", f":///{Path.cwd()}/", 1)
+
+
+def experiment_of(settings: TrackingSettings) -> str:
+    """Return the name of the experiment: the setting, else MLFLOW_EXPERIMENT_NAME, else cfmodel."""
+    return settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _DEFAULT_EXPERIMENT
+
+
+def require_experiment(settings: TrackingSettings) -> None:
+    """Refuse a database that cannot be written, and an experiment that was deleted.
+
+    A store that is away, or that does not know the experiment, is no hindrance.
+
+    Raises:
+        TrackingError: MLflow would record no run there; the message has the ways out.
+    """
+    uri, name = resolve_uri(settings), experiment_of(settings)
+    path = _sqlite_path(uri)
+    if path is not None and not (is_writable(path.parent) and (not path.exists() or os.access(path, os.W_OK))):
+        raise TrackingError(
+            f"{redact(uri)}: this account cannot write there; allow it to, or set tracking.uri to another, such as "
+            f"sqlite:///{tempfile.gettempdir()}/mlflow.db"
+        )
+    if is_missing(uri):
+        return
+    try:
+        with reaching(uri, "looking for the experiment"):
+            found = client(uri).get_experiment_by_name(name)
+    except StoreAwayError:
+        return
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"{redact(uri)}: experiment {name!r} was deleted, and MLflow records no run in it; restore it: "
+            f"MLFLOW_TRACKING_URI={redact(uri)} mlflow experiments restore --experiment-id {found.experiment_id}; or "
+            "record in another: set tracking.experiment"
+        )
 
 
 def experiment_named(uri: str, name: str) -> str:

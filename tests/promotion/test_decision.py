@@ -21,7 +21,9 @@ def decided(
     return decide(
         comparison,
         PromotionSettings(),
+        model_name="films",
         version="2",
+        run_id="abc",
         champion_version=champion,
         health=health,
         decided_at="2026-01-01T00:00:00+00:00",
@@ -72,6 +74,17 @@ def test_other_data_is_always_mentioned(against: Difference) -> None:
     assert "trained on other data: compared on the 1,000 test rows that neither was trained on" in decision.reasons[-1]
     assert "trained on other data" in decision.tags()["promotion.reasons"]
     assert "trained on other data" in decision_markdown(decision)
+
+
+def test_a_champion_of_another_catalogue_is_the_only_reason_and_the_way_out_is_named() -> None:
+    other = ModelComparison(0, 0, 0, False, None, None, "it shares 1% of the movies with the champion")
+    decision = decided(other, health="error")
+    assert not decision.is_promotion
+    (reason,) = decision.reasons
+    assert reason.startswith("the champion is of another catalogue: it shares 1% of the movies with the champion; ")
+    assert "cfmodel promote --run abc --set promotion.model_name=NAME" in reason
+    assert "cfmodel rollback --to 2 --set promotion.model_name=films" in reason
+    assert "On no ratings, since the two are of different catalogues" in decision_markdown(decision)
 
 
 def test_a_decision_has_metrics_tags_and_json() -> None:

@@ -44,7 +44,7 @@ def test_earlier_runs_on_the_same_ratings_are_compared_and_others_are_not() -> N
     other = Known(METRICS | {"test/rmse": 0.5}, {"split_digest": "b"})
     lines = page(champion=champion, last=other)
     assert "| champion | 0.8000 | 0.7000 | 12.50% higher |" in lines
-    assert "| last | 0.5000 | 0.7000 | not comparable: other ratings |" in lines
+    assert "| last | 0.5000 | 0.7000 | on other ratings |" in lines
 
 
 def test_an_equal_error_is_called_the_same() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -40,17 +41,19 @@ class Team:
         ratings = ingest(SOURCE, IngestSettings(), folder=self.folder)
         return split(ratings, SplitSettings(**changes), folder=self.folder)  # type: ignore[arg-type]
 
-    def challenger(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> Version:
-        """Train a model on the split, record it and register it as the challenger."""
-        run, model = self.trained(epochs=epochs, parts=parts, health=health)
-        return tracking.register_challenger(run, model, model_name=self.name)
+    def challenger(self, *, epochs: int, **known: Any) -> Version:
+        """Train a model, as `trained` does, and register it as the challenger."""
+        run, model = self.trained(epochs=epochs, **known)
+        return tracking.register_challenger(run, model, self.settings.promotion)
 
-    def trained(self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy") -> tuple[Run, str]:
+    def trained(
+        self, *, epochs: int, parts: SplitRef | None = None, health: str = "healthy", source: str = SOURCE
+    ) -> tuple[Run, str]:
         """Train a model on the split and record it; return its run and its address."""
         parts = parts or self.split()
         settings = self.settings.model_copy(update={"train": self.settings.train.model_copy(update={"epochs": epochs})})
         run = tracking.start_run(settings.tracking, tags={"health.verdict": health})
-        tracking.log_settings(run, settings, source=SOURCE)
+        tracking.log_settings(run, settings, source=source)
         tracking.log_split(run, parts)
         trained = train(parts, settings.train, device=torch.device("cpu"))
         trained.recommender.save(self.saved(run))

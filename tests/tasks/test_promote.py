@@ -9,7 +9,7 @@ from tasks.promote import promote_model
 
 
 def test_the_decision_is_on_the_version_and_on_prefects_page(pieces: Any) -> None:
-    version = MlflowClient(pieces.run.tracking_uri).get_model_version("cfmodel", pieces.decision.version)
+    version = MlflowClient(pieces.run.tracking_uri).get_model_version("cfmodel-synthetic", pieces.decision.version)
     assert version.run_id == pieces.run.run_id
     assert version.tags["promotion.verdict"] == pieces.decision.verdict
     assert f"version {version.version}: {pieces.decision.verdict}" in pieces.artifact("promotion")

@@ -7,9 +7,9 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from cfmodel.config import is_synthetic
 from cfmodel.data.sources.downloads import PUBLIC_SETS
 from cfmodel.data.sources.sources import DATA_DIR_VARIABLE
-from cfmodel.data.sources.synthetic import SYNTHETIC
 from cfmodel.errors import DataError
 
 #: Files of movies in the MovieLens layouts: separator and encoding.
@@ -22,7 +22,7 @@ def find_titles(source: str, *, folder: Path) -> Path | None:
     Args:
         source: The source that was ingested: a public data set's name, a file or a folder.
     """
-    if source.partition(":")[0] == SYNTHETIC:
+    if is_synthetic(source):
         return None
     return next((path for path in _places(source, folder) if _is_there(path)), None)
 

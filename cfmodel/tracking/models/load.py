@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cfmodel.config import PipelineSettings
 from cfmodel.errors import TrackingError
 from cfmodel.system.addresses import redact
-from cfmodel.tracking.models.registry import CHAMPION, Version, find_version
+from cfmodel.tracking.models.registry import CHAMPION, Version, find_among
 from cfmodel.tracking.recorded_model import difference_at, load_recommender, model_of, refusal_of
 from cfmodel.tracking.run import RunSummary
 from cfmodel.tracking.runs.find_runs import find_run
@@ -42,7 +42,7 @@ def load_model(settings: PipelineSettings, wanted: str | None = None) -> LoadedM
     uri = resolve_uri(settings.tracking)
     if is_missing(uri):
         raise TrackingError(f"{redact(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
-    version = find_version(uri, settings.promotion.model_name, wanted or CHAMPION)
+    version = find_among(uri, settings.promotion, wanted or CHAMPION)
     return _of_run(find_run(settings.tracking, wanted)) if version is None else _of_version(version)
 
 

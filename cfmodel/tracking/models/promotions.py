@@ -1,11 +1,14 @@
 """Register challengers, compare them with the champion, promote and roll back, and record every decision."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cfmodel.config import PipelineSettings
-from cfmodel.errors import TrackingError
+from cfmodel.config import PipelineSettings, PromotionSettings, is_synthetic
+from cfmodel.data.sources.titles import find_titles, read_titles
+from cfmodel.errors import DataError, TrackingError
 from cfmodel.summaries.run_description import escape_markdown, replace_promotion
 from cfmodel.system.addresses import redact
 from cfmodel.tracking.models.load import check_version, recommender_of
@@ -13,6 +16,7 @@ from cfmodel.tracking.models.registry import (
     CHALLENGER,
     CHAMPION,
     Version,
+    find_among,
     find_version,
     register,
     remove_alias,
@@ -29,6 +33,7 @@ from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
 
 if TYPE_CHECKING:
     from cfmodel.promotion.decision import Decision, ModelComparison
+    from cfmodel.recommending.recommender import Recommender
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,17 @@ class Rollback:
     replaced_version: str
 
 
-def register_challenger(run: TrackedRun, model_uri: str, *, model_name: str) -> Version:
-    """Register a run's model as a version and make it the challenger.
+def register_challenger(run: TrackedRun, model_uri: str, settings: PromotionSettings) -> Version:
+    """Register a run's model as a version and make it the challenger, under the name for the run's source.
 
     Raises:
         TrackingError: It is the champion already.
     """
+    summary = read_run(run.tracking_uri, run.run_id)
+    model_name = settings.name_for(_source_of(summary))
     version = register(run, model_uri, model_name=model_name)
     _require_not_champion(version)
     set_alias(version, CHALLENGER)
-    summary = read_run(run.tracking_uri, run.run_id)
     name = f"version {version.number} of {escape_markdown(model_name)}"
     undecided = f"**not decided**: {name} is the challenger; `cfmodel promote` decides"
     # Without the run's journal: the tags must be in the store when this returns.
@@ -66,19 +72,20 @@ def register_challenger_later(settings: PipelineSettings, run: str) -> Version:
     found = find_run(settings.tracking, run)
     if found.status != "FINISHED":
         raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model can be registered")
-    return register_challenger(found.run, model_of(found.run), model_name=settings.promotion.model_name)
+    return register_challenger(found.run, model_of(found.run), settings.promotion)
 
 
-def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
+def promote(settings: PipelineSettings, wanted: str | Version = CHALLENGER) -> "Decision":
     """Compare a version with the champion, record the decision, and make the version champion if it is promoted.
 
-    Both predict the same rows, on which neither was trained; `cfmodel.promotion` decides. Before the
-    alias moves, the version is loaded from the registry and must give the trained model's answers. The
-    decision is written to the run and to the version first.
+    A champion of another catalogue is not compared with, and stays. Else both predict the same rows, on
+    which neither was trained; `cfmodel.promotion` decides. Before the alias moves,
+    the version is loaded from the registry and must give the trained model's answers. The decision is
+    written to the run and to the version first.
 
     Args:
         settings: Which store, which registered model, which confidence.
-        wanted: Number or alias of the version.
+        wanted: The version, or its number or alias.
 
     Raises:
         DataError: A model does not say which ratings it was trained on.
@@ -88,14 +95,16 @@ def promote(settings: PipelineSettings, wanted: str = CHALLENGER) -> "Decision":
     """
     from cfmodel.promotion.decision import decide
 
-    challenger = _version(settings, wanted)
+    challenger = wanted if isinstance(wanted, Version) else _version(settings, wanted)
     _require_not_champion(challenger)
     champion = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     run = read_run(challenger.tracking_uri, challenger.run_id)
     decision = decide(
         _measure(challenger, champion, run, settings),
         settings.promotion,
+        model_name=challenger.model_name,
         version=challenger.number,
+        run_id=challenger.run_id,
         champion_version=None if champion is None else champion.number,
         health=run.tags.get("health.verdict"),
         decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -147,7 +156,8 @@ def _version(settings: PipelineSettings, wanted: str) -> Version:
     uri = resolve_uri(settings.tracking)
     if is_missing(uri):
         raise TrackingError(f"{redact(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
-    return version_of(uri, settings.promotion.model_name, wanted)
+    found = find_among(uri, settings.promotion, wanted)
+    return found or version_of(uri, settings.promotion.name_for(""), wanted)
 
 
 def _measure(
@@ -157,14 +167,46 @@ def _measure(
     from cfmodel.promotion.measure import compare_models
 
     split_folder, _ = data_folders(run, settings.runtime.data_dir)
+    learned, before = recommender_of(challenger), None if champion is None else recommender_of(champion)
     return compare_models(
-        recommender_of(challenger),
-        None if champion is None else recommender_of(champion),
+        learned,
+        before,
         read_split(split_folder),
         settings.promotion,
         trained_parts=train_settings_of(run).train.trained_parts,
         champion_split_digest=None if champion is None else champion.tags.get("split_digest"),
+        other_lineage=None
+        if champion is None or before is None
+        else _other_lineage(learned, run, before, champion, settings),
     )
+
+
+def _other_lineage(
+    challenger: "Recommender", run: RunSummary, champion: "Recommender", version: Version, settings: PipelineSettings
+) -> str | None:
+    """Return why the champion is of another catalogue than the challenger, None if it is not."""
+    from cfmodel.promotion.lineage import other_lineage
+
+    sources = [_source_of(each) for each in (run, read_run(version.tracking_uri, version.run_id))]
+    if is_synthetic(sources[0]) != is_synthetic(sources[1]):
+        kinds = ["generated ratings" if is_synthetic(each) else "real ones" for each in sources]
+        return f"it learned from {kinds[0]}, the champion from {kinds[1]}"
+    if version.tags.get("data_digest") == run.tags.get("data_digest"):
+        return None
+    titles = [_titles_of(each, settings) for each in sources]
+    return other_lineage(challenger, champion, titles=(titles[0], titles[1]))
+
+
+def _titles_of(source: str, settings: PipelineSettings) -> Mapping[str, str]:
+    """Return the titles beside a source, none if they cannot be read: the ratings alone tell most."""
+    path = find_titles(source, folder=settings.runtime.data_dir)
+    with suppress(DataError):
+        return {} if path is None else read_titles(path)
+    return {}
+
+
+def _source_of(run: RunSummary) -> str:
+    return run.params.get("source", "")
 
 
 def _check(challenger: Version, run: RunSummary, settings: PipelineSettings) -> None:

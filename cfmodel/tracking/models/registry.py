@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cfmodel.config import MODEL, SYNTHETIC_MODEL, PromotionSettings
 from cfmodel.errors import TrackingError
 from cfmodel.system.addresses import redact
 from cfmodel.tracking.run import TrackedRun
@@ -67,6 +68,15 @@ def version_of(uri: str, model_name: str, wanted: str) -> Version:
             "versions, and `cfmodel ui` lists them under Models"
         )
     return found
+
+
+def find_among(uri: str, settings: PromotionSettings, wanted: str) -> Version | None:
+    """Return a version of the registered model that the settings name; None if there is none.
+
+    Without a name, the model of real ratings comes before that of generated ones.
+    """
+    names = [settings.model_name] if settings.model_name else [MODEL, SYNTHETIC_MODEL]
+    return next(filter(None, (find_version(uri, name, wanted) for name in names)), None)
 
 
 def find_version(uri: str, model_name: str, wanted: str) -> Version | None:

@@ -13,7 +13,7 @@ from cfmodel.tracking.outbox.mlflow_sender import LOCAL_ID
 from cfmodel.tracking.run import RunSummary
 from cfmodel.tracking.runs.lifecycle import read_run
 from cfmodel.tracking.runs.list_runs import OF_PIPELINE, search_runs
-from cfmodel.tracking.store import client, is_missing, reaching, resolve_uri
+from cfmodel.tracking.store import client, experiment_of, is_missing, reaching, resolve_uri
 
 
 def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
@@ -31,12 +31,12 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
     if is_missing(uri):
         raise TrackingError(f"{redact(uri)}: there is no such store yet; run `cfmodel run` first, or set tracking.uri")
     with reaching(uri, "looking for a run"):
-        found = _search(uri, settings.experiment, run)
+        found = _search(uri, experiment_of(settings), run)
     if found:
         return read_run(uri, found[0].info.run_id)
     wanted = "no finished run" if run is None else f"no run with the id or name {run!r}"
     raise TrackingError(
-        f"{redact(uri)}: experiment {settings.experiment!r} has {wanted}; run `cfmodel run` first, or look them up "
+        f"{redact(uri)}: experiment {experiment_of(settings)!r} has {wanted}; run `cfmodel run` first, or look them up "
         "with `cfmodel ui`"
     )
 

@@ -22,7 +22,7 @@ from cfmodel.tracking.outbox.journal import Journal
 from cfmodel.tracking.outbox.log_entries import log_entries
 from cfmodel.tracking.outbox.mlflow_sender import create_run
 from cfmodel.tracking.run import Run, RunSummary, TrackedRun
-from cfmodel.tracking.store import client, reaching, resolve_uri
+from cfmodel.tracking.store import client, experiment_of, reaching, resolve_uri
 
 _DIGEST_CHARACTERS = 36  # what MLflow keeps of a data set's digest
 _COLUMNS = (("user_id", "string"), ("movie_id", "string"), ("rating", "double"), ("timestamp", "datetime"))
@@ -58,7 +58,7 @@ def start_run(
         StoreAwayError: The store is away, and there is no journal.
     """
     uri = resolve_uri(settings)
-    start = Start(settings.experiment, name or settings.run_name, {**_own_tags(), **(tags or {})}, _now())
+    start = Start(experiment_of(settings), name or settings.run_name, {**_own_tags(), **(tags or {})}, _now())
     if journals is None:
         return create_run(uri, start)
     try:

@@ -4,7 +4,7 @@ import re
 
 from cfmodel.config import TrackingSettings
 from cfmodel.tracking.run import TrackedRun
-from cfmodel.tracking.store import experiment_named, reaching, resolve_uri
+from cfmodel.tracking.store import experiment_named, experiment_of, reaching, resolve_uri
 
 #: Without this MLflow's pages open on a view meant for language models.
 _FOR_TRAINING = "workflowType=machine_learning"
@@ -14,7 +14,7 @@ def training_view(settings: TrackingSettings, *, port: int = 5000) -> str:
     """Return the link to the training view of the settings' experiment, which is created if missing."""
     uri = resolve_uri(settings)
     with reaching(uri, "opening the experiment"):
-        return _training_view(uri, experiment_named(uri, settings.experiment), port)
+        return _training_view(uri, experiment_named(uri, experiment_of(settings)), port)
 
 
 def experiment_url(run: TrackedRun, *, port: int = 5000) -> str:

@@ -8,7 +8,7 @@ from cfmodel.config import TrackingSettings
 from cfmodel.errors import TrackingError
 from cfmodel.system.addresses import redact
 from cfmodel.tracking.run import Run, RunSummary
-from cfmodel.tracking.store import client, experiment_named, is_missing, reaching, resolve_uri
+from cfmodel.tracking.store import client, experiment_named, experiment_of, is_missing, reaching, resolve_uri
 
 #: Query for runs of the pipeline: they all have this tag, and no other run does.
 OF_PIPELINE = "tags.split_digest LIKE '%'"
@@ -49,7 +49,7 @@ def require_store(uri: str, *, create: bool = False) -> None:
         )
     with reaching(uri, "asking the store"):
         if create:
-            experiment_named(uri, TrackingSettings().experiment)
+            experiment_named(uri, experiment_of(TrackingSettings()))
         client(uri).search_experiments(max_results=1)
 
 
@@ -60,7 +60,17 @@ def newest_runs(settings: TrackingSettings, *, limit: int, finished: bool = Fals
         return []
     query = f"{OF_PIPELINE} AND attributes.status = 'FINISHED'" if finished else OF_PIPELINE
     with reaching(uri, "listing runs"):
-        return [_listed(run, uri) for run in search_runs(uri, settings.experiment, query, most=limit)]
+        return [_listed(run, uri) for run in search_runs(uri, experiment_of(settings), query, most=limit)]
+
+
+def other_experiments(settings: TrackingSettings) -> list[str]:
+    """Return the names of the other experiments of the store, at most ten; none if there is no store yet."""
+    uri = resolve_uri(settings)
+    if is_missing(uri):
+        return []
+    with reaching(uri, "listing experiments"):
+        found = client(uri).search_experiments(max_results=11)
+    return [each.name for each in found if each.name not in (experiment_of(settings), "Default")][:10]
 
 
 def search_runs(uri: str, experiment: str, query: str, *, most: int) -> list[Any]:

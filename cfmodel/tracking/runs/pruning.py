@@ -8,7 +8,7 @@ from cfmodel.config import TrackingSettings
 from cfmodel.housekeeping.folders import Needs
 from cfmodel.housekeeping.policy import Item
 from cfmodel.tracking.runs.list_runs import OF_PIPELINE, PREVIOUS_CHAMPION, aliased_versions
-from cfmodel.tracking.store import client, is_missing, mlflow, reaching, resolve_uri
+from cfmodel.tracking.store import client, experiment_of, is_missing, mlflow, reaching, resolve_uri
 
 _LIVE = ("RUNNING", "SCHEDULED")
 #: Runs of the pipeline, and comparisons of them; other runs of an experiment are never removed.
@@ -60,7 +60,7 @@ def runs_in(settings: TrackingSettings, needs: Needs, versions: Iterable[Item]) 
     if is_missing(uri):
         return []
     with reaching(uri, "listing runs"):
-        experiment = client(uri).get_experiment_by_name(settings.experiment)
+        experiment = client(uri).get_experiment_by_name(experiment_of(settings))
         if experiment is None:
             return []
         of_versions = {_run_of(uri, version.name): f"it trained version {version.name}" for version in versions}

@@ -16,7 +16,7 @@ from cfmodel.tracking.runs.find_runs import find_run
 from cfmodel.tracking.runs.leases import LEASE_TAG
 from cfmodel.tracking.runs.lifecycle import open_run, read_run, summary_of
 from cfmodel.tracking.runs.list_runs import search_runs
-from cfmodel.tracking.store import is_missing, reaching, resolve_uri
+from cfmodel.tracking.store import experiment_of, is_missing, reaching, resolve_uri
 
 #: Tag that says which flow run a run belongs to.
 FLOW_RUN = "prefect_flow_run_id"
@@ -104,7 +104,7 @@ def _in_the_store(uri: str, settings: TrackingSettings, flow_run: str | None) ->
     if flow_run is not None:
         queries.append(f"attributes.status != 'FINISHED' AND tags.{FLOW_RUN} = '{flow_run}'")
     with reaching(uri, "looking for unfinished runs"):
-        pages = [search_runs(uri, settings.experiment, query, most=_MOST) for query in queries]
+        pages = [search_runs(uri, experiment_of(settings), query, most=_MOST) for query in queries]
         return [read_run(uri, run_id) for run_id in dict.fromkeys(run.info.run_id for page in pages for run in page)]
 
 

@@ -1,16 +1,22 @@
 """Challengers compared with champions in a real MLflow store, read back with its client."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from teams import Team
 
 from cfmodel import tracking
+from cfmodel.config import IngestSettings, PipelineSettings, SplitSettings
+from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.splitting.parts import load_part
+from cfmodel.data.splitting.split import split
 from cfmodel.errors import DigestError, TrackingError
+from cfmodel.refs import SplitRef
 from cfmodel.tracking import Version
 
 
@@ -149,3 +155,46 @@ def test_the_model_of_a_finished_run_is_registered_later(team: Team) -> None:
     tracking.reopen_run(run)
     with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model can be registered"):
         tracking.register_challenger_later(team.settings, run.run_id)
+
+
+def other_ratings(team: Team, source: str) -> SplitRef:
+    return split(ingest(source, IngestSettings(), folder=team.folder), SplitSettings(), folder=team.folder)
+
+
+def test_a_challenger_of_another_catalogue_leaves_the_champion_and_has_a_name_of_its_own(team: Team) -> None:
+    first = team.challenger(epochs=2)
+    assert tracking.promote(team.settings).is_promotion
+    other = other_ratings(team, "synthetic:users=200,movies=80,ratings=8000,seed=5")
+    run, model = team.trained(epochs=12, parts=other)
+    refused = tracking.promote(team.settings, tracking.register_challenger(run, model, team.settings.promotion))
+    assert not refused.is_promotion
+    assert refused.reasons[0].startswith("the champion is of another catalogue: it shares 0% of the ratings")
+    assert team.champion() == first.number
+    # The remedy, followed.
+    own = PipelineSettings.of(team.settings.model_dump(), overrides={"promotion.model_name": f"{team.name}-other"})
+    assert tracking.promote(own, tracking.register_challenger_later(own, run.run_id)).is_promotion
+    assert tracking.rollback(team.settings, refused.version).replaced_version == first.number
+
+
+def test_generated_ratings_never_challenge_a_model_of_real_ones(team: Team, tmp_path: Path) -> None:
+    export = tmp_path / "ratings.csv"
+    pq.read_table(team.split().data.path / "ratings.parquet").to_pandas().to_csv(export, index=False)  # type: ignore[union-attr]
+    first = team.challenger(epochs=2, parts=other_ratings(team, str(export)), source=str(export))
+    assert tracking.promote(team.settings).is_promotion
+    team.challenger(epochs=12)
+    refused = tracking.promote(team.settings)
+    assert "it learned from generated ratings, the champion from real ones" in refused.reasons[0]
+    assert team.champion() == first.number
+
+
+def test_without_a_name_real_and_generated_ratings_have_a_model_each(
+    team: Team, make_mlflow_store: Callable[[Path], str], tmp_path: Path
+) -> None:
+    own = {"tracking": {"uri": make_mlflow_store(tmp_path)}, "promotion": {}}
+    alone = Team(PipelineSettings.of(team.settings.model_dump() | own), team.folder)
+    assert alone.challenger(epochs=2).model_name == "cfmodel-synthetic"
+    assert tracking.promote(alone.settings).is_promotion
+    assert tracking.load_model(alone.settings).name == "cfmodel-synthetic version 1 (champion)"
+    assert alone.challenger(epochs=2, source="ratings.csv").model_name == "cfmodel"
+    assert tracking.promote(alone.settings).is_promotion
+    assert tracking.load_model(alone.settings).name == "cfmodel version 1 (champion)"

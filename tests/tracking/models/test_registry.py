@@ -12,7 +12,7 @@ from cfmodel.tracking.models.registry import remove_alias, set_alias
 def test_a_model_registered_twice_is_one_version(team: Team, client: MlflowClient) -> None:
     version = team.challenger(epochs=1)
     run = tracking.read_run(version.tracking_uri, version.run_id).run
-    again = tracking.register_challenger(run, version.tags["model_uri"], model_name=team.name)
+    again = tracking.register_challenger(run, version.tags["model_uri"], team.settings.promotion)
     assert again.number == version.number
     assert len(client.search_model_versions(f"name = '{team.name}'")) == 1
 
