@@ -263,8 +263,11 @@ def find_lr(source: str, trainings: int, settings: "PipelineSettings") -> None:
     for `cfmodel run`.
     """
     from cfmodel.commands.find_lr import find_learning_rate
+    from cfmodel.system.homes import require_writable
 
     find_learning_rate(source, settings, trainings=trainings, console=_console())
+    require_writable(settings.runtime.data_dir, setting="runtime.data_dir")
+    find_learning_rate(source, settings, console=_console())
 
 
 def _console() -> "Console":

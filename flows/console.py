@@ -1,11 +1,15 @@
 """A filter for what Prefect prints on the terminal of `cfmodel run`."""
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from httpx import TransportError
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from cfmodel.errors import CFModelError
+from cfmodel.system.last_net import unforeseen
 
 #: First words of lines that only repeat that a run failed or was interrupted.
 _KNOWN = (
@@ -17,6 +21,17 @@ _KNOWN = (
 )
 #: Loggers that repeat that the server is away; the command prints it once.
 _ABOUT_THE_SERVER = ("prefect.events",)
+
+
+@contextmanager
+def one_line_of_error() -> Iterator[None]:
+    """End the program with one line and exit status 1 if the block fails."""
+    try:
+        yield
+    except CFModelError as refusal:
+        sys.exit(f"Error: {refusal}")
+    except Exception as error:
+        sys.exit(f"Error: {unforeseen(error)}")
 
 
 class OnlyTheUnexpected(PrefectConsoleHandler):

@@ -17,6 +17,7 @@ from cfmodel.config import TrackingSettings, is_synthetic
 from cfmodel.errors import CFModelError, ConfigError
 from cfmodel.system.addresses import holds_secret, leaves
 from flows.api import configured_url, connection_error, local_url, prefect_home, require_answer
+from flows.console import one_line_of_error
 from flows.server import start_in_background
 
 _PROJECT = Path("prefect.yaml")
@@ -29,10 +30,8 @@ _START_SECONDS = 300.0
 
 def main() -> None:
     """Deploy; end with the message and exit status 1 if that is refused."""
-    try:
+    with one_line_of_error():
         deploy()
-    except CFModelError as refusal:
-        sys.exit(f"Error: {refusal}")
 
 
 def deploy() -> None:

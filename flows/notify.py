@@ -1,13 +1,12 @@
 """`make notify`: have Prefect call a webhook when a run fails or does not start."""
 
-import sys
 from typing import Any
 from uuid import UUID
 
 import click
 
-from cfmodel.errors import CFModelError
 from flows.api import configured_url, local_url, require_answer
+from flows.console import one_line_of_error
 
 _NAME = "cfmodel-webhook"
 #: Late: no worker took the run, which is the only sign that the worker was gone before.
@@ -23,10 +22,8 @@ _PAYLOAD = (
 @click.argument("webhook")
 def main(webhook: str) -> None:
     """POST {"text": ...} to the address WEBHOOK for every run that failed, crashed or is late."""
-    try:
+    with one_line_of_error():
         notify(webhook)
-    except CFModelError as refusal:
-        sys.exit(f"Error: {refusal}")
 
 
 def notify(webhook: str) -> None:

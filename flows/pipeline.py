@@ -31,7 +31,7 @@ from tasks.promote import promote_model
 from tasks.report import report_gradients
 from tasks.split import split_ratings
 from tasks.steps import Steps
-from tasks.tracked_run import require_experiment, tracked_run
+from tasks.tracked_run import require_room, tracked_run
 from tasks.train import train_model
 
 #: Settings by dotted name. As for a source, none may be an address with a secret.
@@ -79,7 +79,7 @@ def pipeline(
     sections: dict[str, Any] = {"ingest": ingest, "split": split, "train": train, "monitor": monitor, "health": health}
     sections |= {"evaluation": evaluation, "promotion": promotion, "tracking": tracking, "runtime": runtime}
     settings = PipelineSettings.of(sections, overrides=overrides)
-    require_experiment(settings.tracking)
+    require_room(settings.tracking)
     steps = Steps()
     ratings = steps(ingest_ratings, source, settings)
     test_source = settings.split.test_source

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cfmodel import tracking
-from cfmodel.errors import CFModelError, ConfigError, DeviceError
+from cfmodel.errors import ConfigError, DeviceError
 from cfmodel.system.addresses import redact
 from flows.api import configured_url, local_url, require_answer
+from flows.console import one_line_of_error
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -27,10 +28,8 @@ _STORE = "MLFLOW_TRACKING_URI"
 @click.option("--limit", default=1, show_default=True, type=click.IntRange(min=1), help="Most runs at a time.")
 def main(pool: str, card: str | None, limit: int) -> None:
     """Serve a work pool until it is stopped."""
-    try:
+    with one_line_of_error():
         serve(pool, card=card, limit=limit)
-    except CFModelError as refusal:
-        sys.exit(f"Error: {refusal}")
 
 
 def serve(pool: str, *, card: str | None, limit: int) -> None:

@@ -13,8 +13,8 @@ from cfmodel.refs import SplitRef
 from cfmodel.tracking import OpenRun
 from cfmodel.training.planning.devices import resolve_device
 
-#: Refuse an experiment that no run can be recorded in, before any work is done.
-require_experiment = tracking.require_experiment
+#: Refuse a store that no run can be recorded in, before any work is done.
+require_room = tracking.require_room
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """`cfmodel run`: run the pipeline in this process."""
 
+import os
+from pathlib import Path
+
 from rich.console import Console
 
 from cfmodel import tracking

@@ -69,7 +69,7 @@ def draw_predicted_against_true(data: PredictedAgainstTrue) -> "Figure":
     axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1.2, label="perfect")
     _quantile_bars(axes, data)
     axes.set_xlim(*edges[[0, -1]])
-    axes.set_ylim(low, high)
+    set_limits(axes, low, high)
     _count_ticks(axes, data)
     axes.grid(visible=False)
     axes.legend(frameon=True, framealpha=0.9, edgecolor=PALE, fontsize=9, loc="upper left")
@@ -116,7 +116,7 @@ def learning_rate_range(test: RangeTest, *, title: str = "Learning-rate range te
     axes.axvline(test.suggestion, color=INK, linestyle="--", linewidth=1.4, label=label)
     axes.set_xscale("log")
     axes.set_xlim(rates[0], rates[-1])
-    axes.set_ylim(low - 0.1 * (high - low), high + 0.6 * (high - low))
+    set_limits(axes, low - 0.1 * (high - low), high + 0.6 * (high - low))
     axes.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
@@ -149,6 +149,12 @@ def style_axes(axes: "Axes", *, title: str = "", xlabel: str = "", ylabel: str =
     axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
     axes.grid(visible=True, color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def set_limits(axes: "Axes", low: float, high: float) -> None:
+    """Set the limits of the y-axis; where all values are equal, leave room around them."""
+    room = 0.0 if high - low > 1e-9 * max(abs(low), abs(high)) else 0.1 * abs(high) or 0.5
+    axes.set_ylim(low - room, high + room)
 
 
 def _legend_beside(axes: "Axes") -> None:

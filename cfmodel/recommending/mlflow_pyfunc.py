@@ -7,6 +7,9 @@ The columns of a request decide the answer:
     user_id, movie_id     the predicted rating of each pair
     user_id               the k best movies the user has not seen
     rated [, movie_id]    the same for a new user with these ratings: {"42": 5, "17": 2.5}
+
+Every answer says which ids of the request the model knows: `user_known`, `movie_known`, and for a new user
+`rated_known`, how many of the rated movies.
 """
 
 import warnings
@@ -22,7 +25,7 @@ from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import ConfigError, DataError
 from cfmodel.recommending.fold_in import FoldIn
 from cfmodel.recommending.recommender import Recommender
-from cfmodel.recommending.suggest import suggest, suggest_to_new
+from cfmodel.recommending.suggest import require_on_scale, suggest, suggest_to_new
 from cfmodel.recommending.top_k import Lists
 from cfmodel.schema import MOVIE_ID, USER_ID
 
@@ -35,6 +38,7 @@ _DEFAULT_K, _MAX_K = 10, 1000
 _MANY_IDS = 10
 
 _Rows = npt.NDArray[np.int32]
+_Known = dict[str, npt.NDArray[Any]]
 
 
 class RecommenderService:
@@ -43,9 +47,7 @@ class RecommenderService:
     def __init__(self, recommender: Recommender) -> None:
         self.recommender = recommender
 
-    def predict(
-        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> "pd.Series[float] | pd.DataFrame":
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predict the rating of each row, or recommend movies to the user of each row.
 
         Unknown ids get a fallback: the global mean and the known side's offset, or the movies with the highest
@@ -54,15 +56,18 @@ class RecommenderService:
         Args:
             model_input: Columns `user_id`, `movie_id`, `rated`, as in the module's table; N rows. Ids are text or
                 numbers (7 and 7.0 mean `7`, a missing id counts as unknown); `rated` maps movie ids to ratings.
+                A cell that is a list stands for a row each, as MLflow makes of `{"inputs": {"user_id": [...]}}`.
             params: `k`, the length of the lists.
 
         Returns:
-            Predictions in rating units, within the training range, float64, in the input's order and
-            with its index; or a table `user_id, movie_id, score, rank` with at most k rows per user.
+            A table `prediction` in rating units, within the training range, float64, in the input's order and
+            with its index; or a table `user_id, movie_id, score, rank` with at most k rows per user, ordered by the
+            score, which is not clamped. Both have the columns that say which ids are known.
 
         Raises:
             ConfigError: k is not from 1 to 1000.
-            DataError: There is neither `user_id` nor `rated`, or `rated` does not map ids to numbers.
+            DataError: There is neither `user_id` nor `rated`, columns differ in length, or `rated` does not map ids
+                to ratings within the training range.
             VocabularyError: An id is neither text nor a number.
 
         Warns:
@@ -70,10 +75,14 @@ class RecommenderService:
                 the wrong kind.
         """
         _check_columns(model_input)
-        rows = self._rows(model_input)
+        table = _one_row_each(model_input)
+        rows = self._rows(table)
+        rated = self._rated(table[_RATED]) if _RATED in table.columns else None
+        known = _known(rows, rated, len(table))
         if MOVIE_ID in rows:
-            return pd.Series(self._ratings(model_input, rows), index=model_input.index, name="prediction")
-        return self._recommendations(model_input, rows, _list_length(params))
+            predictions = pd.DataFrame({"prediction": self._ratings(rows, rated, len(table))}, index=table.index)
+            return predictions.assign(**known)
+        return self._recommendations(table, rows, rated, known, _list_length(params))
 
     def _rows(self, table: pd.DataFrame) -> dict[str, _Rows]:
         """Return the rows of the ids, by column of the request."""
@@ -84,24 +93,27 @@ class RecommenderService:
             _warn_of_unknown_ids(table, rows, known)
         return rows
 
-    def _ratings(self, table: pd.DataFrame, rows: dict[str, _Rows]) -> npt.NDArray[np.float64]:
-        if _RATED not in table.columns:
+    def _ratings(self, rows: dict[str, _Rows], rated: RatingArrays | None, number: int) -> npt.NDArray[np.float64]:
+        if rated is None:
             return self.recommender.predict_rows(rows[USER_ID], rows[MOVIE_ID])
-        users = self._fold_in.solve(self._rated(table[_RATED]), len(table))
-        return self._fold_in.predict(users, rows[MOVIE_ID])
+        return self._fold_in.predict(self._fold_in.solve(rated, number), rows[MOVIE_ID])
 
-    def _recommendations(self, table: pd.DataFrame, rows: dict[str, _Rows], k: int) -> pd.DataFrame:
-        if _RATED in table.columns:
-            lists = suggest_to_new(self.recommender, self._rated(table[_RATED]), len(table), k=k, fold_in=self._fold_in)
-        else:
+    def _recommendations(
+        self, table: pd.DataFrame, rows: dict[str, _Rows], rated: RatingArrays | None, known: _Known, k: int
+    ) -> pd.DataFrame:
+        if rated is None:
             lists = suggest(self.recommender, rows[USER_ID], k=k)
+        else:
+            lists = suggest_to_new(self.recommender, rated, len(table), k=k, fold_in=self._fold_in)
         users = table[USER_ID] if USER_ID in table.columns else pd.Series([None] * len(table), dtype=object)
-        return _as_table(lists, users, self.recommender.movies)
+        return _as_table(lists, users, self.recommender.movies, known)
 
     def _rated(self, rated: "pd.Series[Any]") -> RatingArrays:
         """Return the ratings in a column of mappings; `user_idx` is the row of the request."""
         pairs = [(row, *pair) for row, given in enumerate(rated) for pair in _ratings_of_row(given, row).items()]
         user, movie, rating = ([pair[place] for pair in pairs] for place in range(3))
+        for row, rated_movie, stars in pairs:
+            require_on_scale(self.recommender, rated_movie, stars, where=f"row {row:,} of the request: ")
         return RatingArrays(
             np.array(user, np.int32), self.recommender.movies.encode(movie), np.array(rating, np.float64)
         )
@@ -114,9 +126,37 @@ class RecommenderService:
 def _check_columns(table: pd.DataFrame) -> None:
     if not {USER_ID, _RATED} & set(table.columns):
         raise DataError(
-            f"the request has no column {USER_ID} and no column {_RATED}, only {', '.join(map(str, table.columns))}; "
+            f"the request has no column {USER_ID} and no column {_RATED}; "
             f"give {USER_ID} and {MOVIE_ID} for ratings, {USER_ID} alone for recommendations"
         )
+
+
+def _one_row_each(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a row for each entry of the cells that are lists; other cells are repeated."""
+
+    def is_list(cell: Any) -> bool:
+        return isinstance(cell, list | tuple | np.ndarray)
+
+    given = [name for name in (USER_ID, MOVIE_ID, _RATED) if name in table.columns]
+    listed = [name for name in given if len(table) and table[name].map(is_list).all()]
+    if not listed:
+        return table
+    lengths = [table[name].map(len) for name in listed]
+    if any((each != lengths[0]).any() for each in lengths):
+        found = ", ".join(f"{name} {each.sum():,}" for name, each in zip(listed, lengths, strict=True))
+        raise DataError(f"the lists of the request differ in length ({found}); give as many of each")
+    return table[lengths[0] > 0].explode(listed, ignore_index=True)
+
+
+def _known(rows: dict[str, _Rows], rated: RatingArrays | None, number: int) -> _Known:
+    """Return what the model knows of each row of the request, by column of the answer."""
+    names = {USER_ID: "user_known", MOVIE_ID: "movie_known"}
+    found: _Known = {
+        names[column]: places >= 0 for column, places in rows.items() if rated is None or column == MOVIE_ID
+    }
+    if rated is not None:
+        found["rated_known"] = np.bincount(rated.user_idx[rated.movie_idx >= 0], minlength=number)
+    return found
 
 
 def _list_length(params: dict[str, Any] | None) -> int:
@@ -136,7 +176,7 @@ def _ratings_of_row(given: Any, row: int) -> dict[str, float]:
         ) from None
 
 
-def _as_table(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary) -> pd.DataFrame:
+def _as_table(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary, known: _Known) -> pd.DataFrame:
     """Return lists as a table with one row per recommended movie."""
     there = lists.movie_idx >= 0
     who, place = np.nonzero(there)
@@ -146,6 +186,7 @@ def _as_table(lists: Lists, users: "pd.Series[Any]", movies: Vocabulary) -> pd.D
             MOVIE_ID: np.array(movies.decode(lists.movie_idx[there]), dtype=object),
             "score": lists.score[there],
             "rank": place + 1,
+            **{name: values[who] for name, values in known.items()},
         }
     )
 
@@ -160,5 +201,5 @@ def _warn_of_unknown_ids(table: pd.DataFrame, rows: dict[str, _Rows], known: dic
             f"{table[column].iloc[0]!r}, known ids look like {known[column].ids[0].as_py()!r}); the answers are "
             "fallbacks, and the ids are probably of the wrong kind: send those of the training ratings",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

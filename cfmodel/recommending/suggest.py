@@ -78,12 +78,29 @@ def suggest_to_new(
     return _in_rating_units(lists, recommender, users.offset.cpu().numpy())
 
 
+def require_on_scale(recommender: Recommender, movie: str, rating: float, *, where: str = "") -> None:
+    """Refuse a rating outside the range that the model learned from: it would pull the user far off.
+
+    Raises:
+        DataError: It is not finite, or outside that range.
+    """
+    low, high = recommender.rating_min, recommender.rating_max
+    slack = 1e-6 * max(abs(low), abs(high))  # the range is that of numbers in float32
+    if not low - slack <= rating <= high + slack:
+        raise DataError(
+            f"{where}rating {rating:g} of movie {movie} is not within {low:g} to {high:g}, the ratings that the model "
+            "learned from; give one that is"
+        )
+
+
 def ratings_by_id(recommender: Recommender, given: Mapping[str, float]) -> RatingArrays:
     """Return one new user's ratings as arrays.
 
     Raises:
-        DataError: The model knows none of the movies.
+        DataError: The model knows none of the movies, or a rating is outside the range it learned from.
     """
+    for movie, rating in given.items():
+        require_on_scale(recommender, movie, rating)
     movie_idx = recommender.movies.encode(list(given))
     if not (movie_idx >= 0).any():
         known = ", ".join(repr(id) for id in recommender.movies.ids.slice(0, 3).to_pylist())

@@ -90,4 +90,5 @@ from cfmodel.tracking.runs.sync import sync as sync
 from cfmodel.tracking.runs.sync import sync_earlier as sync_earlier
 from cfmodel.tracking.store import experiment_of as experiment_of
 from cfmodel.tracking.store import require_experiment as require_experiment
+from cfmodel.tracking.store import require_room as require_room
 from cfmodel.tracking.store import resolve_uri as resolve_uri

@@ -124,7 +124,7 @@ def _difference(uri: str, folder: str, recommender: "Recommender") -> str | None
     lists = suggest(recommender, recommender.users.encode(pairs[USER_ID]), k=_EXAMPLES)
     with reaching(uri, "asking the recorded model"):
         model = mlflow().pyfunc.load_model(folder)
-        answers = np.asarray(model.predict(pairs))
+        answers = np.asarray(model.predict(pairs)["prediction"])
         recommended = model.predict(pairs[[USER_ID]], params={"k": _EXAMPLES})
     if not np.allclose(answers, expected, rtol=0, atol=near):
         return f"predicts {answers.tolist()} where the trained one predicts {expected.tolist()}"
@@ -191,8 +191,10 @@ def _signature() -> Any:
     """
     types = mlflow().types.schema
     text, number, whole = types.DataType.string, types.DataType.double, types.DataType.long
+    yes_or_no = types.DataType.boolean
     asked = [types.ColSpec(types.AnyType(), name, required=False) for name in (USER_ID, MOVIE_ID, "rated")]
-    given = (("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole))
+    given = [("prediction", number), (USER_ID, text), (MOVIE_ID, text), ("score", number), ("rank", whole)]
+    given += [("user_known", yes_or_no), ("movie_known", yes_or_no), ("rated_known", whole)]
     return mlflow().models.ModelSignature(
         inputs=types.Schema(asked),
         outputs=types.Schema([types.ColSpec(kind, name, required=False) for name, kind in given]),

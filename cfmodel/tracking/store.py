@@ -19,6 +19,8 @@ from cfmodel.system.addresses import redact
 from cfmodel.system.homes import is_writable
 
 _DEFAULT_URI = "sqlite:///mlflow.db"
+#: A store that can be written nearly everywhere.
+_ELSEWHERE = f"sqlite:///{tempfile.gettempdir()}/mlflow.db"
 _DEFAULT_EXPERIMENT = "cfmodel"
 
 #: Set before MLflow is imported, unless the environment sets them: few log lines, and one time-out for a
@@ -94,21 +96,27 @@ def experiment_of(settings: TrackingSettings) -> str:
     return settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _DEFAULT_EXPERIMENT
 
 
-def require_experiment(settings: TrackingSettings) -> None:
-    """Refuse a database that cannot be written, and an experiment that was deleted.
+def require_room(settings: TrackingSettings) -> None:
+    """Refuse a store that no run can be recorded in: a database that cannot be written, or a deleted experiment.
 
-    A store that is away, or that does not know the experiment, is no hindrance.
+    A store that is away is no hindrance, nor is one without the experiment.
 
     Raises:
         TrackingError: MLflow would record no run there; the message has the ways out.
     """
-    uri, name = resolve_uri(settings), experiment_of(settings)
-    path = _sqlite_path(uri)
+    path = _sqlite_path(uri := resolve_uri(settings))
     if path is not None and not (is_writable(path.parent) and (not path.exists() or os.access(path, os.W_OK))):
-        raise TrackingError(
-            f"{redact(uri)}: this account cannot write there; allow it to, or set tracking.uri to another, such as "
-            f"sqlite:///{tempfile.gettempdir()}/mlflow.db"
-        )
+        raise TrackingError(f"{redact(uri)}: this account cannot write there; {_remedy(uri)}")
+    require_experiment(settings)
+
+
+def require_experiment(settings: TrackingSettings) -> None:
+    """Refuse an experiment that was deleted; a store that is away, or without the experiment, is no hindrance.
+
+    Raises:
+        TrackingError: It was deleted, and MLflow records no run in it; the message has both ways out.
+    """
+    uri, name = resolve_uri(settings), experiment_of(settings)
     if is_missing(uri):
         return
     try:
@@ -229,4 +237,4 @@ def _remedy(uri: str) -> str:
         return "start the server there, or set tracking.uri (or MLFLOW_TRACKING_URI) to one that runs"
     if "://" not in uri or uri.startswith("file:"):
         return "MLflow keeps no new runs in plain folders; set tracking.uri to sqlite:///mlflow.db"
-    return "check that the database can be written, or set tracking.uri to another, such as sqlite:///mlflow.db"
+    return f"let this account write there, or set tracking.uri to another, such as {_ELSEWHERE}"

@@ -41,7 +41,7 @@ class Place:
         finished = pipeline(f"{source},seed={seed}", overrides=self.overrides | small)
         assert isinstance(finished, RunRef)
         # Which versions there are, and which of them is the champion, is each test's to say.
-        for model in self.store.search_registered_models("name = 'cfmodel'"):
+        for model in self.store.search_registered_models("name = 'cfmodel-synthetic'"):
             self.store.delete_registered_model(model.name)
         return finished
 

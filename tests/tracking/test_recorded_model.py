@@ -31,7 +31,7 @@ import mlflow
 import pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-print(json.dumps([float(value) for value in model.predict(pd.DataFrame(json.loads(sys.argv[3])))]))
+print(json.dumps([float(value) for value in model.predict(pd.DataFrame(json.loads(sys.argv[3])))["prediction"]]))
 assert "torch._dynamo" not in sys.modules  # torch's compiler, which takes longer to import than all of this
 """
 
@@ -81,12 +81,12 @@ def test_the_recorded_model_holds_no_code_and_no_pickle(client: MlflowClient, re
 
 def test_an_integer_id_means_its_decimal_text(model: Any, recommender: Recommender) -> None:
     answer = model.predict(pd.DataFrame({"user_id": [7, 7], "movie_id": [1, 2]}))
-    np.testing.assert_allclose(answer, recommender.predict(["7", "7"], ["1", "2"]), atol=1e-6)
+    np.testing.assert_allclose(answer["prediction"], recommender.predict(["7", "7"], ["1", "2"]), atol=1e-6)
 
 
 def test_unknown_ids_get_the_fallback_and_a_warning_where_all_are_unknown(model: Any, recommender: Recommender) -> None:
     some = model.predict(pd.DataFrame({"user_id": ["ann", "zoe"], "movie_id": ["1", "1"]}))
-    np.testing.assert_allclose(some[1], 3.5 + _bias(recommender, "1"), atol=1e-6)
+    np.testing.assert_allclose(some["prediction"][1], 3.5 + _bias(recommender, "1"), atol=1e-6)
     with pytest.warns(UserWarning, match="none of the 1 ids in (user|movie)_id is known"):
         model.predict(pd.DataFrame({"user_id": ["zoe"], "movie_id": ["nowhere"]}))
 

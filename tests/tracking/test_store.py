@@ -83,7 +83,7 @@ def test_a_plain_folder_is_refused_with_the_remedy(tmp_path: Path) -> None:
 def test_a_file_that_is_not_a_database_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("these are notes, not a database, and long enough to look at\n" * 20)
-    with pytest.raises(TrackingError, match="starting a run failed: file is not a database; check that"):
+    with pytest.raises(TrackingError, match="starting a run failed: file is not a database; let this"):
         tracking.start_run(TrackingSettings(uri=f"sqlite:///{path}"))
 
 
