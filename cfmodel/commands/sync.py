@@ -23,7 +23,9 @@ def sync(settings: PipelineSettings, *, console: Console) -> None:
     if found is None:
         print_line(console, f"Nothing waits in {spool}.")
     if failed:
-        raise TrackingError(f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}")
+        raise TrackingError(
+            f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}; remove what is named above, then: cfmodel sync"
+        )
 
 
 def _line(found: tracking.Synced) -> str:

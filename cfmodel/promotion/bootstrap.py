@@ -76,7 +76,7 @@ def paired_bootstrap(
             f"a bootstrap needs 1 resample or more, not {resamples}, and a confidence between 0 and 1, not {confidence}"
         )
     if not len(user):
-        raise DataError("two models cannot be compared on 0 rows")
+        raise DataError("two models cannot be compared on 0 rows; give ratings that neither was trained on")
     sums = _sums_by_user(user, error, other_error)
     differences = _differences(sums, resamples, np.random.default_rng(seed))
     low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import Result
+from refusals import remedy_of
 from teams import Team
 
 Run = Callable[..., Result]
@@ -41,3 +42,11 @@ def test_a_version_that_cannot_be_promoted_is_refused_with_the_reason(
     refused = run("promote", *arguments)
     assert refused.exit_code == 1
     assert message in refused.output
+
+
+@remedy_of("cfmodel/commands/promote.py", "give either --version")
+@remedy_of("cfmodel/tracking/models/registry.py", "has no version or alias")
+def test_either_a_version_or_a_run_is_promoted(team: Team, run: Run) -> None:
+    assert "give either --version, of a registered" in run("promote", "--version", "3", "--run", "x").output
+    assert "`cfmodel run` creates versions, and `cfmodel ui` lists them" in run("promote", "--version", "99").output
+    assert f"{team.name} version 3: refused" in run("promote", "--version", "3").output

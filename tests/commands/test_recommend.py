@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from refusals import remedy_of
 from teams import Team
 
 from cfmodel import tracking
@@ -47,3 +48,23 @@ def test_a_question_that_cannot_be_answered_is_refused_with_the_reason(
     refused = run(*arguments)
     assert refused.exit_code == 1
     assert message in refused.output
+
+
+@remedy_of("cfmodel/commands/recommend.py", "give either --user ID")
+@remedy_of("cfmodel/commands/recommend.py", "--rated {}: expected MOVIE=STARS")
+@remedy_of("cfmodel/data/vocabulary.py", "self._unknown(str(id))")
+def test_a_question_asked_as_the_refusal_says_is_answered(run: Run) -> None:
+    assert "or --rated MOVIE=STARS once or more" in run("recommend").output
+    assert "--rated 3: expected MOVIE=STARS, such as 42=4.5" in run("recommend", "--rated", "3").output
+    assert run("recommend", "--rated", "42=4.5").exit_code == 0
+    unknown = run("recommend", "--user", "1234").output
+    near = unknown.partition("similar ids: '")[2].partition("'")[0]
+    assert run("recommend", "--user", near).exit_code == 0, unknown
+
+
+@pytest.mark.parametrize("stars", ["99", "-5", "nan", "inf"])
+def test_a_rating_outside_the_learned_range_is_refused_with_the_range(run: Run, stars: str) -> None:
+    refused = run("recommend", "--rated", f"3={stars}")
+    assert refused.exit_code == 1
+    assert f"rating {stars} of movie 3 is not within " in refused.output
+    assert "the ratings that the model learned from; give one that is" in refused.output

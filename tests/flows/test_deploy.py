@@ -3,7 +3,7 @@
 import pytest
 
 from cfmodel.errors import ConfigError
-from flows.deploy import require_no_password, require_no_secrets, require_variables
+from flows.deploy import require_no_password, require_no_secrets, require_variables, without_source
 
 
 def test_every_variable_of_the_file_must_be_set() -> None:
@@ -26,3 +26,17 @@ def test_a_password_in_a_sources_address_is_not_deployed() -> None:
         require_no_secrets(project, {"KEY": "me:secret-word"})
     assert "secret-word" not in str(refused.value)
     require_no_secrets(project, {"KEY": "me"})
+
+
+def test_schedules_wait_for_a_source_where_they_are_to_follow_it() -> None:
+    schedules = [{"cron": "0 3 * * *", "active": "{{ $CFMODEL_SCHEDULES_ACTIVE }}"}]
+
+    def waiting(source: str | None, **changes: object) -> list[str]:
+        parameters = {} if source is None else {"source": source}
+        return without_source(
+            {"deployments": [{"name": "cpu", "parameters": parameters, "schedules": schedules} | changes]}
+        )
+
+    assert waiting("synthetic") == waiting("synthetic:users=50") == ["deployment 'cpu'"]
+    assert waiting("ratings.csv") == waiting(None) == []
+    assert waiting("synthetic", schedules=[{"cron": "0 3 * * *", "active": False}]) == []

@@ -71,7 +71,10 @@ def register_challenger_later(settings: PipelineSettings, run: str) -> Version:
     """
     found = find_run(settings.tracking, run)
     if found.status != "FINISHED":
-        raise TrackingError(f"run {found.run.run_id} is {found.status}; only a finished run's model can be registered")
+        raise TrackingError(
+            f"run {found.run.run_id} is {found.status}, and only a finished run's model can be registered; name one "
+            "that `cfmodel runs` lists as finished"
+        )
     return register_challenger(found.run, model_of(found.run), settings.promotion)
 
 
@@ -134,7 +137,10 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
         )
     target = version_of(champion.tracking_uri, champion.model_name, before)
     if target.number == champion.number:
-        raise TrackingError(f"version {target.number} of {target.model_name} is the champion already")
+        raise TrackingError(
+            f"version {target.number} of {target.model_name} is the champion already; name another: `cfmodel ui` lists "
+            "them under Models"
+        )
     check_version(target, recommender_of(target))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     tags = {"promotion.rolled_back_at": now, "promotion.rolled_back_to": target.number}
@@ -149,7 +155,10 @@ def rollback(settings: PipelineSettings, to: str | None = None) -> Rollback:
 
 def _require_not_champion(version: Version) -> None:
     if CHAMPION in version.aliases:
-        raise TrackingError(f"version {version.number} of {version.model_name} is the champion already")
+        raise TrackingError(
+            f"version {version.number} of {version.model_name} is the champion already; name another, or run "
+            "`cfmodel run` for a new one"
+        )
 
 
 def _version(settings: PipelineSettings, wanted: str) -> Version:

@@ -28,12 +28,36 @@ def test_it_ends_with_the_commands_for_the_workers(deploying: Done, bare_site: S
     assert "make worker POOL=gpu CARD=0" in deploying.stdout
 
 
-def test_deploying_once_more_uses_the_server_that_is_there(site: Site, client: SyncPrefectClient) -> None:
+def are_active(client: SyncPrefectClient) -> dict[str, list[bool]]:
+    """Return which schedules are on, by flow and deployment."""
+    found = {f"{each.entrypoint.rpartition(':')[2]}/{each.name}": each for each in client.read_deployments()}
+    return {name: [schedule.active for schedule in each.schedules] for name, each in found.items()}
+
+
+def test_nothing_runs_by_itself_until_a_source_is_set(deploying: Done, site: Site, client: SyncPrefectClient) -> None:
+    assert set(map(tuple, are_active(client).values())) == {(False,)}
+    (said,) = [line for line in deploying.stdout.splitlines() if line.startswith("The schedules are paused")]
+    assert "deployment 'cpu' of prefect.yaml would train on generated ratings every night" in said
+    assert "Set `source` under its parameters to your ratings, and run `make deploy` again" in said
+
+
+def test_deploying_with_a_source_uses_the_server_that_is_there_and_turns_the_schedules_on(
+    site: Site, client: SyncPrefectClient
+) -> None:
     before = {(each.name, each.entrypoint): each.id for each in client.read_deployments()}
+    file = site.folder / "prefect.yaml"
+    written = file.read_text()
+    file.write_text(written.replace("source: synthetic", "source: ratings.csv", 1))
     again = site.make("deploy")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "server start" not in again.stdout.replace("make deploy", "")
+    assert "paused" not in again.stdout
     assert {(each.name, each.entrypoint): each.id for each in client.read_deployments()} == before
+    off = [name for name, active in are_active(client).items() if active != [True]]
+    assert sorted(off) == ["pipeline/gpu", "scoring/gpu"]
+    file.write_text(written)
+    assert site.make("deploy").returncode == 0
+    assert set(map(tuple, are_active(client).values())) == {(False,)}
 
 
 def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: SyncPrefectClient) -> None:
@@ -55,11 +79,9 @@ def test_every_deployment_of_the_file_is_there_as_it_says(site: Site, client: Sy
         assert found.enforce_parameter_schema
 
 
-def test_of_the_two_nightly_schedules_one_is_off(site: Site, client: SyncPrefectClient) -> None:
+def test_of_the_two_nightly_deployments_one_is_for_the_cpu(site: Site, client: SyncPrefectClient) -> None:
     cpu, gpu = (client.read_deployment_by_name(f"pipeline/{name}") for name in ("cpu", "gpu"))
     assert (cpu.parameters["runtime"], gpu.parameters["runtime"]) == ({"device": "cpu"}, {"device": "cuda"})
-    assert [schedule.active for schedule in cpu.schedules] == [True]
-    assert [schedule.active for schedule in gpu.schedules] == [False]
 
 
 def test_no_deployment_for_gpus_names_a_gpu(site: Site, client: SyncPrefectClient) -> None:
