@@ -24,7 +24,8 @@ def sync(settings: PipelineSettings, *, console: Console) -> None:
         print_line(console, f"Nothing waits in {spool}.")
     if failed:
         raise TrackingError(
-            f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}; remove what is named above, then: cfmodel sync"
+            f"the records of {failed:,} {'run' if failed == 1 else 'runs'} still wait in {spool}; mend what is named "
+            "above, then: cfmodel sync"
         )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from teams import _one_thread  # noqa: F401 - a fixture
+from teams import _one_thread, promotion_folder, team  # noqa: F401 - fixtures
 
 from cfmodel.config import IngestSettings, SplitSettings, TrainSettings
 from cfmodel.data.ingest.ingest import ingest

@@ -86,7 +86,9 @@ def deliver(journal: Journal, uri: str) -> DeliveryProgress:
         with FileLock(journal.folder / "delivery.lock", timeout=_LOCK_SECONDS):
             return _deliver_alone(journal, uri)
     except Timeout:
-        raise StoreAwayError(f"{journal.folder}: another process has been sending this for a minute") from None
+        raise StoreAwayError(
+            f"{journal.folder}: another process has been sending this for a minute; let it end, then: cfmodel sync"
+        ) from None
 
 
 def deliver_if_due(journal: Journal, uri: str) -> bool:

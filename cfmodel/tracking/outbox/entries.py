@@ -164,6 +164,6 @@ def from_line(line: bytes) -> Entry:
     """Read an entry from its line; a DigestError if that is incomplete or changed."""
     check_sum, _, text = line[:-1].partition(b" ")
     if not line.endswith(b"\n") or check_sum != b"%08x" % zlib.crc32(text):
-        raise DigestError("a line of the journal is incomplete or changed")
+        raise DigestError("a line of the journal is incomplete or changed; move its folder away")
     kind, fields = json.loads(text)
     return _KINDS[kind](**fields)

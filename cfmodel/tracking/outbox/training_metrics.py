@@ -178,7 +178,7 @@ class MetricSink:
                 "training is not affected)"
             ) from error
         if refused:
-            raise TrackingError(f"{redact(self._run.tracking_uri)}: {refused[0]}")
+            raise TrackingError(f"{redact(self._run.tracking_uri)}: {refused[0]}; all others are in the store")
 
 
 def recorder(run: TrackedRun, *, flush_seconds: float = 2.0) -> Recorder:

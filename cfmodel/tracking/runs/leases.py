@@ -171,7 +171,7 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _held(run: TrackedRun, holder: str) -> str:
-    return f"run {run.run_id} is being worked on ({holder}) and cannot be resumed now"
+    return f"run {run.run_id} is being worked on ({holder}) and cannot be resumed now; let it end, or end it, first"
 
 
 def _system() -> str:

@@ -131,13 +131,13 @@ def _acquire_named(
     found = named_candidate(settings, resume)
     run_id = found.summary.run.run_id
     if found.summary.status == "FINISHED":
-        raise CheckpointError(f"run {run_id} cannot be resumed: it is finished")
+        raise CheckpointError(f"run {run_id} cannot be resumed: it is finished; start another without --resume")
     require_free(found.summary.run, found.lease_tags, found.folder)
     with ExitStack() as trial:
         trial.enter_context(Lease(found.summary.run, found.folder))
         found = named_candidate(settings, resume)  # nobody else changes it from here on
         if (hindrance := _hindrance(found, identity)) is not None:
-            raise CheckpointError(f"run {run_id} cannot be resumed: {hindrance}")
+            raise CheckpointError(f"run {run_id} cannot be resumed: {hindrance}; start another without --resume")
         leases.push(trial.pop_all())
     return found
 

@@ -93,7 +93,7 @@ def _settle(journal: Journal, progress: DeliveryProgress) -> DeliveryProgress:
     if progress.refused:
         raise TrackingError(
             f"run {progress.run_id}: {len(progress.refused)} of its records were refused and are missing, the first "
-            f"being {progress.refused[0]}"
+            f"being {progress.refused[0]}; all others are in the store, and the run can be used without these"
         )
     if journal.status == "FINISHED":
         shutil.rmtree(journal.folder, ignore_errors=True)

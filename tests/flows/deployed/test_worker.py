@@ -1,6 +1,7 @@
 """`make worker`: what it refuses before it takes any work."""
 
 import pytest
+from refusals import remedy_of
 from sites import Site
 
 
@@ -35,8 +36,12 @@ def test_a_worker_without_a_server_refuses_to_start(site: Site) -> None:
     assert "make deploy" in said
 
 
+@remedy_of("flows/worker.py", "run `make deploy`, or name another pool")
 def test_a_worker_of_an_unknown_pool_refuses_to_start(site: Site) -> None:
-    assert "work pool 'cpus' at" in refusal(site, "POOL=cpus")
+    said = refusal(site, "POOL=cpus")
+    assert "work pool 'cpus' at" in said
+    assert said.endswith("has no deployments; run `make deploy`, or name another pool")
+    assert "serves one GPU" in refusal(site, "POOL=gpu", CUDA_VISIBLE_DEVICES="")  # another pool gets further
 
 
 @pytest.mark.parametrize("cards", ["", "0,1"])
