@@ -72,6 +72,30 @@ def test_every_task_run_is_in_prefects_database_afterwards(
             assert {task_run.state_name for task_run in task_runs} == {"Completed"}
 
 
+def test_equal_ratings_without_a_home_folder_end_at_zero_without_a_warning(tmp_path: Path) -> None:
+    rows = [f"{user},{movie},4" for user in range(40) for movie in range(20) if (user * movie) % 3]
+    (tmp_path / "ratings.csv").write_text("\n".join(["user_id,movie_id,rating", *rows]))
+    run = run_cfmodel("run", "ratings.csv", *SMALL, home=tmp_path, HOME=str(tmp_path / "absent"))
+    assert run.returncode == 0, run.stderr
+    (note,) = run.stderr.splitlines()
+    assert note.startswith(f"Note: the home folder {tmp_path}/absent cannot be written: what belongs there goes to ")
+    assert not COMPLAINTS.search(run.stdout), run.stdout
+    assert re.search(r"^ model +0\.0000 +0\.0000", run.stdout, re.MULTILINE), run.stdout
+    assert "Gradients: healthy" in run.stdout
+
+
+def test_folders_that_cannot_be_written_are_told_with_the_setting_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    (tmp_path / "file").touch()
+    for setting, where in (({}, "runtime.data_dir"), ({"PREFECT_HOME": f"{tmp_path}/file/x"}, "PREFECT_HOME")):
+        refused = run_cfmodel("run", "synthetic", home=tmp_path, **setting)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert f"this account cannot write there (it is {tmp_path}/" in line
+        assert line.endswith(f"set {where} to a folder where it can")
+        (tmp_path / "data").unlink(missing_ok=True)
+
+
 def test_a_split_by_time_without_timestamps_names_the_setting_to_change(home: Path, prefect_api: str) -> None:
     (home / "untimed.csv").write_text("user_id,movie_id,rating\n" + "\n".join(f"{n},{n},3" for n in range(30)))
     by_time = ["--set", "split.strategy=temporal"]

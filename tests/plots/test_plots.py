@@ -98,3 +98,16 @@ def test_drawing_needs_no_display_and_leaves_no_figure_behind(predictions: Predi
 
     plots.png(plots.draw_predicted_against_true(predictions))
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6, -3.0])
+@pytest.mark.parametrize("levels", [1, 150])
+def test_equal_ratings_and_many_levels_are_drawn_without_a_warning(scale: float, levels: int) -> None:
+    """Warnings are errors here; matplotlib's would stand on the terminal of a run."""
+    ratings = scale * (np.arange(300) % levels + 1).astype(np.float32)
+    low, high = float(ratings.min()), float(ratings.max())
+    plots.png(plots.draw_predicted_against_true(spread(ratings, ratings.copy(), rating_min=low, rating_max=high)))
+    plots.png(plots.learning_curves({"train/rmse": [(1, 0.0)], "val/rmse": [(1, 0.0)]}))
+    movies = np.zeros(300, np.int32)
+    test = RatingArrays(movies, movies, ratings, None)
+    plots.png(plots.draw_error_by_popularity(error_by_popularity(test, ratings, counts=np.array([300]))))
