@@ -170,7 +170,10 @@ def _copy(source: IO[bytes], target: IO[bytes], archive: Path) -> None:
     while block := source.read(_BLOCK_BYTES):
         left -= len(block)
         if left < 0:
-            raise DataError(f"{archive}: unpacks to more than {_MOST_BYTES:,} bytes; it is not a published set")
+            raise DataError(
+                f"{archive}: unpacks to more than {_MOST_BYTES:,} bytes, so it is not a published set; remove it to "
+                "download that"
+            )
         target.write(block)
 
 
