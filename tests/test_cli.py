@@ -57,3 +57,25 @@ def test_several_files_are_refused_with_the_advice_to_quote_a_pattern(command: s
     result = CliRunner().invoke(main, [command, "a.csv", "b.csv"])
     assert result.exit_code == 2
     assert "Put a pattern in quotes, such as 'exports/*.csv'" in result.output
+
+
+def test_what_nobody_foresaw_is_one_line_that_names_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> str:
+        raise PermissionError(13, "Permission denied", "/somewhere/else")
+
+    monkeypatch.setattr("cfmodel.reference.settings_toml", fails)
+    done = CliRunner().invoke(main, ["settings"])
+    assert done.exit_code == 1
+    (line,) = done.output.splitlines()
+    assert line.startswith("Error: /somewhere/else: Permission denied; allow this account to write there, or set ")
+    log = Path(line.partition("the traceback is in ")[2].removesuffix(")"))
+    assert "PermissionError" in log.read_text()
+    log.unlink()
+
+
+def test_a_pipe_that_is_closed_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed() -> str:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("cfmodel.reference.settings_toml", closed)
+    assert "traceback" not in CliRunner().invoke(main, ["settings"]).output

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from prefect.client.orchestration import get_client
 
 from cfmodel.errors import ConfigError
 from flows.comparison import comparison
-from flows.guarded import GuardedFlow
+from flows.guarded import GuardedFlow, flow
 from flows.pipeline import pipeline
 from flows.scoring import scoring
 
@@ -50,10 +51,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_a_secret_in_an_address_is_refused_and_neither_stored_nor_logged(
     name: str, kept_state: bool, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    flow, parameters = REFUSED[name]
+    refusing, parameters = REFUSED[name]
     before = runs()
     with caplog.at_level(logging.DEBUG), pytest.raises(ConfigError) as refused:
-        flow(**parameters, return_state=kept_state)
+        refusing(**parameters, return_state=kept_state)
     assert str(refused.value).startswith(f"{name} holds a password or key, and Prefect stores")
     said = capfd.readouterr()
     assert WORD not in str(refused.value) + caplog.text + said.out + said.err
@@ -81,3 +82,20 @@ def test_a_flow_with_other_options_is_changed_in_these_alone() -> None:
 def test_parameters_without_a_secret_are_stored() -> None:
     parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": pipeline.fn.__defaults__[3]}
     assert pipeline.serialize_parameters(parameters)["train"]["epochs"] == 15
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_an_error_that_nobody_foresaw_ends_a_flow_in_one_sentence(tmp_path: Path) -> None:
+    @flow(name="reads a folder")
+    def reads() -> str:
+        return tmp_path.read_text()
+
+    state = reads(return_state=True)
+    assert state.is_failed()
+    assert (
+        f"UnforeseenError: {tmp_path}: Is a directory; it is a folder where a file is needed: move it away (the"
+        in str(state.message)
+    )
+    (log,) = re.findall(r"the traceback is in (\S+)\)", str(state.message))
+    assert "Traceback" in Path(log).read_text()
+    Path(log).unlink()

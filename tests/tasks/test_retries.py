@@ -1,5 +1,6 @@
 """Which failures of a task are retried."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -33,9 +34,18 @@ def test_a_failure_of_the_disk_or_the_network_is_retried(in_flow: Callable[[Call
     assert calls_until_done(in_flow, OSError("disk"), ConnectionError("network")) == 3
 
 
-@pytest.mark.parametrize("error", [DataError("bad row"), DivergedError("not finite"), ValueError("a bug")])
-def test_a_refusal_a_divergence_and_a_bug_are_not_retried(
-    error: CFModelError | ValueError, in_flow: Callable[[Callable[[], Any]], Any]
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("bad row"),
+        DivergedError("not finite"),
+        ValueError("a bug"),
+        PermissionError("no right"),
+        OSError(errno.EROFS, "a disk that cannot be written"),
+    ],
+)
+def test_a_refusal_a_divergence_a_bug_and_a_missing_right_are_not_retried(
+    error: CFModelError | ValueError | OSError, in_flow: Callable[[Callable[[], Any]], Any]
 ) -> None:
     with pytest.raises(type(error)):
         calls_until_done(in_flow, error)

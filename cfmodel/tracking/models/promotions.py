@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cfmodel.config import PipelineSettings, PromotionSettings, is_synthetic
 from cfmodel.data.sources.titles import find_titles, read_titles
-from cfmodel.errors import DataError, TrackingError
+from cfmodel.errors import DataError, StoreAwayError, TrackingError
 from cfmodel.summaries.run_description import escape_markdown, replace_promotion
 from cfmodel.system.addresses import redact
 from cfmodel.tracking.models.load import check_version, recommender_of
@@ -196,9 +196,9 @@ def _other_lineage(
     """Return why the champion is of another catalogue than the challenger, None if it is not."""
     from cfmodel.promotion.lineage import other_lineage
 
-    sources = [_source_of(each) for each in (run, read_run(version.tracking_uri, version.run_id))]
-    if is_synthetic(sources[0]) != is_synthetic(sources[1]):
-        kinds = ["generated ratings" if is_synthetic(each) else "real ones" for each in sources]
+    sources = [_source_of(run), _source_of_version(version)]
+    if sources[1] and is_synthetic(sources[0]) != is_synthetic(sources[1]):
+        kinds = ["generated ratings" if is_synthetic(each) else "real ratings" for each in sources]
         return f"it learned from {kinds[0]}, the champion from {kinds[1]}"
     if version.tags.get("data_digest") == run.tags.get("data_digest"):
         return None
@@ -208,10 +208,20 @@ def _other_lineage(
 
 def _titles_of(source: str, settings: PipelineSettings) -> Mapping[str, str]:
     """Return the titles beside a source, none if they cannot be read: the ratings alone tell most."""
-    path = find_titles(source, folder=settings.runtime.data_dir)
+    path = find_titles(source, folder=settings.runtime.data_dir) if source else None
     with suppress(DataError):
         return {} if path is None else read_titles(path)
     return {}
+
+
+def _source_of_version(version: Version) -> str:
+    """Return the source of a version's run; nothing if that run was deleted for good."""
+    try:
+        return _source_of(read_run(version.tracking_uri, version.run_id))
+    except StoreAwayError:
+        raise
+    except TrackingError:
+        return ""
 
 
 def _source_of(run: RunSummary) -> str:

@@ -183,7 +183,7 @@ def test_generated_ratings_never_challenge_a_model_of_real_ones(team: Team, tmp_
     assert tracking.promote(team.settings).is_promotion
     team.challenger(epochs=12)
     refused = tracking.promote(team.settings)
-    assert "it learned from generated ratings, the champion from real ones" in refused.reasons[0]
+    assert "it learned from generated ratings, the champion from real ratings" in refused.reasons[0]
     assert team.champion() == first.number
 
 
