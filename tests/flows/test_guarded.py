@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_a_flow_with_other_options_is_changed_in_these_alone() -> None:
 
 
 def test_parameters_without_a_secret_are_stored() -> None:
-    parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": pipeline.fn.__defaults__[3]}
+    train = signature(pipeline.fn).parameters["train"].default
+    parameters = {"source": "s3://bucket/x.csv", "overrides": {"train.epochs": 3}, "train": train}
     assert pipeline.serialize_parameters(parameters)["train"]["epochs"] == 15
 
 
