@@ -110,7 +110,7 @@ def test_without_an_mlflow_server_the_run_fails_at_its_end_and_sync_sends_everyt
         told = run.data.tags["mlflow.note.content"]
         assert "Promotion: **not decided**: its model is not registered; `cfmodel promote --run`" in told
         decided = start("promote", "--run", run.info.run_id, *store, home=tmp_path).communicate()[0]
-        assert re.search(r"cfmodel version 1: (promoted|refused)", decided), decided
+        assert re.search(r"cfmodel-synthetic version 1: (promoted|refused)", decided), decided
     with get_client(sync_client=True) as client:
         its_own = LogFilterFlowRunId(any_=[UUID(run.data.tags["prefect_flow_run_id"])])
         logged = [entry.message for entry in client.read_logs(LogFilter(flow_run_id=its_own))]

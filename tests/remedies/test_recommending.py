@@ -13,6 +13,7 @@ from following import refused
 from refusals import remedy_of
 from small_recommenders import recommender_with_history, scored
 
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import ScoringSettings
 from cfmodel.data.vocabulary import Vocabulary
 from cfmodel.errors import PublishError
@@ -216,7 +217,7 @@ def test_a_model_is_loaded_as_the_class_that_was_saved(saved: Path) -> None:
 
 def test_scores_beyond_the_range_rank_by_what_the_model_predicts(tmp_path: Path) -> None:
     """Of movies whose predictions are all clamped to the highest rating, the best comes first, everywhere."""
-    model = CollaborativeFiltering(2, 6, 1, global_mean=3.0, init_std=0.0)
+    model = CollaborativeFiltering(2, 6, 1, scale=RatingScale(3.0), init_std=0.0)
     with torch.no_grad():
         model.movie_biases.weight[:, 0] = torch.tensor([10.0, 30.0, 20.0, 60.0, 50.0, 40.0])
     made = Recommender(model, Vocabulary.of(["a", "b"]), Vocabulary.of(list("uvwxyz")), 1.0, 5.0)

@@ -21,6 +21,7 @@ from teams import Team
 
 from cfmodel import tracking
 from cfmodel.cli import main
+from cfmodel.column_statistics import RatingScale
 from cfmodel.config import PipelineSettings, TrackingSettings
 from cfmodel.errors import CheckpointError
 from cfmodel.model import CollaborativeFiltering
@@ -135,7 +136,7 @@ def test_a_model_that_is_recorded_again_gives_its_answers(team: Team, tmp_path: 
     version = team.challenger(epochs=1)
     made, run = recommender_of(version), tracking.find_run(team.settings.tracking).run
     sizes = len(made.users), len(made.movies), made.model.embedding_dim
-    other = replace(made, model=CollaborativeFiltering(*sizes, global_mean=-50.0, init_std=0.0))
+    other = replace(made, model=CollaborativeFiltering(*sizes, scale=RatingScale(-50.0), init_std=0.0))
     uri = model_of(run)
     for check in (lambda: check_version(version, other), lambda: tracking.check_model(run, uri, other)):
         with refused("do not use it, and record it again"):

@@ -98,7 +98,10 @@ def promote(settings: PipelineSettings, wanted: str | Version = CHALLENGER) -> "
     """
     from cfmodel.promotion.decision import decide
 
-    challenger = wanted if isinstance(wanted, Version) else _version(settings, wanted)
+    if isinstance(wanted, Version):  # as it is now: its aliases may have changed since it was looked up
+        challenger = version_of(wanted.tracking_uri, wanted.model_name, wanted.number)
+    else:
+        challenger = _version(settings, wanted)
     _require_not_champion(challenger)
     champion = find_version(challenger.tracking_uri, challenger.model_name, CHAMPION)
     run = read_run(challenger.tracking_uri, challenger.run_id)
