@@ -153,7 +153,7 @@ def test_the_model_of_a_finished_run_is_registered_later(team: Team) -> None:
     with pytest.raises(TrackingError, match=r"version 1 of .* is the champion already"):
         tracking.register_challenger_later(team.settings, run.run_id)
     tracking.reopen_run(run)
-    with pytest.raises(TrackingError, match="is RUNNING; only a finished run's model can be registered"):
+    with pytest.raises(TrackingError, match="is RUNNING, and only a finished run's model can be registered"):
         tracking.register_challenger_later(team.settings, run.run_id)
 
 
