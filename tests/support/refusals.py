@@ -1,7 +1,7 @@
 """Every refusal in the code, and the tests that follow their remedies.
 
 A refusal is a call of one of the classes of `cfmodel/errors.py`. Its module and its text, with `{}` for what is filled
-in, identify it. A test says whose remedy it follows:
+in, identify it. A test says whose remedy it follows, by the module or its folder and some words:
 
     @remedy_of("cfmodel/commands/recommend.py", "give either --user ID")
     def test_...() -> None:
@@ -56,8 +56,9 @@ def remedies() -> list[Refusal]:
 
 
 def covers(remedy: Refusal, refusal: Refusal) -> bool:
-    """Tell whether a test's mark is about a refusal."""
-    return remedy.module == refusal.module and remedy.text in refusal.text
+    """Tell whether a test's mark is about a refusal: in its module, or in its room where the mark names a folder."""
+    there = refusal.module == remedy.module or refusal.module.startswith(f"{remedy.module}/")
+    return there and remedy.text in refusal.text
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:

@@ -79,7 +79,7 @@ def split(
         _refuse_leak(ratings, ratings.is_test)
     kept, dropped_rows = _drop_rare(ratings, settings)
     parts = assign_parts(kept, settings)
-    _refuse_empty_part(kept, parts, settings)
+    _refuse_empty_part(parts, settings)
     with atomic.folder(final, replace=True) as temporary:
         train = _write_parts(kept, parts, temporary, on_record)
         users = _occurring(kept.users, kept.user_idx[train])
@@ -159,7 +159,7 @@ def _frequent(idx: npt.NDArray[np.int32], num_rows: int, least: int) -> npt.NDAr
     return frequent
 
 
-def _refuse_empty_part(ratings: RatingsTable, parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
+def _refuse_empty_part(parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
     remedies = {
         "train": "lower split.test_fraction or split.val_fraction, or choose another split.strategy",
         "val": "raise split.val_fraction",
@@ -169,21 +169,8 @@ def _refuse_empty_part(ratings: RatingsTable, parts: npt.NDArray[np.int8], setti
         if not (parts == part).any():
             raise DataError(
                 f"split '{settings.strategy}' puts none of the {len(parts):,} ratings in {name}; "
-                f"{_beyond_shares(ratings, settings) or remedies[name]}, or give more ratings"
+                f"{remedies[name]}, or give more ratings"
             )
-
-
-def _beyond_shares(ratings: RatingsTable, settings: SplitSettings) -> str | None:
-    """Return what to do where no share of the ratings would help; None where one may."""
-    if settings.strategy == "per_user_latest":
-        most = int(np.bincount(ratings.user_idx).max())
-        why = f"no user has more than {most:,} {'rating' if most == 1 else 'ratings'}, and each part takes one of them"
-        return None if most > 2 else f"{why}: set split.strategy = 'random' or 'temporal'"
-    if settings.strategy == "temporal" and ratings.timestamp is not None:
-        times = len(np.unique(ratings.timestamp))
-        why = f"the ratings have {times:,} {'time' if times == 1 else 'times'}, and each part takes one or more of them"
-        return None if times > 2 else f"{why}: set split.strategy = 'random'"
-    return None
 
 
 def _write_parts(
