@@ -130,10 +130,22 @@ def test_the_encoding_of_a_file_is_set(read: Read) -> None:
     assert read(content, encoding="latin-1").users == 8
 
 
+@remedy_of("cfmodel/data/formats", "cannot be read as fields separated by {}: {}; set ingest.separator")
+def test_rows_separated_by_another_text_are_read(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise pa.ArrowInvalid("straddling object")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyarrow.csv.read_csv", fails)
+        with refused("cannot be read as fields separated by ',': straddling object; set ingest.separator"):
+            read(GOOD)
+    assert read(GOOD.replace(",", ";"), "other.csv", separator=";").rows
+
+
 @remedy_of("cfmodel/data/formats", "write one object per line")
 def test_one_object_per_line_is_read(read: Read) -> None:
     with refused("row 1: is not one JSON object", "write one object per line"):
-        read('{"user_id": 1,\n"movie_id": 2,\n"rating": 3}\n', "x.jsonl")
+        read('{"user_id" 1, "movie_id": 2, "rating": 3}\n', "x.jsonl")
     assert read('{"user_id": 1, "movie_id": 2, "rating": 3}\n', "x.jsonl").rows == 1
 
 
@@ -171,11 +183,11 @@ def test_a_text_with_a_rating_is_read(read: Read) -> None:
     assert read("user_id,movie_id,rating\n1,2,3\n").rows == 1
 
 
-@remedy_of("cfmodel/data/ingest", "(read together: {} files, {})")
+@remedy_of("cfmodel/data/ingest", "(read together: {} files, {}")
 def test_a_glob_without_the_file_that_is_named_is_read(read: Read, tmp_path: Path) -> None:
     read(GOOD, "folder/a.csv")
     (tmp_path / "folder" / "notes.csv").write_bytes(bytes(range(256)) * 8)
-    with refused("notes.csv: holds binary data", "(read together: 2 files, a.csv, notes.csv)"):
+    with refused("notes.csv: holds binary data", "(read together: 2 files, a.csv, notes.csv"):
         read.again(tmp_path / "folder")  # type: ignore[attr-defined]
     assert read.again(tmp_path / "folder" / "a*.csv").rows  # type: ignore[attr-defined]
 
