@@ -256,7 +256,7 @@ def test_a_split_as_the_refusal_asks_for_it(read: Read, tmp_path: Path) -> None:
     def parted(data: DatasetRef = taken, test: DatasetRef | None = None, **changed: Any) -> int:
         return split(data, SplitSettings(**changed), test=test, folder=tmp_path).test_rows
 
-    with refused("needs timestamps", "set split.strategy = 'random', or set ingest.columns.timestamp"):
+    with refused("needs timestamps", "set split.strategy = 'random', or ", "ingest.columns.timestamp"):
         parted(strategy="temporal")
     assert parted(strategy="random")
     timed = "user_id,movie_id,rating,t\n" + "".join(f"u{n % 9},m{n},3,{1_600_000_000 + n}\n" for n in range(60))
