@@ -73,7 +73,7 @@ def test_a_lesson_of_its_model_and_adam_state_is_right(earlier: Path) -> None:
 def test_a_model_in_mlflow_answers_as_it_did(earlier: Path) -> None:
     model = mlflow().pyfunc.load_model(str(earlier / "mlflow_model"))
     pairs = pd.DataFrame({"user_id": ["1", "2", "1"], "movie_id": ["3", "4", "no such"]})
-    assert model.predict(pairs).tolist() == pytest.approx([3.5625851, 3.5456388, 3.5932455], abs=1e-6)
+    assert model.predict(pairs)["prediction"].tolist() == pytest.approx([3.5625851, 3.5456388, 3.5932455], abs=1e-6)
 
 
 def test_an_archive_is_read_back(earlier: Path) -> None:
