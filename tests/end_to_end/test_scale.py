@@ -171,13 +171,13 @@ def test_new_users_follow_the_scale_from_the_model_saved_and_served(
         pairs_of_new = pairs.assign(rated=[given] * MOVIES)
         known = loaded.predict(pairs["user_id"], pairs["movie_id"])
         assert known.tobytes() == one.recommender.predict(pairs["user_id"], pairs["movie_id"]).tobytes()
-        assert served.predict(pairs).tolist() == known.tolist()
+        assert served.predict(pairs)["prediction"].tolist() == known.tolist()
         answers.append(
             {
                 "offset": float(users.offset[0]),
                 "list": suggest_to_new(loaded, rated, 1, k=6),
                 "folded": fold_in.predict(each, np.arange(MOVIES, dtype=np.int32)),
-                "served": served.predict(pairs_of_new).to_numpy(),
+                "served": served.predict(pairs_of_new)["prediction"].to_numpy(),
                 "known": known,
                 "list of known": served.predict(pd.DataFrame({"user_id": ["u1", "nobody"]}), params={"k": 4}),
                 "list of new": served.predict(pd.DataFrame({"rated": [given]}), params={"k": 4}),
