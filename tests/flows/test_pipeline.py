@@ -23,7 +23,7 @@ from prefect.exceptions import ParameterTypeError
 
 from cfmodel import tracking
 from cfmodel.config import PipelineSettings
-from cfmodel.errors import ConfigError, DataError, DigestError
+from cfmodel.errors import ConfigError, DataError, DigestError, TrackingError
 from cfmodel.refs import RunRef
 from flows.pipeline import pipeline
 
@@ -265,3 +265,11 @@ def test_a_training_that_fails_leaves_its_mlflow_run_failed(run: Run, mlflow_sto
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     assert [failed.info.status for failed in client.search_runs([found.experiment_id])] == ["FAILED"]
+
+
+def test_a_deleted_experiment_is_refused_before_ingest(run: Run, mlflow_store: str, tmp_path: Path) -> None:
+    client = MlflowClient(mlflow_store)
+    client.delete_experiment(client.create_experiment(name := f"gone-{uuid4().hex}"))
+    with pytest.raises(TrackingError, match=rf"experiment '{name}' was deleted.*mlflow experiments restore"):
+        run(tracking__experiment=name, runtime__data_dir=str(tmp_path / "data"))
+    assert not (tmp_path / "data").exists()
