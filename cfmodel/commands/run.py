@@ -30,6 +30,8 @@ def run(source: str | None, settings: PipelineSettings, *, console: Console, res
     source = source or "synthetic"
     # Refuse what is wrong at once, before servers are started and torch is imported.
     seen = look(source, settings.ingest, settings.split)
+    require_writable(settings.runtime.data_dir, setting="runtime.data_dir")
+    require_writable(Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser(), setting="PREFECT_HOME")
     from cfmodel import terminal
     from cfmodel.training.planning.devices import resolve_device
 

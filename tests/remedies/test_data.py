@@ -51,7 +51,6 @@ def read(tmp_path: Path) -> Read:
 
 
 @remedy_of("cfmodel/data/formats", "no column is recognised as")
-@remedy_of("cfmodel/data/formats", "{}: ingest.columns.{} is {}; the file has")
 @remedy_of("cfmodel/data/formats", "would be both {} and {}; set both in ingest.columns")
 def test_columns_that_the_file_has_are_read(read: Read) -> None:
     odd = "who,what,much\na,b,3\nc,d,4\n"
@@ -244,7 +243,6 @@ def test_what_is_ingested_and_split_again_is_whole(read: Read, tmp_path: Path) -
     assert read_split(again.path).digest == parts.digest
 
 
-@remedy_of("cfmodel/data/splitting", "set split.strategy = 'random', or set ingest.columns.timestamp")
 @remedy_of("cfmodel/data/splitting", "set split.test_source")
 @remedy_of("cfmodel/data/splitting", "set it to 'predefined'")
 @remedy_of("cfmodel/data/splitting", "remove them from one file")

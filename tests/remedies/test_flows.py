@@ -21,7 +21,6 @@ from flows.server import prefect_server
 from flows.worker import _stores_of, require_one_card
 
 
-@remedy_of("cfmodel/commands/overrides.py", "expected NAME=VALUE")
 def test_a_setting_with_a_name_and_a_value() -> None:
     with refused("--set epochs: expected NAME=VALUE, such as train.epochs=5"):
         read_overrides(["epochs"])

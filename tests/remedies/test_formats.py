@@ -126,8 +126,6 @@ def test_what_is_decompressed_or_exported_as_it_says_is_read(rows: Rows, tmp_pat
     assert rows("user_id,movie_id,rating\n" + "".join(f"{','.join(map(str, row))}\n" for row in exported), "y.csv") == 4
 
 
-@remedy_of("cfmodel/data/ingest/quarantine.py", "where")
-@remedy_of("cfmodel/data/ingest/quarantine.py", "rows read so far are bad")
 def test_a_bad_row_is_corrected_removed_or_set_aside(rows: Rows) -> None:
     bad = CSV * 1 + "u9,m9,many\n"
     with refused("row 5: rating 'many' is not a number", "correct or remove the row", "ingest.on_bad_row"):

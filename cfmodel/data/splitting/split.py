@@ -79,7 +79,7 @@ def split(
         _refuse_leak(ratings, ratings.is_test)
     kept, dropped_rows = _drop_rare(ratings, settings)
     parts = assign_parts(kept, settings)
-    _refuse_empty_part(parts, settings)
+    refuse_empty_part(kept, parts, settings)
     with atomic.folder(final, replace=True) as temporary:
         train = _write_parts(kept, parts, temporary, on_record)
         users = _occurring(kept.users, kept.user_idx[train])
@@ -157,20 +157,6 @@ def _drop_rare(ratings: RatingsTable, settings: SplitSettings) -> tuple[RatingsT
 def _frequent(idx: npt.NDArray[np.int32], num_rows: int, least: int) -> npt.NDArray[np.bool_]:
     frequent: npt.NDArray[np.bool_] = (np.bincount(idx, minlength=num_rows) >= least)[idx]
     return frequent
-
-
-def _refuse_empty_part(parts: npt.NDArray[np.int8], settings: SplitSettings) -> None:
-    remedies = {
-        "train": "lower split.test_fraction or split.val_fraction, or choose another split.strategy",
-        "val": "raise split.val_fraction",
-        "test": "raise split.test_fraction" if settings.strategy != "predefined" else "give another split.test_source",
-    }
-    for name, part in _PARTS.items():
-        if not (parts == part).any():
-            raise DataError(
-                f"split '{settings.strategy}' puts none of the {len(parts):,} ratings in {name}; "
-                f"{remedies[name]}, or give more ratings"
-            )
 
 
 def _write_parts(
