@@ -256,7 +256,7 @@ def clean(remove: bool, settings: "PipelineSettings") -> None:
 )
 @_with_settings
 def find_lr(source: str, trainings: int, settings: "PipelineSettings") -> None:
-    """Find a learning rate for SOURCE with a range test and a few trainings.
+    """Find a learning rate for SOURCE by a range test and trainings.
 
     The test raises the rate from too low to too high, and records the loss. Trainings at the rate it
     suggests, at its double and at its half then say which is best on the validation ratings. SOURCE is as
@@ -265,9 +265,8 @@ def find_lr(source: str, trainings: int, settings: "PipelineSettings") -> None:
     from cfmodel.commands.find_lr import find_learning_rate
     from cfmodel.system.homes import require_writable
 
-    find_learning_rate(source, settings, trainings=trainings, console=_console())
     require_writable(settings.runtime.data_dir, setting="runtime.data_dir")
-    find_learning_rate(source, settings, console=_console())
+    find_learning_rate(source, settings, trainings=trainings, console=_console())
 
 
 def _console() -> "Console":
