@@ -141,7 +141,7 @@ def test_ratings_that_differ_have_a_suggestion() -> None:
         train, val = every[:13_500], every[13_500:]
         settings = TrainSettings(embedding_dim=2, init_std=0.01 if spread else 0.0)
         planned = TrainingPlan.of(train, val, num_users=200, num_movies=100, settings=settings, device=CPU)
-        return zones_of(tuple(range_test(planned))).suggestion
+        return zones_of(tuple(range_test(planned)), planned).suggestion
 
     with refused("check that ratings differ"):
         tested(0.0)
