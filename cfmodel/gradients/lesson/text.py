@@ -116,8 +116,8 @@ def _prediction(lesson: Lesson) -> list[str]:
     return [
         *(f"{name:<{width}} = {vector(row)}" for name, row in lesson.vectors.items()),
         "",
-        f"The tables learn standardized ratings, (rating - global_mean) / {spread}; times {spread},",
-        "the ratings' standard deviation, a term is in rating units.",
+        f"The tables learn (rating - global_mean) / {spread}: standard deviations.",
+        f"A term times {spread} is in rating units.",
         "",
         *(f"{label} {number:>{max(map(len, numbers))}}" for (label, _), number in zip(sums, numbers, strict=True)),
         *_start(lesson),

@@ -19,7 +19,7 @@ def test_the_text_has_the_textbooks_words() -> None:
 
 def test_the_text_says_how_standard_deviations_become_rating_units() -> None:
     lines = text_of(lesson_of(by_hand(scale=RatingScale(mean=50.0, std=20.0)))).splitlines()
-    assert "The tables learn standardized ratings, (rating - global_mean) / 20.000; times 20.000," in lines
+    assert "The tables learn (rating - global_mean) / 20.000: standard deviations." in lines
     shown = [line.split() for line in lines]
     for line in (
         "global_mean +50.000", "user_bias +0.5000 * 20.000 = +10.000", "movie_bias +0.3000 * 20.000 = +6.000",
