@@ -5,7 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ Asked = Callable[[dict[str, Any]], httpx.Response]
 
 
 @pytest.fixture(scope="module")
-def ask(recorded: Any) -> Asked:
+def ask(recorded: Any) -> Iterator[Asked]:
     """Send a request to MLflow's own scoring server on that model, in this process."""
     from mlflow.pyfunc import scoring_server
 
@@ -53,7 +54,9 @@ def ask(recorded: Any) -> Asked:
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.post("/invocations", json=body)
 
-    return lambda body: asyncio.run(post(body))
+    # In a thread of its own, since a browser's tests leave an event loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda body: thread.submit(lambda: asyncio.run(post(body))).result()
 
 
 def test_every_format_of_mlflow_is_answered_alike(ask: Asked, recorded: Any) -> None:
