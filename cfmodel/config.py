@@ -100,7 +100,9 @@ class IngestSettings(Settings):
     encoding: (
         Literal["utf-8", "utf-16", "latin-1", "windows-1252", "windows-1251", "shift_jis", "gb18030", "euc-kr", "big5"]
         | None
-    ) = Field(None, description="Encoding of text files; null: recognised as UTF-8, UTF-16 or else Latin-1.")
+    ) = Field(
+        None, description="Encoding of text files; null: recognised as UTF-8, UTF-16, Windows-1252 or else Latin-1."
+    )
     decimal: Literal[".", ","] | None = Field(
         None, description="Decimal mark of numbers; null: recognised for each number."
     )

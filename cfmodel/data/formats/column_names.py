@@ -64,14 +64,16 @@ def paste(role: str, name: str) -> str:
 
 def fits(role: str, name: str) -> bool:
     """Return whether a column may have a role, by its name."""
-    if role == RATING and plain(name).endswith("id"):
+    bare = plain(name)
+    if role == RATING and bare.endswith("id"):
         return False
-    return not any(part in plain(name) for part in _NOT_A[role])
+    return not any(part in bare for part in _NOT_A[role])
 
 
 def numbers_rows(name: str) -> bool:
     """Return whether a column by its name only numbers the rows."""
-    return plain(name) in _ROW_NUMBERS or "unnamed" in plain(name)
+    bare = plain(name)
+    return bare in _ROW_NUMBERS or "unnamed" in bare
 
 
 def is_name_of(name: str, id: str) -> bool:

@@ -1,7 +1,8 @@
 """Text encodings: detect them, and convert blocks of text to UTF-8 with line feeds as line ends."""
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from cfmodel.errors import DataError
@@ -14,6 +15,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+#: Bytes that are control characters in Latin-1 and signs in Windows-1252, and those that are none there.
+_NOT_WINDOWS = b"\x81\x8d\x8f\x90\x9d"
+_WINDOWS = bytes(code for code in range(0x80, 0xA0) if code not in _NOT_WINDOWS)
+#: A word with four letters or signs beyond ASCII in a row.
+_NOT_WESTERN = re.compile(r"[^\s\x00-\x7f]{4}[^\s,;|\"]*")
 #: Bytes that text does not hold, or hardly ever.
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\x01\x1f")
 #: Ends of a block that may belong to the first bytes of the next.
@@ -24,7 +30,8 @@ def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
     """Return the encoding of text from its first block, and the length of its byte order mark.
 
     A byte order mark decides. Without one the text is UTF-16 if every other byte is zero, else UTF-8
-    if it is valid UTF-8, else Latin-1, in which every byte is a character.
+    if it is valid UTF-8, else Latin-1, in which every byte is a character, or Windows-1252 if it has the
+    quotes and dashes that only that has.
 
     Returns:
         Encoding, `wanted` if the caller gives it, and length of the mark in bytes; None if the bytes are not text.
@@ -41,7 +48,23 @@ def detect_encoding(block: bytes, wanted: str | None) -> tuple[str, int] | None:
         block = block.rstrip(b"\0")
         if len(block.translate(None, _CONTROLS)) < 0.9 * len(block) or not (b"\n" in block or b"\r" in block):
             return None
-    return ("utf-8" if _is_utf8(block) else "latin-1"), 0
+    if _is_utf8(block):
+        return "utf-8", 0
+    only_windows = len(block.translate(None, _WINDOWS)) < len(block) == len(block.translate(None, _NOT_WINDOWS))
+    return ("windows-1252" if only_windows else "latin-1"), 0
+
+
+def doubt_of_encoding(encoding: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return a warning if text in a guessed encoding of western languages is hardly in one of these."""
+    if encoding not in ("latin-1", "windows-1252"):
+        return ()
+    word = next((found[0] for line in lines if (found := _NOT_WESTERN.search(line))), None)
+    if word is None:
+        return ()
+    return (
+        f"the file is not UTF-8, so it is read as {encoding}, as which it holds {word[:40]!r}; if that is no word, "
+        f"give its encoding: --set ingest.encoding=windows-1251, or shift_jis, gb18030, euc-kr, big5",
+    )
 
 
 def as_utf8(blocks: Iterator[bytes], encoding: str, *, file: str) -> Iterator[bytes]:

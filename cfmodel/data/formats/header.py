@@ -88,9 +88,9 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
 
 def _in_comments(lines: Sequence[str], above: Sequence[int], separator: str, width: int) -> Header | None:
     """Return the header if the last comment above the first row is one, or a row whose id begins with #; else None."""
-    last = [field.strip() for field in _fields(lines[above[-1]], separator)]
+    last = [field.strip() for field in fields_of(lines[above[-1]], separator)]
     if len(last) == width and _is_row(last) and last[0] not in _COMMENTS:
-        first = next(at for at in above if _is_row(_fields(lines[at], separator)))
+        first = next(at for at in above if _is_row(fields_of(lines[at], separator)))
         return Header(separator, None, width, range(width), first)
     names = [last[0].lstrip("".join(_COMMENTS)).strip(), *last[1:]] if last else []
     if len(names) == width and names_all_roles(names):
@@ -123,15 +123,15 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     starts = range(1, min(len(lines) - 1, _MOST_ABOVE))
     if (above := next((at for at in starts if _begins_table(lines[at : at + _MOST_ROWS], least, given)), 0)) > 0:
         return f"{above} line(s) above the table are no rows, first {shown}; remove them, or begin each with {COMMENT}"
-    count = len(_fields(lines[0], given or ","))
+    count = len(fields_of(lines[0], given or ","))
     if given is not None and count != 2:
         return (
             f"ingest.separator = {given!r} cuts the first row into {count} field(s), not user, movie and rating: "
             f"{shown}; set it to the text between two fields, or leave it out if that is a usual one"
         )
-    cut = {mark: _fields(lines[0], mark) for mark in _SEPARATORS}
+    cut = {mark: fields_of(lines[0], mark) for mark in _SEPARATORS}
     whole = cut[","][0] if cut[","] else ""
-    if len(cut[","]) == 1 and whole != lines[0].strip() and any(len(_fields(whole, mark)) >= least for mark in cut):
+    if len(cut[","]) == 1 and whole != lines[0].strip() and any(len(fields_of(whole, mark)) >= least for mark in cut):
         return f"each row is in quotes as a whole: {shown}; remove the quotes around the rows"
     if least == 3 and any(len(fields) == 2 for fields in cut.values()):
         other = "" if given else ", or set ingest.separator if another text is between them"
@@ -213,7 +213,7 @@ def is_no_row(line: str) -> bool:
 
 def _is_ruler(line: str, separator: str) -> bool:
     """Return whether the line below a header is drawn."""
-    return is_no_row(line) or (bool(line.strip()) and all(set(field) == {"-"} for field in _fields(line, separator)))
+    return is_no_row(line) or (bool(line.strip()) and all(set(field) == {"-"} for field in fields_of(line, separator)))
 
 
 def _is_comment(line: str) -> bool:
@@ -272,6 +272,7 @@ def _cut(line: str, separator: str) -> list[str]:
     return [found[2] or found[1].replace('""', '"') for found in _FIELD.finditer(line)]
 
 
-def _fields(line: str, separator: str) -> list[str]:
+def fields_of(line: str, separator: str) -> list[str]:
+    """Return the fields of a line without the blanks around them; none for a blank or drawn line."""
     rows = _rows([line], separator)
     return rows[0][0] if rows else []

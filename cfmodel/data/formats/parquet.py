@@ -82,6 +82,7 @@ def _value(scalar: pa.Scalar) -> Any:
 def _open(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
         path,
+        coerce_int96_timestamp_unit="us",  # as nanoseconds, a year such as 9999 would become another one
         page_checksum_verification=True,
         thrift_string_size_limit=_MOST_METADATA_BYTES,
         thrift_container_size_limit=_MOST_METADATA_BYTES,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class RecordBlock:
     ends: _Ends
     fault: str | None = None
 
-    @property
+    @cached_property  # asked for once for each bad row
     def spans(self) -> tuple[_Ends, _Ends]:
         """Positions of the first byte and the line feed of each record that is not empty."""
         starts = np.concatenate([[0], self.ends[:-1] + 1]) if len(self.ends) else self.ends

@@ -53,7 +53,7 @@ def shape_of(lines: list[str]) -> Shape | None:
     keys = [found[1] for line in filled[:3] if (found := _FIELD.fullmatch(line.strip()))]
     if len(set(keys)) == 3:
         return "paragraphs"
-    return "escaped_quotes" if any(map(_ESCAPED.search, filled)) and not first.startswith("{") else None
+    return "escaped_quotes" if any(map(_ESCAPED.search, lines)) and not first.startswith("{") else None
 
 
 def as_rows(blocks: Iterator[bytes], shape: Shape | None, separator: str, *, file: str) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from cfmodel.config import IngestSettings
 from cfmodel.data.formats import parquet
 from cfmodel.data.formats.column_roles import Columns, columns_of
 from cfmodel.data.formats.compressed import CompressedFile, Compression
-from cfmodel.data.formats.encodings import detect_encoding
+from cfmodel.data.formats.encodings import detect_encoding, doubt_of_encoding
 from cfmodel.data.formats.header import BLANKS, Header, read_header
 from cfmodel.data.formats.jsonlines import field_names, nested_rows
 from cfmodel.data.formats.reshape import SECTION_NAMES, Shape, as_rows, shape_of
@@ -83,7 +83,9 @@ def sniff(path: Path, settings: IngestSettings, *, like: FileFormat | None = Non
         raise DataError(f"{path.name}: holds binary data; give CSV, TSV, JSON lines or Parquet")
     is_whole = len(block) < _FIRST_BLOCK_BYTES
     lines = _lines(block[encoding[1] :], encoding[0], is_whole)
-    return _text_format(path.name, lines, FileFormat("text", compression, *encoding), settings, like)
+    found = _text_format(path.name, lines, FileFormat("text", compression, *encoding), settings, like)
+    doubts = () if settings.encoding else doubt_of_encoding(encoding[0], lines)
+    return replace(found, columns=replace(found.columns, doubts=(*found.columns.doubts, *doubts)))
 
 
 def _lines(block: bytes, encoding: str, is_whole: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats.raw_rows import CheckedRows
+from cfmodel.data.formats.reshape import SECTION_NAMES
 from cfmodel.data.formats.sniff import FileFormat, sniff
 from cfmodel.data.ingest.quarantine import Quarantine
 from cfmodel.data.ingest.ratings_sink import RatingsSink
@@ -124,6 +125,7 @@ def formats_of(source: FilesSource, settings: IngestSettings) -> list[tuple[Path
             else format
             for path, format in zip(source.paths, formats, strict=True)
         ]
+    formats = _refuse_other_widths(source, settings, formats)
     if refusals := [str(format) for format in formats if isinstance(format, DataError)]:
         more = [f"and {len(refusals) - 8:,} more files"] if len(refusals) > 8 else []
         raise _with_file_names(DataError("\n".join(refusals[:8] + more)), source)
@@ -132,6 +134,34 @@ def formats_of(source: FilesSource, settings: IngestSettings) -> list[tuple[Path
         empty = DataError(f"{source.paths[0].name}: is empty; give a file with ratings")
         raise _with_file_names(empty, source)
     return list(zip(source.paths, found, strict=True))
+
+
+def _refuse_other_widths(
+    source: FilesSource, settings: IngestSettings, formats: Sequence[FileFormat | DataError]
+) -> list[FileFormat | DataError]:
+    """Refuse files without a header that have another number of columns than the first text: a list of users, say."""
+    columns, names = settings.columns, source.names
+    texts = {
+        at: format
+        for at, format in enumerate(formats)
+        if isinstance(format, FileFormat) and format.kind == "text" and format.shape not in SECTION_NAMES
+    }
+    given = columns.user_id and columns.movie_id and columns.rating
+    first = next((at for at in texts if texts[at].header), next(iter(texts), None))
+    if given or settings.layout == "wide" or first is None:
+        return list(formats)
+    width = len(texts[first].columns.names)
+    others = {at: len(texts[at].columns.names) for at in texts if not texts[at].header}
+    return [
+        DataError(
+            f"{names[at]}: has no header, and {others[at]} columns where {names[first]} has {width}, so it is hardly a "
+            f"part of the same table; leave it out, or set ingest.columns.user_id, ingest.columns.movie_id and "
+            f"ingest.columns.rating to the numbers of their columns"
+        )
+        if others.get(at, width) != width
+        else format
+        for at, format in enumerate(formats)
+    ]
 
 
 def _format_or_refusal(path: Path, settings: IngestSettings, like: FileFormat | None) -> FileFormat | DataError:

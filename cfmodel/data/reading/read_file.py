@@ -1,6 +1,7 @@
 """Files of ratings, read block by block; each block can be checked in a thread of its own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.formats import delimited, jsonlines, parquet
-from cfmodel.data.formats.column_roles import Columns
+from cfmodel.data.formats.column_roles import Columns, columns_of, names_all_roles
 from cfmodel.data.formats.compressed import CompressedFile
 from cfmodel.data.formats.encodings import as_utf8
+from cfmodel.data.formats.header import fields_of
 from cfmodel.data.formats.raw_rows import BadRow, CheckedRows, Numbers, RawRows, shorten
 from cfmodel.data.formats.record_ends import RecordBlock, split_into_records
 from cfmodel.data.formats.reshape import as_rows
@@ -111,7 +113,7 @@ def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
         file=file.path.name,
         first_row=first_row,
     )
-    return file.check(
+    checked = file.check(
         {int(name): column for name, column in zip(batch.schema.names, batch.columns, strict=True)},
         rows + first_row,
         lambda at: delimited.record_text(block, int(rows[at])),
@@ -121,6 +123,31 @@ def _check_text(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:
         trim=True,
         replaced=delimited.has_invalid_utf8(block),
     )
+    _refuse_other_header(file, checked.bad)
+    return checked
+
+
+def _refuse_other_header(file: _File, bad: Sequence[BadRow]) -> None:
+    """Refuse files that were joined although their columns are in different orders: no row below would be right.
+
+    Raises:
+        DataError: A bad row is a header with the columns in other places than the file has them.
+    """
+    for row in bad:
+        if any(map(str.isdecimal, row.text)) or not names_all_roles(
+            names := fields_of(row.text, file.format.separator)
+        ):
+            continue
+        with suppress(DataError):
+            if columns_of(names, file.settings, file=file.path.name).roles == file.columns.roles:
+                continue
+        if not file.columns.movies:
+            its_own = "" if file.format.header else "write a header above the first row, "
+            raise DataError(
+                f"{file.path.name}, row {row.number:,}: is another header, {row.text[:80]!r}, so the rows below it "
+                f"have their columns in other places; {its_own}write the other header and the rows below it to a file "
+                f"of their own, and give the folder of both"
+            )
 
 
 def _check_json_lines(file: _File, block: RecordBlock, first_row: int) -> CheckedRows:

@@ -18,9 +18,9 @@ DATA_DIR_VARIABLE = "CFMODEL_DATA_DIR"
 
 #: The ratings file in each MovieLens layout, and the other files; one of them must be there, too.
 _LAYOUTS = {
-    "ratings.csv": ("movies.csv", "links.csv", "tags.csv"),
-    "ratings.dat": ("movies.dat",),
-    "u.data": ("u.item",),
+    "ratings.csv": ("movies.csv", "links.csv", "tags.csv", "users.csv"),
+    "ratings.dat": ("movies.dat", "users.dat"),
+    "u.data": ("u.item", "u.user"),
 }
 #: What only the folder of a table with a history holds.
 _TABLES = {"_delta_log/*.json": "a Delta", ".hoodie/*": "a Hudi", "metadata/*.metadata.json": "an Iceberg"}

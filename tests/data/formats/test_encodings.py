@@ -46,3 +46,17 @@ def test_marks_of_joined_files_and_mixed_line_ends_are_no_text(line_end, block, 
 
 def test_a_mark_within_a_line_is_text(read, write):
     assert read(write("x.csv", "7,\ufeffa,3\n"))[1][0][1] == "\ufeffa"
+
+
+def test_signs_that_only_windows_1252_has_are_not_control_characters(read, write):
+    assert read(write("x.csv", "O’Brien,“Film” – 1,3\n".encode("windows-1252")))[1][0][:2] == ("O’Brien", "“Film” – 1")
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "gb18030"])
+def test_words_of_other_alphabets_in_a_guessed_encoding_are_a_warning(encoding, read, write):
+    users = {"windows-1251": "Игорь", "gb18030": "太郎先生"}
+    path = write("x.csv", f"user,item,rating\n{users[encoding]},1,3\n".encode(encoding))
+    assert "--set ingest.encoding=windows-1251, or" in read(path)[0].warnings[0]
+    ref, rows = read(path, encoding=encoding)
+    assert (ref.warnings, rows[0][0]) == ((), users[encoding])
+    assert read(write("y.csv", "user,item,rating\nÖzgür Çağdaş,1,3\n".encode("latin-1", "replace")))[0].warnings == ()

@@ -1,6 +1,7 @@
 """Parquet files: columns, batches and rows as text."""
 
 import json
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,3 +44,13 @@ def test_a_damaged_file_is_refused(tmp_path):
     path.write_bytes(b"PAR1 but then nothing")
     with pytest.raises(DataError, match=r"^x.parquet: cannot be read as Parquet \(.*\); write or download it again"):
         column_names(path)
+
+
+def test_a_day_beyond_nanoseconds_in_spark_s_old_timestamps_is_a_bad_row_and_no_other_day(read, tmp_path):
+    days = [datetime(2024, 1, 1), datetime(9999, 12, 31)]
+    table = pa.table({"user": ["7", "8"], "item": ["a", "a"], "rating": [3, 4], "timestamp": days})
+    pq.write_table(table, tmp_path / "x.parquet", use_deprecated_int96_timestamps=True)
+    with pytest.raises(DataError, match=r"row 2: timestamp .*9999-12-31"):
+        read(tmp_path / "x.parquet")
+    ref, rows = read(tmp_path / "x.parquet", on_bad_row="quarantine", max_bad_fraction=0.5)
+    assert (ref.accounts.quarantined, rows) == (1, [("7", "a", 3.0, 1_704_067_200)])

@@ -95,3 +95,9 @@ def test_a_field_of_blanks_and_an_open_quote_is_a_bad_row(read, write):
     ref, rows = read(write("x.csv", '7,a,3\n8, "b,4\n9,c,5\n'), on_bad_row="quarantine", max_bad_fraction=1)
     assert [row[0] for row in rows] == ["7", "9"]
     assert quarantined(ref) == [("x.csv", 2, '8, "b,4', "quote is not closed")]
+
+
+def test_the_places_of_a_block_s_records_are_found_once():
+    (block,) = split_into_records(iter([b"a\n\nbc\n"]), ",")
+    assert block.spans is block.spans
+    assert [list(places) for places in block.spans] == [[0, 3], [1, 5]]

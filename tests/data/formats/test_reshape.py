@@ -145,3 +145,9 @@ def test_a_quote_after_a_backslash_is_one_within_quotes(read, write):
 def test_a_backslash_at_the_end_of_a_field_is_text(read, write):
     path = write("x.csv", 'user,movie,rating\n7,"C:\\",3\n8,"a ""b""\\""",4\n')
     assert [row[1] for row in read(path)[1]] == ["C:\\", 'a "b"\\"']
+
+
+def test_a_backslash_before_a_quote_is_seen_below_the_first_hundred_rows(read, write):
+    rows = "".join(f'"{user}";"b";"5"\n' for user in range(300))
+    path = write("x.csv", f'"User-ID";"ISBN";"Book-Rating"\n{rows}"300";"\\"0432534220\\"";"6"\n')
+    assert read(path)[1][-1][:2] == ("300", '"0432534220"')

@@ -47,3 +47,13 @@ def test_a_folder_of_empty_files_is_refused(read, write):
     path = write("set/b.csv", "\n")
     with pytest.raises(DataError, match=r"a.csv: is empty; give a file with ratings"):
         read(path.parent)
+
+
+@pytest.mark.parametrize("header", ["", "user,item,rating,timestamp\n"])
+def test_a_file_without_a_header_but_with_other_columns_is_no_part_of_the_table(header, read, write):
+    write("set/people.csv", "1,F,25,10,48067\n2,M,56,16,70072\n")
+    path = write("set/rated.csv", f"{header}1,31,2.5,1260759144\n")
+    named = r"people.csv: .* 5 columns where rated.csv has 4" if header else r"rated.csv: .* 4 columns where people.csv"
+    with pytest.raises(DataError, match=named):
+        read(path.parent)
+    assert len(read(path)[1]) == 1

@@ -64,3 +64,18 @@ def test_row_numbers_of_later_blocks_count_from_the_start_of_the_file(read, writ
 
 def test_each_kind_of_file_has_a_reader():
     assert set(READERS) == set(get_args(FileFormat.__annotations__["kind"]))
+
+
+@pytest.mark.parametrize("on_bad_row", ["stop", "quarantine"])
+@pytest.mark.parametrize(("first", "second"), [("user,item,rating\n", "item,user,rating"), ("", "rating,user,movie")])
+def test_another_header_further_down_ends_the_run_since_no_row_below_it_would_be_right(
+    first, second, on_bad_row, read, write
+):
+    above, below = "".join(f"{at},1,3\n" for at in range(300)), "4,5,2\n3,6,4\n"
+    path = write("x.csv", f"{first}{above}{second}\n{below}")
+    with pytest.raises(DataError, match=rf"row 301: is another header, '{second}'.* file of their own") as told:
+        read(path, on_bad_row=on_bad_row)
+    assert ("write a header above the first row" in str(told.value)) == (not first)
+    write("set/a.csv", f"{first or 'user,movie,rating' + chr(10)}{above}")
+    path = write("set/b.csv", f"{second}\n{below}")
+    assert len(read(path.parent)[1]) == 302

@@ -35,6 +35,7 @@ def test_a_glob_and_a_folder_are_read_in_order_of_names(pattern, read, write, tm
         ("ratings.csv", "links.csv"),
         ("ratings.csv.gz", "tags.csv"),
         ("ratings.dat", "movies.dat"),
+        ("ratings.dat", "users.dat"),
         ("u.data", "u.item"),
         ("u.data.gz", "u.item.gz"),
     ],
