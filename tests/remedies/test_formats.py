@@ -4,8 +4,10 @@ import bz2
 import gzip
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from refusals import remedy_of
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import ingest
+from cfmodel.errors import DataError
 
 ROWS = [("u1", "m1", 4), ("u1", "m2", 3), ("u2", "m1", 5), ("u3", "m2", 1)]
 CSV = "user_id,movie_id,rating\n" + "".join(f"{user},{movie},{rating}\n" for user, movie, rating in ROWS)
@@ -91,6 +94,22 @@ def test_a_file_that_is_decompressed_once_and_has_ratings(rows: Rows) -> None:
     with refused("read together: 2 files", "if only some hold ratings, give these alone"):
         rows(bytes(range(256)) * 8, "some/b.csv", source="some")
     assert rows(CSV, "some/a.csv") == 4
+
+
+@pytest.mark.skipif(which("jq") is None, reason="the remedy is a command of jq")
+@remedy_of("cfmodel/data/formats/sniff.py", "is one JSON object of names and rows")
+@remedy_of("cfmodel/data/formats/sniff.py", "inside other objects; write one object per rating")
+def test_the_filters_of_jq(rows: Rows, tmp_path: Path) -> None:
+    names = ["user_id", "movie_id", "rating"]
+    records = [dict(zip(names, row, strict=True)) for row in ROWS]
+    beside = [{"user_id": user, "rated": [{"movie_id": "m1", "rating": 3}]} for user in ("u1", "u2", "u3", "u4")]
+    for whole in ({"next": None, "rows": records}, {"columns": names, "index": [0, 1, 2, 3], "data": ROWS}, beside):
+        with pytest.raises(DataError) as told:
+            rows(json.dumps(whole), "x.json")
+        rule = re.search(r"jq -c '(.*)' FILE", str(told.value))
+        assert rule is not None
+        made = subprocess.run(["jq", "-c", rule[1], tmp_path / "x.json"], capture_output=True, check=True).stdout
+        assert rows(made, "ratings.jsonl") == 4
 
 
 @remedy_of("cfmodel/data/formats/sniff.py", "inside other objects; write one object per rating")

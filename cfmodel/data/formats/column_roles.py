@@ -104,7 +104,7 @@ def _map_named(names: Sequence[str], wanted: ColumnNames, *, file: str) -> tuple
         raise DataError(
             f"{file}: no column is recognised as {' and '.join(missing)}; the file has {_listed(names)}; "
             f"set {', '.join(f'ingest.columns.{role}' for role in missing)}{_paste_what_is_left(missing, names, found)}"
-            f"{_perhaps_no_ratings(missing, names, found)}{_perhaps_wide(names)}{_perhaps_one_person(missing)}"
+            f"{_perhaps_no_ratings(missing, names, found)}{_perhaps_wide(names, missing)}{_perhaps_one_person(missing)}"
         )
     _refuse_twins(names, found, wanted, file)
     return _distinct(found, file), doubts
@@ -289,8 +289,9 @@ def _listed(names: Sequence[str]) -> str:
     return f"{len(names):,} columns: {shown}{', ...' if len(names) > 12 else ''}"
 
 
-def _perhaps_wide(names: Sequence[str]) -> str:
-    return "; if each column is a movie, set ingest.layout = 'wide'" if _may_be_wide(names) else ""
+def _perhaps_wide(names: Sequence[str], missing: Sequence[str]) -> str:
+    may_be = _may_be_wide(names) or list(missing) == [MOVIE_ID, RATING]
+    return "; if each column is a movie, set ingest.layout = 'wide'" if may_be else ""
 
 
 def _may_be_wide(names: Sequence[str]) -> bool:

@@ -76,6 +76,9 @@ def read_header(lines: Sequence[str], settings: IngestSettings, *, file: str) ->
     if separator is None or not rows or len(rows[0][0]) < least:
         raise DataError(f"{file}: {_too_few([lines[at] for at in filled if at >= start], least, settings)}")
     row = rows[0][0]
+    titles = next((at for at, (fields, _) in enumerate(rows[:_MOST_ABOVE]) if names_all_roles(fields)), 0)
+    if settings.header is None and titles and all(sum(map(bool, fields)) == 1 for fields, _ in rows[:titles]):
+        raise DataError(f"{file}: {_lines_above(titles, lines[start])}")
     if all(len(field) > 1 and field[0] == field[-1] == "'" for field in row[:2]):
         raise DataError(f"{file}: fields are in single quotes: {lines[start][:80]!r}; write double quotes, or none")
     above = [at for at in filled if at < start]
@@ -122,7 +125,7 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     shown, given = f"{lines[0][:80]!r}", settings.separator
     starts = range(1, min(len(lines) - 1, _MOST_ABOVE))
     if (above := next((at for at in starts if _begins_table(lines[at : at + _MOST_ROWS], least, given)), 0)) > 0:
-        return f"{above} line(s) above the table are no rows, first {shown}; remove them, or begin each with {COMMENT}"
+        return _lines_above(above, lines[0])
     count = len(fields_of(lines[0], given or ","))
     if given is not None and count != 2:
         return (
@@ -139,6 +142,12 @@ def _too_few(lines: Sequence[str], least: int, settings: IngestSettings) -> str:
     return (
         f"no known separator splits the first row into user, movie and rating: {shown}; set ingest.separator, or "
         f"write the ratings as CSV if there is none"
+    )
+
+
+def _lines_above(count: int, first: str) -> str:
+    return (
+        f"{count} line(s) above the table are no rows, first {first[:80]!r}; remove them, or begin each with {COMMENT}"
     )
 
 

@@ -19,6 +19,8 @@ _MOST_LINES = 4096
 #: Most digits of a whole number that is written as `1.5e3`; Python's decimals have 28.
 _MOST_DIGITS = 28
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+#: The start of one object that holds a list of rows, perhaps after a count and the like.
+_LISTED = re.compile(r'\s*\{(?:\s*"[^"]+"\s*:\s*(?:"[^"]*"|[\w.+-]+)\s*,)*\s*"([^"]+)"\s*:\s*\[\s*\{')
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 
 
@@ -46,7 +48,13 @@ def nested_rows(lines: Sequence[str]) -> str | None:
         if isinstance(value, dict) and all(isinstance(part, _Fraction | str) for part in value.values()) and value:
             row = "{user_id: $user, movie_id: .key, rating: .value}"
             return f"to_entries[] | .key as $user | .value | to_entries[] | {row}"
-    listed = re.match(r'\s*\{\s*"([^"]+)"\s*:\s*\[\s*\{', start)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            if names_all_roles(list(value[0])):
+                return f'."{name}"[]'
+            if names_all_roles([*value[0], *first]):  # the user beside a list of what they rated
+                each = 'if type == "array" then .[] else . end'
+                return f'{each} | . as $row | ."{name}"[] + ($row | del(."{name}"))'
+    listed = _LISTED.match(start)
     return f'."{listed[1]}"[]' if listed else None
 
 

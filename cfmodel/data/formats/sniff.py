@@ -159,8 +159,15 @@ def _json_columns(lines: list[str], settings: IngestSettings, *, file: str) -> C
             f"{file}: is one JSON object of columns, as pandas writes it; write "
             f"to_json('ratings.jsonl', orient='records', lines=True)"
         )
+    names = field_names(lines, file=file)
+    if set(names) == {"columns", "index", "data"}:
+        filter = ".columns as $names | .data[] | [$names, .] | transpose | map({(.[0]): .[1]}) | add"
+        raise DataError(
+            f"{file}: is one JSON object of names and rows, as pandas writes it with orient='split'; write one object "
+            f"per rating: jq -c '{filter}' FILE > ratings.jsonl"
+        )
     try:
-        return columns_of(field_names(lines, file=file), settings, file=file)
+        return columns_of(names, settings, file=file)
     except DataError:
         if (rows := nested_rows(lines)) is not None:
             raise DataError(

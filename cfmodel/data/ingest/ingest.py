@@ -9,6 +9,7 @@ import numpy as np
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest import drift
+from cfmodel.data.ingest.doubts import doubt_of_scale, doubt_of_times, doubts_of_ids
 from cfmodel.data.ingest.drift import Figures, Snapshot
 from cfmodel.data.ingest.duplicates import find_duplicates, merge_duplicates
 from cfmodel.data.ingest.not_rated import suspect_not_rated
@@ -90,7 +91,7 @@ class _Work:
         accounts.require_balance()
         users, movies = np.bincount(users_of(pairs)), np.bincount(movies_of(pairs))
         profile = profile_ratings(path, users, movies, accounts, bad.by_reason)
-        profile = profile.model_copy(update=self._what_was_read(profile))
+        profile = profile.model_copy(update=self._what_was_read(profile, sink))
         (self._target / "profile.json").write_text(profile.model_dump_json(indent=1) + "\n", encoding="utf-8")
         digest = sha256_of_file(path)
         mean, std = profile.ratings.mean, profile.ratings.std
@@ -98,10 +99,14 @@ class _Work:
         Snapshot(figures, sink.users, sink.movies).write(self._target / "snapshot.parquet")
         return self._ref(profile, digest, seconds=time.perf_counter() - start)
 
-    def _what_was_read(self, profile: Profile) -> dict[str, Any]:
+    def _what_was_read(self, profile: Profile, sink: RatingsSink) -> dict[str, Any]:
         doubts = [doubt for file in self._files for doubt in file.doubts]
         if self._settings.not_rated is None and (suspect := suspect_not_rated(profile.ratings)) is not None:
             doubts.append(suspect)
+        elif isinstance(self._resolved, FilesSource):
+            doubts += filter(None, (doubt_of_scale(profile.ratings),))
+        doubts += [*doubts_of_ids(sink.users, "user"), *doubts_of_ids(sink.movies, "movie")]
+        doubts += filter(None, (None if profile.times is None else doubt_of_times(profile.times),))
         described = [(file.name, file.read_as) for file in self._files if file.read_as]
         return {"read_as": read_as(described), "warnings": tuple(dict.fromkeys(doubts))}
 

@@ -183,6 +183,13 @@ def _with_file_names(error: DataError, source: FilesSource) -> DataError:
     """Add the names of all files to an error: a folder or glob may include a file that holds no ratings."""
     if len(source.paths) == 1:
         return error
+    hive = next((part for name in source.names for part in name.split("/")[:-1] if "=" in part), None)
+    if hive is not None and "no column is recognised" in str(error):
+        write = "import pyarrow.dataset as d; import pyarrow.parquet as p; p.write_table(d.dataset('FOLDER', "
+        error = DataError(
+            f"{error}; a column may be in the names of the folders, such as {hive}: write it into one file with "
+            f"python -c \"{write}partitioning='hive').to_table(), 'ratings.parquet')\""
+        )
     named = ", ".join(source.names[:8]) + (", ..." if len(source.paths) > 8 else "")
     return DataError(
         f"{error} (read together: {len(source.paths):,} files, {named}; if only some hold ratings, give these alone)"

@@ -255,6 +255,9 @@ def _refuse_type(type: pa.DataType, role: str, file: str) -> None:
     if role != RATING:
         unfit |= pa.types.is_boolean(type)
     if unfit:
+        inside = "p.write_table(p.read_table('FILE').flatten(), 'ratings.parquet')"
+        flatten = f', or write what is inside as columns: python -c "import pyarrow.parquet as p; {inside}"'
         raise DataError(
             f"{file}: {role} is of type {type}, not {expected}; name another column in ingest.columns.{role}"
+            f"{flatten if pa.types.is_struct(type) else ''}"
         )

@@ -20,6 +20,8 @@ _WHOLE = (
     *("%Y%m%d %H%M%S", "%Y%m%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %H:%M:%S %z"),
     *("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT"),
     *("%a %b %d %H:%M:%S UTC %Y", "%a %b %d %H:%M:%S GMT %Y", "%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d_%H:%M:%S"),
+    # Snowflake, Oracle, SQL Server
+    *("%Y-%m-%d %H:%M:%S.%f %z", "%d-%b-%y %I.%M.%S.%f %p", "%d-%b-%y %I.%M.%S %p", "%b %d %Y %I:%M%p"),
 )
 #: Text that stands between a day and a time.
 _BETWEEN = (" ", ", ", " - ", "T")

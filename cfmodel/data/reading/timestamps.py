@@ -99,11 +99,13 @@ def unreadable(value: Any, others: Sequence[Any], settings: IngestSettings) -> s
     else:
         expected = "is not a time in seconds or ISO 8601 in the years 1678 to 2261"
     texts = [str(other).strip() for other in others]
-    formats = propose_formats(str(value).strip(), texts) if isinstance(value, str) else []
+    formats = propose_formats(str(value).strip(), texts) if type(value) is str else []
     formats = [format for format in formats if format != settings.timestamp_format]
     proposed = " or ".join(f"--set ingest.timestamp_format='{format}'" for format in formats)
     either = " (day or month first)" if len(formats) > 1 else ""
-    return f"{expected}; {proposed}{either}" if proposed else f"{expected}; give its format in ingest.timestamp_format"
+    if proposed or type(value) is not str:
+        return f"{expected}; {proposed}{either}" if proposed else expected
+    return f"{expected}; no usual format fits it: if one of Python's strptime does, set ingest.timestamp_format"
 
 
 def _year(number: float, unit: str) -> int:
@@ -131,7 +133,16 @@ def _from_temporal(column: pa.Array) -> Moments:
         nanoseconds, fits = to_nanoseconds(column.cast(pa.int64()).fill_null(0).to_numpy(), unit)
         zone = getattr(column.type, "tz", None)
         form = "timestamps" if zone else "timestamps without a time zone, taken as UTC"
-    return Moments(nanoseconds, fits & ~absent, absent, np.zeros(len(absent), bool), lambda at: column[at], form)
+    return Moments(
+        nanoseconds, fits & ~absent, absent, np.zeros(len(absent), bool), lambda at: _Shown(column[at]), form
+    )
+
+
+class _Shown(str):
+    """A moment as text, which a message shows without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def _from_format(column: pa.Array, settings: IngestSettings, format: str) -> Moments:

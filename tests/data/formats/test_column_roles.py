@@ -196,3 +196,10 @@ def test_types_behind_names_and_tables_before_them_are_no_part_of_the_name(read,
     assert read(path)[1] == [("7", "a", 3.5, 9)]
     assert read(path, columns=ColumnNames(user_id="item_id:token", movie_id="user_id:token"))[1] == [("a", "7", 3.5, 9)]
     assert read(write("x.csv", "review/userId,product/productId,review/score\n7,a,3\n"))[1] == [("7", "a", 3.0, None)]
+
+
+def test_a_user_beside_titles_may_be_a_wide_table(read, write):
+    path = write("x.csv", "user,Alien,Brazil\nann,4,\nben,,2\n")
+    with pytest.raises(DataError, match=r"if each column is a movie, set ingest.layout = 'wide'"):
+        read(path)
+    assert read(path, layout="wide")[1] == [("ann", "Alien", 4.0, None), ("ben", "Brazil", 2.0, None)]

@@ -233,3 +233,13 @@ def test_the_pages_of_a_drawn_table_have_one_header(read, write):
     ref, rows = read(write("x.txt", page.format("7     a        3.5") + page.format("8     b          4")))
     assert rows == [("7", "a", 3.5, None), ("8", "b", 4.0, None)]
     assert ref.accounts.rows_in == 2
+
+
+def test_lines_above_a_table_that_are_as_wide_are_no_rows(read, write):
+    title, table = "Ratings report,,,\nmade on Monday,,,\n", "User ID,Movie ID,Rating,Time\n7,a,3,1\n8,a,4,2\n"
+    with pytest.raises(
+        DataError, match=r"x.csv: 2 line\(s\) above the table .*, first 'Ratings report,,,'; remove them"
+    ):
+        read(write("x.csv", f"{title},,,\n{table}"))
+    assert read(write("y.csv", f",,,\n{table}"))[1] == [("7", "a", 3.0, 1), ("8", "a", 4.0, 2)]
+    assert len(read(write("z.csv", f"#{title.replace('made', '#made')},,,\n{table}"))[1]) == 2

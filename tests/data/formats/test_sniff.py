@@ -25,6 +25,13 @@ from cfmodel.errors import DataError
             b'{"rows":[{"user":1,"item":2,"rating":3}]}',
             r"inside other objects; .* jq -c '.\"rows\"\[\]'",
         ),
+        ("x.json", b'{"n":1,"next":null,"rows":[{"user":1,"item":2,"rating":3}]}', r"jq -c '.\"rows\"\[\]' FILE"),
+        ("x.json", b'[{"user":1,"rated":[{"item":2,"rating":3}]}]', r"\| \. as \$row \| .\"rated\"\[\] \+"),
+        (
+            "x.json",
+            b'{"columns":["user","item","rating"],"index":[0],"data":[[1,2,3]]}',
+            "orient='split'; .* transpose",
+        ),
         ("x.json", b'{"user":{"0":1},"item":{"0":2},"rating":{"0":3}}', "of columns, as pandas .* orient='records'"),
         ("x.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2\n", "has no line of rows, columns and entries"),
         ("x.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2 9\n1 1 3\n", "has 1 rows where .* say 9; write"),

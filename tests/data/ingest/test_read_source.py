@@ -1,7 +1,12 @@
 """Reading of a source of several files, with progress."""
 
+import re
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from refusals import remedy_of
 
 from cfmodel.config import IngestSettings
 from cfmodel.data.ingest.ingest import RowsRead, ingest
@@ -49,6 +54,7 @@ def test_a_folder_of_empty_files_is_refused(read, write):
         read(path.parent)
 
 
+@remedy_of("cfmodel/data/ingest/read_source.py", "has no header, and {} columns")
 @pytest.mark.parametrize("header", ["", "user,item,rating,timestamp\n"])
 def test_a_file_without_a_header_but_with_other_columns_is_no_part_of_the_table(header, read, write):
     write("set/people.csv", "1,F,25,10,48067\n2,M,56,16,70072\n")
@@ -57,3 +63,15 @@ def test_a_file_without_a_header_but_with_other_columns_is_no_part_of_the_table(
     with pytest.raises(DataError, match=named):
         read(path.parent)
     assert len(read(path)[1]) == 1
+
+
+@remedy_of("cfmodel/data/ingest/read_source.py", "in the names of the folders")
+def test_a_rating_in_the_names_of_folders_is_told_with_the_command_that_makes_it_a_column(read, tmp_path):
+    for rating in (3, 5):
+        (tmp_path / f"set/rating={rating}").mkdir(parents=True)
+        pq.write_table(pa.table({"user": ["7"], "item": [f"m{rating}"]}), tmp_path / f"set/rating={rating}/0.parquet")
+    with pytest.raises(DataError, match="in the names of the folders, such as rating=3") as told:
+        read(tmp_path / "set")
+    command = re.search('python -c "(.*)"', str(told.value))[1]
+    exec(command.replace("FOLDER", str(tmp_path / "set")).replace("'ratings", f"'{tmp_path}/ratings"))
+    assert sorted(read(tmp_path / "ratings.parquet")[1]) == [("7", "m3", 3.0, None), ("7", "m5", 5.0, None)]

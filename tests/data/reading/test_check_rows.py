@@ -1,6 +1,7 @@
 """Checks of rows: types, missing values, and bad rows with a message."""
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -120,3 +121,13 @@ def test_a_decimal_rating_is_the_nearest_float(read, tmp_path):
     ratings = pa.array([Decimal("0.1235"), Decimal("0.9368"), Decimal("4.1000")], pa.decimal128(10, 4))
     pq.write_table(pa.table({"user": [1, 2, 3], "item": [1, 2, 3], "rating": ratings}), tmp_path / "x.parquet")
     assert [row[2] for row in read(tmp_path / "x.parquet")[1]] == [0.1235, 0.9368, 4.1]
+
+
+def test_what_is_inside_a_parquet_column_is_flattened_by_the_command_that_is_told(read, tmp_path):
+    table = pa.table({"user": [{"id": "7"}], "movie": [{"id": "a"}], "rating": [3]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"user_id is of type struct.* or write what is inside as columns") as told:
+        read(tmp_path / "x.parquet")
+    command = re.search('python -c "(.*)"', str(told.value))[1]
+    exec(command.replace("'FILE'", repr(str(tmp_path / "x.parquet"))).replace("'ratings", f"'{tmp_path}/ratings"))
+    assert read(tmp_path / "ratings.parquet")[1] == [("7", "a", 3.0, None)]

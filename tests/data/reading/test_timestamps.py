@@ -144,3 +144,10 @@ def test_small_numbers_that_only_order_the_ratings_are_times(read, write):
 def test_one_number_that_reads_as_a_date_among_many_that_do_not_is_a_time(read, write):
     rows = "".join(f"{user},2,3,{20_000_000 + 7919 * user}\n" for user in range(50))
     assert len(read(write("x.csv", rows))[1]) == 50
+
+
+@pytest.mark.parametrize("moment", ["2567-12-14 10:00", "/Date(1260759144000)/", "14. März 2009"])
+def test_no_format_is_asked_for_where_none_may_fit(moment, read, write):
+    with pytest.raises(DataError, match=r"no usual format fits it: .* leave timestamps out") as told:
+        read(write("x.csv", f"user,item,rating,time\n1,2,3,{moment}\n"))
+    assert "--set ingest.timestamp_format" not in str(told.value)
