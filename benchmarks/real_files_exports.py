@@ -426,10 +426,15 @@ def _bad_rows(rng: np.random.Generator) -> Iterator[Variant]:
     for name, raw in {"a byte of Latin-1": b"\xe9", "a cut character": b"\xe2\x82"}.items():
         head, line, good = f"{HEAD},ü", "<u>,<m>@,<r>,<s>,ü", f"{LINE},ü"
         plain = make(
-            name, partial(_at, 7, line, good), head, keep=lambda row: row.i != 7, bad_row=7, says="(?i)latin-1"
+            name,
+            partial(_at, 7, line, good),
+            head,
+            keep=lambda row: row.i != 7,
+            bad_row=7,
+            says="(?i)latin-1|windows-1252",
         )
         blob = plain.files["ratings.csv"].replace(b"@", raw)
-        u, m, r, t, _ = blob.decode("latin-1").split("\n")[7].split(",")
+        u, m, r, t, _ = blob.decode("windows-1252").split("\n")[7].split(",")
         literal = [*(plain.rows or ()), (u, m, float(r), int(t) * 10**9)]
         yield replace(plain, files={"ratings.csv": blob}, literal=literal)
 

@@ -56,7 +56,10 @@ def read_batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch,
     try:
         with _open(path) as file:
             total = file.metadata.num_rows
-            for batch in file.iter_batches(rows, columns=wanted):
+            batches = file.iter_batches(rows, columns=wanted)
+            if any(file.schema.column(at).physical_type == "INT96" for at in range(len(file.schema.names))):
+                batches = _with_all_moments(batches, path, rows, wanted)
+            for batch in batches:
                 read += batch.num_rows
                 found = map(batch.schema.get_all_field_indices, wanted)
                 yield batch.select([same[twin] for same, twin in zip(found, twins, strict=True)]), total
@@ -64,6 +67,21 @@ def read_batches(path: Path, columns: Columns) -> Iterator[tuple[pa.RecordBatch,
         raise _refusal(path, error) from None
     if read != total:
         raise DataError(f"{path.name}: has {read:,} rows where its metadata say {total:,}; write or download it again")
+
+
+def _with_all_moments(
+    batches: Iterator[pa.RecordBatch], path: Path, rows: int, wanted: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches with microseconds where INT96 holds a moment that nanoseconds would make another one."""
+    with _open(path, int96_unit="us") as file:
+        for exact, coarse in zip(batches, file.iter_batches(rows, columns=wanted), strict=True):
+            same = [left.type == right.type or _agree(left, right) for left, right in zip(exact, coarse, strict=True)]
+            yield exact if all(same) else coarse
+
+
+def _agree(nanoseconds: pa.Array, microseconds: pa.Array) -> bool:
+    whole = nanoseconds.cast(pa.int64()).fill_null(0).to_numpy() // 1000
+    return bool((whole == microseconds.cast(pa.int64()).fill_null(0).to_numpy()).all())
 
 
 def row_as_json(batch: pa.RecordBatch, row: int) -> str:
@@ -79,10 +97,10 @@ def _value(scalar: pa.Scalar) -> Any:
         return repr(scalar.cast(pa.binary()).as_py()) if is_text(scalar.type) else str(scalar)
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Path, *, int96_unit: str = "ns") -> pq.ParquetFile:
     return pq.ParquetFile(
         path,
-        coerce_int96_timestamp_unit="us",  # as nanoseconds, a year such as 9999 would become another one
+        coerce_int96_timestamp_unit=int96_unit,
         page_checksum_verification=True,
         thrift_string_size_limit=_MOST_METADATA_BYTES,
         thrift_container_size_limit=_MOST_METADATA_BYTES,

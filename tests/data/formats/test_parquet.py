@@ -54,3 +54,11 @@ def test_a_day_beyond_nanoseconds_in_spark_s_old_timestamps_is_a_bad_row_and_no_
         read(tmp_path / "x.parquet")
     ref, rows = read(tmp_path / "x.parquet", on_bad_row="quarantine", max_bad_fraction=0.5)
     assert (ref.accounts.quarantined, rows) == (1, [("7", "a", 3.0, 1_704_067_200)])
+
+
+def test_every_digit_of_spark_s_old_timestamps_is_kept(tmp_path):
+    moment = 1_700_000_000_123_456_789
+    table = pa.table({"timestamp": pa.array([moment, None], pa.timestamp("ns"))})
+    pq.write_table(table, tmp_path / "x.parquet", use_deprecated_int96_timestamps=True)
+    ((batch, _),) = read_batches(tmp_path / "x.parquet", Columns(("timestamp",), {"timestamp": 0}))
+    assert batch.column("timestamp").cast(pa.int64()).to_pylist() == [moment, None]
