@@ -36,7 +36,9 @@ def judge_health(
     found = [
         (rule, finding)
         for rule in RULES
-        if (rule.early or not early) and (finding := rule.check(history, thresholds)) is not None
+        if (rule.early or not early)
+        and (rule.of_equal or not history.has_equal_ratings)
+        and (finding := rule.check(history, thresholds)) is not None
     ]
     named: IdOf = ids or (lambda _, row: f"row {row}")
     verdicts = [_verdict(rule, finding, named) for rule, finding in _first_of_each(_raised(found))]

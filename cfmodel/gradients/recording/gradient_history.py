@@ -21,6 +21,8 @@ from cfmodel.gradients.recording.gradient_records import (
 
 #: Names of the fields of a block that hold the row of the largest error, up to the side.
 _ROW_OF_LARGEST_ERROR = "largest_error_"
+#: Standard deviation up to which ratings are equal.
+_EQUAL = 1e-4
 
 
 def _every_step(name: str) -> "cached_property[Floats]":
@@ -69,6 +71,11 @@ class GradientHistory:
     def num_steps(self) -> int:
         """Number of recorded updates, S."""
         return len(self.steps)
+
+    @property
+    def has_equal_ratings(self) -> bool:
+        """Whether all training ratings are equal; standardized ones have a deviation of 1, or what rounding leaves."""
+        return self.initial is not None and self.initial.rating_std < _EQUAL
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

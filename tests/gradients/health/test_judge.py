@@ -3,19 +3,50 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from histories import FIVE, OTHER_SIDES, OTHERS, Shapes, history
 from judgements import far_rating, judged, table
 
 from cfmodel.gradients.health.judge import judge_health
 from cfmodel.gradients.recording.gradient_history import GradientHistory
-from cfmodel.gradients.recording.gradient_records import EpochGradients, Outcome, StepBlock
+from cfmodel.gradients.recording.gradient_records import EpochGradients, InitialRecord, Outcome, StepBlock
 
 
 def test_a_sound_history_is_healthy() -> None:
     report = judged()
     assert report.overall == "healthy", report.verdicts
     assert report.first is None
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-8])
+def test_steps_away_from_equal_ratings_and_back_are_healthy(rounding: float) -> None:
+    """The start is exact, so that noise is a rise of any size, and embeddings without it have collapsed."""
+
+    def of_equal(deviation: float) -> list[Any]:
+        return [
+            replace(one, rating_std=deviation, prediction_std=0.01)
+            if isinstance(one, InitialRecord)
+            else replace(one, mean_squared_error=np.full(64, 1e-3 if one.epoch == 2 else 1e-9))
+            if isinstance(one, StepBlock)
+            else replace(one, dot_std=1e-5)
+            if isinstance(one, EpochGradients)
+            else one
+            for one in history(refit=False)
+        ]
+
+    assert judge_health(GradientHistory.of(of_equal(rounding))).overall == "healthy"
+    assert {"collapsed_embeddings"} < {each.rule for each in judge_health(GradientHistory.of(of_equal(0.01))).verdicts}
+
+
+def test_ids_without_ratings_are_found_where_ratings_are_equal() -> None:
+    records = [
+        replace(one, rating_std=0.0, cold_rows={name: rows // 2 for name, rows in one.rows.items()})
+        if isinstance(one, InitialRecord)
+        else one
+        for one in history(refit=False)
+    ]
+    assert [each.rule for each in judge_health(GradientHistory.of(records)).verdicts] == ["id_coverage"]
 
 
 def test_a_history_without_records_is_healthy() -> None:

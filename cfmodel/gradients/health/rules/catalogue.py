@@ -18,6 +18,8 @@ class Rule:
     Attributes:
         words: The textbook's words for it.
         early: Whether it works during training and may stop it.
+        of_equal: Whether it holds where all ratings are equal. The start is exact there, and what training does from
+            it is noise.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Rule:
     remedy: str
     words: tuple[Word, ...] = ()
     early: bool = False
+    of_equal: bool = False
 
 
 #: Causes come first: a later rule may find a consequence of what an earlier one finds.
@@ -36,6 +39,7 @@ RULES = (
         "otherwise lower train.learning_rate tenfold",
         ("exploding",),
         early=True,
+        of_equal=True,
     ),
     Rule(
         "initialisation_too_large",
@@ -96,6 +100,7 @@ RULES = (
         "check how ids become rows: rows without ratings mean that ids collide or that the tables have too many rows",
         ("dead",),
         early=True,
+        of_equal=True,
     ),
     Rule(
         "no_signal",
@@ -108,6 +113,7 @@ RULES = (
         "remove weight decay from the optimizer: Adam turns it into a pull on every row at full speed; "
         "train.regularization affects only the rows of the batch",
         ("vanishing",),
+        of_equal=True,
     ),
     Rule(
         "collapsed_embeddings",
