@@ -6,7 +6,7 @@ from typing import Literal
 
 from cfmodel.config import PromotionSettings
 from cfmodel.promotion.bootstrap import Difference
-from cfmodel.system.decimals import decimals_of, rmse_text
+from cfmodel.system.decimals import rmse_text
 
 Verdict = Literal["promoted", "refused"]
 
@@ -131,12 +131,15 @@ def decide(
 
 def _in_words(found: Difference, other: str) -> str:
     """Return a difference as text: `RMSE 0.9086 against the champion's 0.9120, difference -0.0034 [...]`."""
-    digits = decimals_of(found.rmse)
-    return (
-        f"RMSE {rmse_text(found.rmse)} against {other} {rmse_text(found.other_rmse)}, "
-        f"difference {found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] "
-        f"({found.confidence:.0%})"
-    )
+    rmse = f"RMSE {rmse_text(found.rmse)} against {other} {rmse_text(found.other_rmse)}"
+    return f"{rmse}, difference {interval_text(found)}"
+
+
+def interval_text(found: Difference) -> str:
+    """Return a difference of RMSEs with its interval: `-0.0034 [-0.0051, -0.0017] (95%)`."""
+    found_at = (found.difference, found.low, found.high)
+    difference, low, high = (rmse_text(value, beside=found.rmse, sign="+") for value in found_at)
+    return f"{difference} [{low}, {high}] ({found.confidence:.0%})"
 
 
 def _other_catalogue(comparison: ModelComparison, model_name: str, version: str, run_id: str) -> list[str]:

@@ -1,9 +1,8 @@
 """A decision as text: table rows, Markdown, and a paragraph of the run's description."""
 
-from cfmodel.promotion.bootstrap import Difference
-from cfmodel.promotion.decision import Decision
+from cfmodel.promotion.decision import Decision, interval_text
 from cfmodel.summaries.run_description import escape_markdown
-from cfmodel.system.decimals import decimals_of, rmse_text
+from cfmodel.system.decimals import rmse_text
 
 
 def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
@@ -14,7 +13,7 @@ def decision_rows(decision: Decision) -> list[tuple[str, str, str]]:
     if not others:
         return []
     mine = (f"challenger (version {decision.version})", rmse_text(others[0][1].rmse), "")
-    return [mine, *((name, rmse_text(found.other_rmse), _interval(found)) for name, found in others)]
+    return [mine, *((name, rmse_text(found.other_rmse), interval_text(found)) for name, found in others)]
 
 
 def decision_basis(decision: Decision) -> str:
@@ -43,10 +42,3 @@ def decision_paragraph(decision: Decision) -> str:
 def _reasons(decision: Decision) -> list[str]:
     # Some Markdown viewers take an interval before a parenthesis for a link.
     return [f"- {escape_markdown(reason)}" for reason in decision.reasons]
-
-
-def _interval(found: Difference) -> str:
-    digits = decimals_of(found.rmse)
-    return (
-        f"{found.difference:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}] ({found.confidence:.0%})"
-    )

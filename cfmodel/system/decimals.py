@@ -1,6 +1,9 @@
-"""How many decimals show an error in rating units, on any scale of ratings."""
+"""How errors in rating units are written, on any scale of ratings."""
 
 import math
+
+#: Between these, numbers are written without an exponent.
+_SMALLEST, _LARGEST = 1e-6, 1e9
 
 
 def decimals_of(value: float) -> int:
@@ -11,6 +14,13 @@ def decimals_of(value: float) -> int:
     return max(0, 3 - math.floor(math.log10(size)))
 
 
-def rmse_text(value: float) -> str:
-    """Return an error in rating units as text."""
-    return f"{value:.{decimals_of(value)}f}"
+def rmse_text(value: float, *, beside: float | None = None, sign: str = "") -> str:
+    """Return an error in rating units as text.
+
+    Args:
+        beside: An error whose decimals it has; None: its own.
+        sign: "+" to write a plus, too.
+    """
+    size = abs(value if beside is None else beside)
+    exponent = 0 < size < _SMALLEST or _LARGEST <= size < math.inf
+    return f"{value:{sign}.3e}" if exponent else f"{value:{sign}.{decimals_of(size)}f}"
