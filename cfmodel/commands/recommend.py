@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cfmodel import tracking
+from cfmodel.column_statistics import RatingScale
 from cfmodel.commands.printing import new_table, print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.sources.titles import find_titles, read_titles
@@ -52,7 +53,15 @@ def recommend(
         title = f"user {user_id}{_seen(loaded, row)}"
     # Clip what is printed to the range of the ratings; the order is that of the raw scores.
     clipped = Lists(lists.movie_idx, lists.score.clip(recommender.rating_min, recommender.rating_max))
-    _print_list(list_suggestions(clipped, recommender), loaded, settings, f"For {title}", "predicted rating", console)
+    _print_list(
+        list_suggestions(clipped, recommender),
+        loaded,
+        settings,
+        f"For {title}",
+        "predicted rating",
+        console,
+        decimals_of_lists(recommender.model.scale),
+    )
 
 
 def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None, console: Console) -> None:
@@ -65,7 +74,12 @@ def show_similar(settings: PipelineSettings, *, movie_id: str, model: str | None
     recommender = loaded.recommender
     lists = similar_movies(recommender, recommender.movies.row_of(movie_id), k=settings.scoring.k)
     title = f"Like {_named(movie_id, _titles(loaded, settings))}"
-    _print_list(list_suggestions(lists, recommender), loaded, settings, title, "likeness", console)
+    _print_list(list_suggestions(lists, recommender), loaded, settings, title, "likeness", console, decimals=2)
+
+
+def decimals_of_lists(scale: RatingScale) -> int:
+    """Return how many decimals show a hundredth of the ratings' standard deviation: 2 for stars."""
+    return max(0, scale.decimals - 2)
 
 
 def _ratings(rated: Iterable[str]) -> dict[str, float]:
@@ -104,6 +118,7 @@ def _print_list(
     title: str,
     measure: str,
     console: Console,
+    decimals: int,
 ) -> None:
     titles = _titles(loaded, settings)
     print_line(console, f"{title}, by {loaded.name}:")
@@ -116,5 +131,5 @@ def _print_list(
     for each in suggestions:
         # As Text, an id or title in brackets is not markup.
         cells = [Text(each.movie_id), *([Text(titles.get(each.movie_id, ""))] if titles else [])]
-        table.add_row(str(each.rank), *cells, f"{each.score:.2f}")
+        table.add_row(str(each.rank), *cells, f"{each.score:.{decimals}f}")
     console.print(table)

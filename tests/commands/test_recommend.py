@@ -9,6 +9,8 @@ from refusals import remedy_of
 from teams import Team
 
 from cfmodel import tracking
+from cfmodel.column_statistics import RatingScale
+from cfmodel.commands.recommend import decimals_of_lists
 
 Run = Callable[..., Result]
 
@@ -68,3 +70,8 @@ def test_a_rating_outside_the_learned_range_is_refused_with_the_range(run: Run, 
     assert refused.exit_code == 1
     assert f"rating {stars} of movie 3 is not within " in refused.output
     assert "the ratings that the model learned from; give one that is" in refused.output
+
+
+@pytest.mark.parametrize(("std", "decimals"), [(1.05, 2), (1.05e-3, 5), (21.0, 1), (1.05e5, 0)])
+def test_a_list_shows_a_hundredth_of_the_ratings_spread(std: float, decimals: int) -> None:
+    assert decimals_of_lists(RatingScale(3.5, std)) == decimals
