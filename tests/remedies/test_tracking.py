@@ -379,8 +379,9 @@ def test_a_deleted_experiment_has_both_ways_out(
     store.delete_experiment(store.get_experiment_by_name("films").experiment_id)
     with refused("experiment 'films' was deleted", "set tracking.experiment") as raised:
         tracking.require_room(settings.tracking)
-    listed = ["runs", "--set", f"tracking.uri={settings.tracking.uri}", "--set", "tracking.experiment=films"]
-    assert "experiment 'films' was deleted" in CliRunner().invoke(main, listed).output
+    of_films = ["--set", f"tracking.uri={settings.tracking.uri}", "--set", "tracking.experiment=films"]
+    for command in (["runs"], ["explain"], ["compare", "one", "two"]):
+        assert "experiment 'films' was deleted" in CliRunner().invoke(main, [*command, *of_films]).output
     tracking.require_room(settings.tracking.model_copy(update={"experiment": "another"}))
     (command,) = re.findall(r"restore it: (.*?);", str(raised.value))
     assert re.search(r"mlflow experiments restore --experiment-id \d+$", command)

@@ -13,7 +13,7 @@ from cfmodel.tracking.outbox.mlflow_sender import LOCAL_ID
 from cfmodel.tracking.run import RunSummary
 from cfmodel.tracking.runs.lifecycle import read_run
 from cfmodel.tracking.runs.list_runs import OF_PIPELINE, search_runs
-from cfmodel.tracking.store import client, experiment_of, is_missing, reaching, resolve_uri
+from cfmodel.tracking.store import client, experiment_of, is_missing, reaching, require_experiment, resolve_uri
 
 
 def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
@@ -25,7 +25,7 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
             newest finished run.
 
     Raises:
-        TrackingError: There is no such run.
+        TrackingError: There is no such run, or the experiment was deleted.
     """
     uri = resolve_uri(settings)
     if is_missing(uri):
@@ -34,6 +34,7 @@ def find_run(settings: TrackingSettings, run: str | None = None) -> RunSummary:
         found = _search(uri, experiment_of(settings), run)
     if found:
         return read_run(uri, found[0].info.run_id)
+    require_experiment(settings)  # to run again would not help where it was deleted
     wanted = "no finished run" if run is None else f"no run with the id or name {run!r}"
     raise TrackingError(
         f"{redact(uri)}: experiment {experiment_of(settings)!r} has {wanted}; run `cfmodel run` first, or look them up "
