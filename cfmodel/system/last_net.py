@@ -51,7 +51,7 @@ def _remedy(error: Exception) -> str:
     system = _first(error, OSError)
     if isinstance(system, OSError) and system.errno is not None:
         if system.errno in _NOT_ALLOWED:
-            return f"allow this account to write there, or {_setting(system.filename)}"
+            return _right(system.filename)
         return _REMEDIES.get(system.errno, "check the disk, the network and the path, and run again")
     if isinstance(error, MemoryError):
         return "there is too little memory: end other programs, or take a machine with more"
@@ -62,6 +62,16 @@ def _remedy(error: Exception) -> str:
     if type(error).__name__ == "OutOfMemoryError":
         return "the GPU has too little memory: set runtime.device = 'cpu', or end other programs on it"
     return "that is a fault of cfmodel: please report it, with the traceback"
+
+
+def _right(path: object) -> str:
+    """Return which right is missing, and what else would help."""
+    if path == sys.executable:
+        return "allow this account to run it, or set cfmodel up again with a Python that it can run"
+    with suppress(OSError):  # the folder may be closed, too
+        if path and Path(str(path)).is_file() and not os.access(str(path), os.R_OK):
+            return "allow this account to read it"
+    return f"allow this account to write there, or {_setting(path)}"
 
 
 def _setting(path: object) -> str:

@@ -1,6 +1,8 @@
 """Errors that nobody foresaw, in one sentence."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +30,17 @@ def test_an_error_of_the_system_names_the_file_and_what_to_do(tmp_path: Path, mo
         assert f"set {variable} to a folder where it can" in str(unforeseen(denied))
     here = PermissionError(13, "Permission denied", "data/x")
     assert "set runtime.data_dir (and tracking.uri for the store)" in str(unforeseen(here))
+
+
+def test_a_program_that_cannot_be_run_and_a_file_that_cannot_be_read_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = PermissionError(13, "Permission denied", sys.executable)
+    assert f"{sys.executable}: Permission denied; allow this account to run it, or set" in str(unforeseen(denied))
+    (tmp_path / "secret").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.R_OK)  # the tests may run as root, who reads all
+    denied = PermissionError(13, "Permission denied", f"{tmp_path}/secret")
+    assert "Permission denied; allow this account to read it (the traceback" in str(unforeseen(denied))
 
 
 def test_the_traceback_is_in_the_file_that_is_named() -> None:
