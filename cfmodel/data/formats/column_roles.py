@@ -13,6 +13,8 @@ _ROLES = tuple(WELL_KNOWN)
 _NEEDED = (USER_ID, MOVIE_ID, RATING)
 #: Most columns of a table whose one unknown column is taken for the missing one.
 _SMALL = 4
+#: Most columns without names that are taken in the usual order; of a table with more, each may be a movie.
+_MOST_GUESSED = 8
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,13 @@ def _map_numbered(count: int, wanted: ColumnNames, *, file: str) -> dict[str, in
 
     `wanted` has 1-based column numbers, as text, if the order is different.
     """
+    if count > _MOST_GUESSED and not any(getattr(wanted, role) for role in _NEEDED):
+        of_rows = " ".join(paste(role, str(usual)) for usual, role in enumerate(_NEEDED, 1))
+        raise DataError(
+            f"{file}: no header names the {count} columns, too many to guess; if each column is a movie: --set "
+            f"ingest.layout=wide {paste(USER_ID, '1')} (or {paste(USER_ID, '')} if each row is a new user); if each "
+            f"row is a rating, say which columns hold it, for example {of_rows}"
+        )
     places = {}
     for usual, role in enumerate(_ROLES):
         given = getattr(wanted, role)
@@ -295,7 +304,7 @@ def _perhaps_wide(names: Sequence[str], missing: Sequence[str]) -> str:
 
 
 def _may_be_wide(names: Sequence[str]) -> bool:
-    return len(names) > 8 or any(map(_is_number, names))
+    return len(names) > _MOST_GUESSED or any(map(_is_number, names))
 
 
 def _perhaps_one_person(missing: Sequence[str]) -> str:

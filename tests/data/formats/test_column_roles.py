@@ -1,6 +1,7 @@
 """The roles of columns: by name, by number, and in a wide table."""
 
 import pytest
+from refusals import remedy_of
 
 from cfmodel.config import ColumnNames
 from cfmodel.errors import DataError
@@ -167,6 +168,21 @@ def test_a_wide_table_read_as_a_long_one_is_told_the_layout(read, write):
     with pytest.raises(DataError, match=r"as movie_id and rating; .*if each column is a movie, set ingest.layout ="):
         read(path)
     assert read(path, layout="wide")[1] == [("1", "301", 4.0, None), ("1", "303", 3.0, None), ("2", "302", 5.0, None)]
+
+
+@remedy_of("cfmodel/data/formats", "no header names the {} columns, too many to guess")
+def test_a_wide_table_without_a_header_is_not_taken_for_rows_of_ratings(read, write):
+    path = write("x.csv", "7,4,,3,5,1,2,4,3,2\n8,,5,,3,2,4,1,2,3\n")
+    with pytest.raises(DataError, match=r"^x.csv: no header names the 10 columns.*--set ingest.layout=wide") as told:
+        read(path)
+    assert "--set ingest.columns.user_id=1 (or --set ingest.columns.user_id='' if" in str(told.value)
+    assert read(path, layout="wide", columns=ColumnNames(user_id="1"))[1][0] == ("7", "2", 4.0, None)
+    assert read(path, layout="wide", columns=ColumnNames(user_id=""))[1][0][1:] == ("1", 7.0, None)
+    long = write("y.csv", "7,4,3,5,x,x,x,x,x\n")
+    named = ColumnNames(user_id="1", movie_id="2", rating="3")
+    with pytest.raises(DataError, match=r"for example --set ingest.columns.user_id=1 .*movie_id=2 .*rating=3$"):
+        read(long)
+    assert read(long, columns=named)[1] == [("7", "4", 3.0, 5)]
 
 
 @pytest.mark.parametrize(
