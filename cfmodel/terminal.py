@@ -43,7 +43,7 @@ def describe(thing: Any) -> str | None:
         case EpochRecord():
             return _epoch_line(thing)
         case Decision():
-            return f"version {thing.version} {thing.verdict}: {thing.reasons[0]}"
+            return f"{thing.model_name} version {thing.version} {thing.verdict}: {thing.reasons[0]}"
         case UsersScored():
             return f"{thing.users:,} users scored ({thing.fraction:.0%})"
     return None

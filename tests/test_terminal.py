@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cfmodel.promotion.decision import Decision, ModelComparison
 from cfmodel.refs import Accounts, DatasetRef
 from cfmodel.terminal import describe
 from cfmodel.training.epoch_records import StartRecord
@@ -44,3 +45,11 @@ def test_the_line_of_a_data_set_has_its_scale_and_the_rows_left_out(accounts: Ac
 def test_the_line_of_the_start_says_where_biases_are_and_how_good_they_are() -> None:
     assert describe(StartRecord("fit", 0.93218, "closed_form")) == "start  biases in closed form, val RMSE 0.9322"
     assert describe(StartRecord("fit", 17.5, "zero")) == "start  biases at zero, val RMSE 17.5000"
+
+
+def test_the_line_of_a_decision_names_the_registered_model() -> None:
+    measured = ModelComparison(1000, 200, 0, None, None, None)
+    decided = Decision(
+        "promoted", ("the first champion",), "my-model", "1", None, measured, None, "2026-01-01T00:00:00Z"
+    )
+    assert describe(decided) == "my-model version 1 promoted: the first champion"

@@ -73,8 +73,11 @@ def _runs_table(runs: Sequence[ListedRun], aliases: dict[str, list[str]], *, sou
     return table
 
 
-def _shortened(text: str, width: int) -> Text:
-    short = Text(text)
+def _shortened(source: str, width: int) -> Text:
+    """Return the start of a source, of a path its end: what tells the files of a folder apart."""
+    if "/" in source and len(source) > width:
+        return Text(f"…{source[1 - width :]}")
+    short = Text(source)
     short.truncate(width, overflow="ellipsis")
     return short
 

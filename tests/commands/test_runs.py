@@ -74,6 +74,16 @@ def test_a_run_takes_one_line_of_80_columns(settings: TrackingSettings) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_of_a_long_path_the_end_is_shown(settings: TrackingSettings) -> None:
+    elsewhere = settings.model_copy(update={"experiment": "of-paths"})
+    run = tracking.start_run(elsewhere, tags={"split_digest": "a"})
+    tracking.log_settings(run, PipelineSettings(), source="/a/folder/of/exports/monday.csv")
+    tracking.end_run(run)
+    _, shown = listing(elsewhere, width=84)
+    (line,) = [line for line in shown.splitlines() if run.run_id[:8] in line]
+    assert line.rstrip().endswith("…ts/monday.csv")
+
+
 def test_an_error_on_other_ratings_than_the_newest_runs_has_a_star(settings: TrackingSettings) -> None:
     assert "*" not in listing(settings, width=120)[1]
     elsewhere = settings.model_copy(update={"experiment": "of-two-splits"})
