@@ -168,6 +168,8 @@ def _list_length(params: dict[str, Any] | None) -> int:
 
 def _ratings_of_row(given: Any, row: int) -> dict[str, float]:
     try:
+        if any(isinstance(stars, bool) for stars in given.values()):  # a like is no rating of 1
+            raise TypeError
         return {str(movie): float(stars) for movie, stars in given.items()}
     except (AttributeError, TypeError, ValueError):
         raise DataError(

@@ -147,7 +147,7 @@ def test_a_rating_outside_the_learned_range_is_refused_with_the_range(
     predictor.predict(pd.DataFrame({"rated": [{"x": 1, "10": 5}]}))
 
 
-@pytest.mark.parametrize("rated", ["10=5", None, {"10": "many"}, [["10", 5]]])
+@pytest.mark.parametrize("rated", ["10=5", None, {"10": "many"}, {"10": True}, [["10", 5]]])
 def test_ratings_that_do_not_map_ids_to_numbers_are_refused(predictor: RecommenderService, rated: object) -> None:
     with pytest.raises(DataError, match="row 0 of the request: rated must map movie ids to ratings"):
         predictor.predict(pd.DataFrame({"rated": [rated]}))
