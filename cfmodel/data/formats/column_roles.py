@@ -155,10 +155,13 @@ def _wrong_names(
         left = _left(names, taken)
         near = get_close_matches(getattr(wanted, role) or "", [names[at] for at in left], n=1)
         known = _place(role, names, None)
-        place = names.index(near[0]) if near else known if known in left else next(iter(left), None)
-        if place is not None and role != TIMESTAMP:
+        other = None if role == TIMESTAMP else next(iter(left), None)
+        place = names.index(near[0]) if near else known if known in left else other
+        if place is not None:
             taken[role] = place
             chosen.append(paste(role, names[place]))
+        elif role == TIMESTAMP:
+            chosen.append(paste(role, ""))
     example = f", for example {' '.join(chosen)}" if chosen else ""
     return f"{given}{besides}; the file has {_listed(names)}; name its own{example}"
 

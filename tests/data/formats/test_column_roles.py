@@ -130,6 +130,14 @@ def test_all_wrong_and_missing_names_are_told_at_once_with_settings_that_work(re
         read(path, columns=ColumnNames(rating="wi"))
 
 
+@pytest.mark.parametrize(("header", "named"), [("date", "date"), ("Timestamp", "Timestamp"), ("note", "''")])
+def test_a_wrong_name_of_the_time_is_told_the_right_one_or_to_leave_it_out(header, named, read, write):
+    path = write("x.csv", f"user,item,rating,{header}\n1,2,3,5\n")
+    with pytest.raises(DataError, match=rf"name its own, for example --set ingest.columns.timestamp={named}$"):
+        read(path, columns=ColumnNames(timestamp="when"))
+    assert read(path, columns=ColumnNames(timestamp=named.strip("'")))[0].rows == 1
+
+
 def test_a_name_in_another_case_or_the_number_of_a_column_names_it(read, write):
     path = write("x.csv", "Kunde Nr,was,rating,rating\n1,2,3,4\n")
     with pytest.raises(DataError, match=r"columns 3 and 4 are both named 'rating'; .* --set ingest.columns.rating=3$"):
