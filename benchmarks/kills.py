@@ -96,7 +96,8 @@ class Pipeline:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start it, and return once its MLflow run exists or it has ended."""
         self.folder.mkdir(exist_ok=True)
-        settings = SETTINGS | {"tracking.uri": self.uri, "tracking.experiment": self.experiment}
+        of_its_own = {"tracking.experiment": self.experiment, "promotion.model_name": self.experiment}
+        settings = SETTINGS | {"tracking.uri": self.uri, **of_its_own}
         options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PREFECT_API_URL": self.prefect}
         with self.said.open("ab") as said:

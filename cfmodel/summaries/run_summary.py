@@ -43,7 +43,7 @@ def training_summary(metrics: Mapping[str, float]) -> str:
             )
     return (
         f"on {metrics['train/ratings']:,.0f} ratings in batches of {metrics['train/batch_size']:,.0f} "
-        f"for {epochs:.0f} epochs{chosen}"
+        f"for {epochs:.0f} epoch{'s' if epochs != 1 else ''}{chosen}"
     )
 
 

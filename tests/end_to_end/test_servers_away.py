@@ -102,7 +102,13 @@ def test_without_an_mlflow_server_the_run_fails_at_its_end_and_sync_sends_everyt
         assert synced.returncode == 0
         (run,) = server.client.search_runs(["1"])
         assert run.info.status == "FINISHED"
-        assert [point.step for point in server.client.get_metric_history(run.info.run_id, "val/rmse")] == [1, 2, 3, 4]
+        assert [point.step for point in server.client.get_metric_history(run.info.run_id, "val/rmse")] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]
         assert {"test/rmse", "time/train_seconds", "best_val_rmse"} <= set(run.data.metrics)
         assert run.outputs.model_outputs
         kept = {entry.path for entry in server.client.list_artifacts(run.info.run_id)}

@@ -39,7 +39,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(prefect_api: str, tmp_path: 
     ]
     assert numbers[0] == numbers[1]
     for run in runs:
-        assert [point.step for point in client.get_metric_history(run.info.run_id, "val/rmse")] == [1, 2, 3]
+        assert [point.step for point in client.get_metric_history(run.info.run_id, "val/rmse")] == [0, 1, 2, 3]
         Recommender.load(tmp_path / "data" / "models" / run.info.run_id)
     assert len(list((tmp_path / "data" / "ingested").iterdir())) == 1
     assert len(list((tmp_path / "data" / "splits").iterdir())) == 1

@@ -106,7 +106,7 @@ def test_one_flow_run_is_one_mlflow_run_with_everything_in_it(run: Run, mlflow_s
     assert "CPU" in recorded.data.tags["engine_reason"]
     assert {"test/rmse", "test/mae", "test/damped_bias_rmse", "test/global_mean_rmse"} <= set(recorded.data.metrics)
     assert {"time/ingest_seconds", "time/split_seconds", "time/train_seconds"} <= set(recorded.data.metrics)
-    assert [point.step for point in client.get_metric_history(finished.run_id, "val/rmse")] == [1, 2]
+    assert [point.step for point in client.get_metric_history(finished.run_id, "val/rmse")] == [0, 1, 2]
     assert [dataset.dataset.digest for dataset in recorded.inputs.dataset_inputs]
     assert recorded.outputs.model_outputs
     assert flow_run_of(finished).state_name == "Completed"

@@ -93,7 +93,7 @@ def test_mlflows_page_of_the_run_shows_the_description(
         links = page.get_by_role("link", name=re.compile(r"in MLflow$|gradients$|Prefect$|[0-9],"))
         assert links.all_inner_texts() == ["this run in MLflow", "its gradients", "in Prefect"]
     assert f"{metrics['test/damped_bias_rmse']:.4f}" in shown
-    assert f"{metrics['promotion/damped_bias_difference_high']:+.4f}] (95%)" in shown
+    assert f"{metrics['promotion/champion_difference_high']:+.4f}] (95%)" in shown
     assert "Biased matrix factorisation of" in shown
 
 
