@@ -98,6 +98,11 @@ class CollaborativeFiltering(nn.Module):
         """Return the names of the tables in the order of declaration."""
         return tuple(table.name for table in cls.TABLES)
 
+    @classmethod
+    def bias_table(cls, side: Side) -> Table | None:
+        """Return a side's first table whose rows are single numbers; None if there is none."""
+        return next((table for table in cls.TABLES if table.side == side and table.width == 1), None)
+
     def weights(self) -> dict[str, nn.Parameter]:
         """Return each table's weights by name, in the order of declaration, shape (rows, width)."""
         return {name: self.get_parameter(f"{name}.weight") for name in self.table_names()}

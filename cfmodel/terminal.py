@@ -13,6 +13,7 @@ from rich.table import Table
 from cfmodel import __version__
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import RowsRead
+from cfmodel.data.reading.read_as import lines_of
 from cfmodel.data.splitting.split import RowsSplit
 from cfmodel.evaluation.metrics import EvaluationProgress
 from cfmodel.promotion.decision import Decision
@@ -155,7 +156,7 @@ class Screen(SilentScreen):
 
     def tell(self, read_as: str, warnings: Iterable[str]) -> None:
         """Print what a source was taken for, and what is worth a look; what was printed before is not repeated."""
-        for line in filter(None, (read_as, *(f"warning: {warning}" for warning in warnings))):
+        for line in lines_of(read_as, warnings):
             if line not in self._told:
                 self._told.add(line)
                 style = "yellow" if line.startswith("warning:") else None

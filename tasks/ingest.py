@@ -5,6 +5,7 @@ from prefect.logging import get_run_logger
 
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
+from cfmodel.data.reading.read_as import lines_of
 from cfmodel.refs import DatasetRef
 from tasks.prefect_output import record_logger
 from tasks.retries import RETRIES
@@ -16,7 +17,7 @@ def ingest_ratings(source: str, settings: PipelineSettings) -> DatasetRef:
     ratings = ingest(source, settings.ingest, folder=settings.runtime.data_dir, on_record=record_logger())
     logger = get_run_logger()
     # At the level of information: as warnings, they would be on the terminal twice.
-    for line in filter(None, (ratings.read_as, *(f"warning: {warning}" for warning in ratings.warnings))):
+    for line in lines_of(ratings.read_as, ratings.warnings):
         logger.info(line)
     return ratings
 

@@ -13,6 +13,7 @@ from cfmodel.commands.printing import print_line
 from cfmodel.config import PipelineSettings
 from cfmodel.data.ingest.ingest import ingest
 from cfmodel.data.ingest.look import look
+from cfmodel.data.reading.read_as import lines_of
 from cfmodel.data.splitting.parts import load_part, load_vocabularies
 from cfmodel.data.splitting.split import split
 from cfmodel.gradients.lesson.braille_chart import Mark, axis_labels, draw_curve
@@ -37,7 +38,7 @@ def find_learning_rate(source: str, settings: PipelineSettings, *, trainings: in
     look(source, settings.ingest, settings.split)
     parts = _split(source, settings)
     if parts.data is not None:
-        for line in filter(None, (parts.data.read_as, *(f"warning: {warning}" for warning in parts.data.warnings))):
+        for line in lines_of(parts.data.read_as, parts.data.warnings):
             print_line(console, line)
     plan = _plan(parts, settings)
     found = _test(plan, console=console)

@@ -37,7 +37,7 @@ def read_settings(config: Path | None, overrides: Iterable[str], *, source: str 
     """
     given = list(overrides)
     wrong = _not_pairs(given)
-    pairs = dict(map(_override, (text for text in given if _is_pair(text))))
+    pairs = read_overrides(filter(_is_pair, given))
     try:
         settings = PipelineSettings.read(config, overrides=pairs)
     except ConfigError as refusal:

@@ -232,8 +232,9 @@ def _next_step(trained: _Trained, batches: list[npt.NDArray[np.int32]], *, who: 
 
 
 def _bias_of(model: CollaborativeFiltering, side: Side) -> Table:
-    """Return a side's first table of width 1."""
-    return next(table for table in model.TABLES if table.side == side and table.width == 1)
+    table = model.bias_table(side)
+    assert table is not None
+    return table
 
 
 def _gradients(trained: _Trained, batch: DeviceRatings) -> dict[str, Tensor]:

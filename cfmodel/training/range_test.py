@@ -181,7 +181,7 @@ def try_rates(plan: TrainingPlan, first: float, *, most: int) -> Iterator[RateTr
             found[power] = math.inf
             continue
         try:
-            result = fit(replace(plan, settings=plan.settings.model_copy(update={"learning_rate": rate})))
+            result = fit(plan.with_rate(rate))
         except DivergedError:
             found[power] = math.inf
             continue

@@ -1,6 +1,6 @@
 """What a file was taken for, in one line: header, columns, unit of time, encoding and separator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cfmodel.data.formats.column_names import WORDS
 from cfmodel.data.formats.column_roles import Columns
@@ -40,6 +40,11 @@ def read_as(described: Sequence[tuple[str, str]]) -> str:
     parts = [f"{_files(names)}: {text}" for text, names in list(groups.items())[:_MOST_NAMED]]
     more = f" | and {len(groups) - _MOST_NAMED} more ways" if len(groups) > _MOST_NAMED else ""
     return f"read as: {' | '.join(parts)}{more} ({_CHANGE})"
+
+
+def lines_of(read_as: str, warnings: Iterable[str]) -> list[str]:
+    """Return the lines that tell what a source was taken for, and what in it is worth a look."""
+    return [line for line in (read_as, *(f"warning: {warning}" for warning in warnings)) if line]
 
 
 def _files(names: Sequence[str]) -> str:

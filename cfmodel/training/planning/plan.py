@@ -1,6 +1,6 @@
 """The plan of one phase of training: data, model and settings, with every default resolved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -116,8 +116,11 @@ class TrainingPlan:
 
     def at_rate(self, factor: float) -> Self:
         """Return the plan with the learning rate multiplied by a factor."""
-        rate = self.settings.learning_rate * factor
-        return replace(self, settings=self.settings.model_copy(update={"learning_rate": rate}))
+        return self.with_rate(self.settings.learning_rate * factor)
+
+    def with_rate(self, learning_rate: float) -> Self:
+        """Return the plan with another learning rate."""
+        return replace(self, settings=self.settings.model_copy(update={"learning_rate": learning_rate}))
 
     def initial_model(self) -> CollaborativeFiltering:
         """Return the untrained model on its device, drawn from the seed's stream for initial embeddings."""
@@ -129,21 +132,15 @@ class TrainingPlan:
             init_std=self.settings.init_std,
             generator=generator(self.settings.seed, Stream.INITIALISATION),
         )
-        for table, biases in self._started(model):
-            table.data[:, 0] = torch.from_numpy(biases)
+        for side, biases in self.start.items():
+            if (table := self.model.bias_table(side)) is not None:
+                model.weights()[table.name].data[:, 0] = torch.from_numpy(biases)
         return model.to(self.device)
 
     def penalty_weights(self) -> dict[str, Tensor]:
         """Return the penalty's weight for each rating of a row, by table, on the device, shape (rows,)."""
         weights = self.penalty.weights(self.model, self.counts)
         return {name: torch.from_numpy(of_table).to(self.device) for name, of_table in weights.items()}
-
-    def _started(self, model: CollaborativeFiltering) -> Iterator[tuple[Tensor, Floats]]:
-        """Yield each side's first table of single numbers with its initial values."""
-        for side, biases in self.start.items():
-            name = next((table.name for table in model.TABLES if (table.side, table.width) == (side, 1)), None)
-            if name is not None:
-                yield model.weights()[name], biases
 
     def batches(self) -> Batches:
         """Return the batches of the training ratings."""
